@@ -1,0 +1,182 @@
+"""Opening and writing rasters with GDAL: clear errors, local settings, files whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from osgeo import gdal, osr
+
+from .errors import LandloomError
+from .files import whole_file
+
+GeoTransform = tuple[float, float, float, float, float, float]
+
+DTYPES = {
+    "uint8": gdal.GDT_Byte,
+    "int8": 14,  # GDT_Int8, only since GDAL 3.7
+    "uint16": gdal.GDT_UInt16,
+    "int16": gdal.GDT_Int16,
+    "uint32": gdal.GDT_UInt32,
+    "int32": gdal.GDT_Int32,
+    "float32": gdal.GDT_Float32,
+    "float64": gdal.GDT_Float64,
+}
+
+
+@contextlib.contextmanager
+def quiet_gdal() -> Iterator[list[str]]:
+    """Collect GDAL's messages of this thread in the yielded list instead of printing them.
+
+    Also keeps GDAL from writing ``.aux.xml`` files beside the user's rasters, in this thread only.
+    """
+    messages: list[str] = []
+
+    def collect(level: int, _code: int, message: str) -> None:
+        if level >= gdal.CE_Warning:
+            messages.append(message)
+
+    with gdal.config_options({"GDAL_PAM_ENABLED": "NO"}):
+        gdal.PushErrorHandler(collect)
+        try:
+            yield messages
+        finally:
+            gdal.PopErrorHandler()
+
+
+def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Dataset:
+    """Open a raster.
+
+    Raises:
+        LandloomError: naming the file, if it is missing, empty, truncated in its header or not a raster.
+    """
+    name = os.fspath(path)
+    if not name.startswith(("/vsi", "<")) and not os.path.exists(name):
+        raise LandloomError(f"The raster {name} does not exist; check the path.")
+    flags = gdal.OF_RASTER | (gdal.OF_UPDATE if update else gdal.OF_READONLY)
+    with quiet_gdal() as messages:
+        try:
+            dataset = gdal.OpenEx(name, flags)
+        except RuntimeError as error:  # when someone switched GDAL's exceptions on
+            messages.append(str(error))
+            dataset = None
+    if dataset is None or dataset.RasterCount == 0:
+        raise LandloomError(f"Cannot open the raster {name}: {_last(messages)}. Is the file whole? Get it again.")
+    return dataset
+
+
+def read_array(
+    dataset: gdal.Dataset, window: tuple[int, int, int, int] | None = None, bands: Sequence[int] | None = None
+) -> np.ndarray:
+    """Read ``[bands, H, W]`` of a window (column, row, width, height), by default the whole.
+
+    Raises:
+        LandloomError: naming the file, if it is truncated or damaged.
+    """
+    x, y, w, h = window or (0, 0, dataset.RasterXSize, dataset.RasterYSize)
+    wanted = list(bands) if bands else list(range(1, dataset.RasterCount + 1))
+    with quiet_gdal() as messages:
+        try:
+            array = dataset.ReadAsArray(x, y, w, h, band_list=wanted)
+        except RuntimeError as error:
+            messages.append(str(error))
+            array = None
+    if array is None:
+        raise reading_failed(dataset.GetDescription(), messages)
+    return array if array.ndim == 3 else array[None]
+
+
+def reading_failed(name: str, messages: list[str]) -> LandloomError:
+    """The error of a raster whose pixels cannot be read."""
+    return LandloomError(
+        f"Cannot read the pixels of {name}: {_last(messages)}. The file seems truncated or damaged; get it again."
+    )
+
+
+def write_raster(
+    path: str | os.PathLike[str],
+    array: np.ndarray,
+    geotransform: Sequence[float],
+    crs_wkt: str,
+    nodata: float | None = None,
+    names: Sequence[str] | None = None,
+    creation: Sequence[str] = ("TILED=YES", "COMPRESS=DEFLATE"),
+) -> Path:
+    """Write ``[bands, H, W]`` or ``[H, W]`` as a GeoTIFF, whole or not at all.
+
+    Args:
+        path: the file to write; an older one is replaced.
+        array: the values; bool becomes Byte, int64 becomes Int32.
+        geotransform: GDAL's six numbers.
+        crs_wkt: the CRS as WKT; empty text for none.
+        nodata: declared no-data value.
+        names: a description for each band.
+        creation: creation options.
+
+    Raises:
+        LandloomError: if it cannot be written, for want of space or permission.
+    """
+    array = np.asarray(array)
+    if array.ndim == 2:
+        array = array[None]
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    elif array.dtype in (np.int64, np.uint64):
+        array = array.astype(np.int32)
+    kind = DTYPES[array.dtype.name]
+    final = Path(path)
+    with whole_file(final) as temporary, quiet_gdal() as messages:
+        try:
+            dataset = gdal.GetDriverByName("GTiff").Create(
+                str(temporary), array.shape[2], array.shape[1], array.shape[0], kind, options=list(creation)
+            )
+            if dataset is None:
+                raise writing_raster_failed(final, messages)
+            dataset.SetGeoTransform(list(geotransform))
+            if crs_wkt:
+                dataset.SetProjection(crs_wkt)
+            for index, values in enumerate(array, start=1):
+                band = dataset.GetRasterBand(index)
+                if nodata is not None:
+                    band.SetNoDataValue(float(nodata))
+                if names:
+                    band.SetDescription(names[index - 1])
+                if band.WriteArray(values) != 0:
+                    raise writing_raster_failed(final, messages)
+            dataset.FlushCache()
+            dataset = band = None
+        except RuntimeError as error:
+            messages.append(str(error))
+        if any("rite" in message or "space" in message for message in messages):
+            raise writing_raster_failed(final, messages)
+    return final
+
+
+def writing_raster_failed(path: str | os.PathLike[str], messages: list[str]) -> LandloomError:
+    """The error of a raster that cannot be written."""
+    return LandloomError(f"Cannot write {path}: {_last(messages)}. Free space there or choose another output.")
+
+
+def spatial_reference(crs: str) -> osr.SpatialReference:
+    """A CRS from WKT, ``EPSG:32738`` or anything GDAL understands, with x = east and y = north.
+
+    Raises:
+        LandloomError: if it is not understood.
+    """
+    reference = osr.SpatialReference()
+    with quiet_gdal():
+        try:
+            failed = reference.SetFromUserInput(crs) != 0
+        except RuntimeError:
+            failed = True
+    if failed:
+        raise LandloomError(f"The CRS '{crs[:80]}' is not understood; give it as EPSG:32738 or WKT.")
+    reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    return reference
+
+
+def _last(messages: list[str]) -> str:
+    return messages[-1].strip().rstrip(".") if messages else "GDAL gives no reason"
