@@ -1,0 +1,1 @@
+"""Thin Processing wrappers round the engine, one class a file."""

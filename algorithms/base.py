@@ -1,0 +1,192 @@
+"""What every Landloom algorithm shares: names, help, progress and error sentences."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterNumber,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtGui import QIcon
+
+from ..install import how_to_get
+from ..model.base.errors import LandloomError, MissingPackageError
+from ..model.base.progress import Progress
+
+DEVICES = ["auto", "cpu", "cuda", "mps"]
+
+
+class FeedbackProgress(Progress):
+    """The engine's progress, shown by Processing."""
+
+    def __init__(self, feedback: QgsProcessingFeedback) -> None:
+        self._feedback = feedback
+
+    def percent(self, value: float) -> None:
+        self._feedback.setProgress(value)
+
+    def info(self, message: str) -> None:
+        self._feedback.pushInfo(message)
+
+    def warning(self, message: str) -> None:
+        self._feedback.pushWarning(message)
+
+    def text(self, message: str) -> None:
+        self._feedback.setProgressText(message)
+
+    def is_cancelled(self) -> bool:
+        return self._feedback.isCanceled()
+
+
+class LandloomAlgorithm(QgsProcessingAlgorithm):
+    """Base of all algorithms.
+
+    A subclass sets the class attributes, declares its parameters in ``initAlgorithm`` with :meth:`add` and does its
+    work in :meth:`run`, which may raise :class:`LandloomError`: the user sees its one sentence, exit code 1.
+    """
+
+    ID = ""
+    NAME = ""
+    GROUP = ""  # such as "3 Models"
+    SUMMARY = ""  # what it does, one or two sentences of plain text
+    EXAMPLE = ""  # a qgis_process command line
+    TAGS: tuple[str, ...] = ()
+
+    def tr(self, text: str) -> str:
+        return QCoreApplication.translate("Landloom", text)
+
+    def name(self) -> str:
+        return self.ID
+
+    def displayName(self) -> str:  # noqa: N802
+        return self.tr(self.NAME)
+
+    def group(self) -> str:
+        return self.tr(self.GROUP)
+
+    def groupId(self) -> str:  # noqa: N802
+        return "".join(c for c in self.GROUP.lower() if c.isalpha())
+
+    def icon(self) -> QIcon:
+        icons = Path(__file__).parents[1] / "resources" / "icons"
+        own = icons / f"{self.ID}.svg"
+        return QIcon(str(own if own.exists() else icons / "landloom.svg"))
+
+    def tags(self) -> list[str]:
+        return list(self.TAGS)
+
+    def createInstance(self) -> LandloomAlgorithm:  # noqa: N802
+        return type(self)()
+
+    def shortDescription(self) -> str:  # noqa: N802
+        return self.tr(self.SUMMARY)
+
+    def shortHelpString(self) -> str:  # noqa: N802
+        parts = [f"<p>{html.escape(self.tr(self.SUMMARY))}</p>"]
+        for parameter in self.parameterDefinitions():
+            if parameter.help():
+                parts.append(f"<p><b>{html.escape(parameter.description())}</b>: {html.escape(parameter.help())}</p>")
+        if self.EXAMPLE:
+            parts.append(f"<p><b>Example</b></p><pre>{html.escape(self.EXAMPLE)}</pre>")
+        return "\n".join(parts)
+
+    def add(self, parameter: QgsProcessingParameterDefinition, help: str, advanced: bool = False) -> None:
+        """Declare a parameter with its help (unit, range, advice)."""
+        parameter.setHelp(self.tr(help))
+        if advanced:
+            parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+        self.addParameter(parameter)
+
+    def add_device(self) -> None:
+        """The common parameter DEVICE."""
+        self.add(
+            QgsProcessingParameterEnum(
+                "DEVICE", self.tr("Device"), options=DEVICES, defaultValue="auto", usesStaticStrings=True
+            ),
+            "Where networks compute: auto takes a GPU where there is one. The resolved device is printed.",
+            advanced=True,
+        )
+
+    def add_memory(self, default: int = 1024) -> None:
+        """The common parameter MEMORY_MB."""
+        self.add(
+            QgsProcessingParameterNumber(
+                "MEMORY_MB",
+                self.tr("Memory (MB)"),
+                QgsProcessingParameterNumber.Type.Integer,
+                defaultValue=default,
+                minValue=128,
+            ),
+            "Working memory in megabytes, 128 or more; larger rasters take longer, never more memory.",
+            advanced=True,
+        )
+
+    def add_seed(self) -> None:
+        """The common parameter SEED."""
+        self.add(
+            QgsProcessingParameterNumber(
+                "SEED",
+                self.tr("Seed"),
+                QgsProcessingParameterNumber.Type.Integer,
+                defaultValue=0,
+                minValue=0,
+            ),
+            "Start of the random numbers, 0 or more: the same seed and inputs give the same result on a CPU.",
+            advanced=True,
+        )
+
+    def run(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        """Do the work and return the outputs; to be overridden."""
+        raise NotImplementedError
+
+    def processAlgorithm(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        return in_one_sentence(lambda: self.check_enums(parameters) or self.run(parameters, context, feedback))
+
+    def check_enums(self, parameters: dict[str, Any]) -> None:
+        """Models and ``alg.run()`` skip ``checkParameterValues``: refuse a wrong enum value here too."""
+        for definition in self.parameterDefinitions():
+            if not isinstance(definition, QgsProcessingParameterEnum) or not definition.usesStaticStrings():
+                continue
+            value = parameters.get(definition.name())
+            if isinstance(value, str):
+                values = value.split(",") if definition.allowMultiple() else [value]
+            elif isinstance(value, list):
+                values = value
+            else:
+                continue
+            for one in values:
+                if isinstance(one, str) and one and one not in definition.options():
+                    raise LandloomError(
+                        f"{definition.name()} is '{one}'; choose one of: {', '.join(definition.options())}."
+                    )
+
+
+def in_one_sentence(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run the work; an error of the engine becomes the exception by which Processing shows one sentence."""
+    try:
+        return work()
+    except MissingPackageError as error:
+        raise QgsProcessingException(f"{error} {how_to_get(error.package)}") from error
+    except LandloomError as error:
+        raise QgsProcessingException(str(error)) from error
+    except OSError as error:
+        name = error.filename or "a file"
+        raise QgsProcessingException(
+            f"Cannot use {name}: {error.strerror or error}. Check the disk space, the path and its permissions."
+        ) from error
+    except MemoryError as error:
+        raise QgsProcessingException("Not enough memory: lower MEMORY_MB or close other programs.") from error

@@ -1,0 +1,55 @@
+"""The Processing provider ``landloom``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from .addrasters import AddRasters
+from .classify import Classify
+from .extractsamples import ExtractSamples
+from .landcovermap import LandCoverMap
+from .nomenclature import MakeNomenclature
+from .preparestack import PrepareStack
+from .samplescene import SampleScene
+from .status import Status
+from .train import Train
+
+ICON = Path(__file__).parents[1] / "resources" / "icons" / "landloom.svg"
+
+ALGORITHMS = (
+    PrepareStack,
+    AddRasters,
+    MakeNomenclature,
+    ExtractSamples,
+    Train,
+    Classify,
+    LandCoverMap,
+    SampleScene,
+    Status,
+)
+
+
+class LandloomProvider(QgsProcessingProvider):
+    """Lists every algorithm, whatever packages are missing."""
+
+    def id(self) -> str:
+        return "landloom"
+
+    def name(self) -> str:
+        return "Landloom"
+
+    def longName(self) -> str:  # noqa: N802
+        return "Landloom: land cover from satellite time series"
+
+    def icon(self) -> QIcon:
+        return QIcon(str(ICON))
+
+    def svgIconPath(self) -> str:  # noqa: N802
+        return str(ICON)
+
+    def loadAlgorithms(self) -> None:  # noqa: N802
+        for algorithm in ALGORITHMS:
+            self.addAlgorithm(algorithm())

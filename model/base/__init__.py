@@ -1,0 +1,1 @@
+"""Errors, progress, device, files, nomenclature, metrics and reports; imports nothing of ours."""

@@ -1,0 +1,163 @@
+"""Small charts as inline SVG, so that reports need no script, no network and no plotting package."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+PALETTE = ("#2f6f4f", "#c4622d", "#3b6fb6", "#8a4fa3", "#b59b1f", "#2f9aa0", "#a33b4b", "#6b6b6b", "#7fae3c", "#d17fb0")
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 620, 260, 58, 14, 30, 44
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round values that cover low..high."""
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return [low]
+    rough = (high - low) / count
+    power = 10 ** math.floor(math.log10(rough))
+    step = min((m * power for m in (1, 2, 2.5, 5, 10)), key=lambda s: abs(s - rough))
+    first = math.ceil(low / step - 1e-9)
+    return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+class _Frame:
+    """Axes of a chart: from data to picture coordinates."""
+
+    def __init__(self, x_range: tuple[float, float], y_range: tuple[float, float]) -> None:
+        self.x0, self.x1 = x_range
+        self.y0, self.y1 = y_range
+        if self.x1 <= self.x0:
+            self.x1 = self.x0 + 1.0
+        if self.y1 <= self.y0:
+            self.y0, self.y1 = self.y0 - 0.5, self.y1 + 0.5
+
+    def x(self, value: float) -> float:
+        return _LEFT + (value - self.x0) / (self.x1 - self.x0) * (_WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        return _HEIGHT - _BOTTOM - (value - self.y0) / (self.y1 - self.y0) * (_HEIGHT - _TOP - _BOTTOM)
+
+    def grid(self, x_label: str, y_label: str, x_ticks: bool = True) -> str:
+        parts = []
+        for tick in ticks(self.y0, self.y1):
+            y = self.y(tick)
+            parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e3e8e4"/>')
+            parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
+        if x_ticks:
+            for tick in ticks(self.x0, self.x1, 8):
+                parts.append(
+                    f'<text x="{self.x(tick):.1f}" y="{_HEIGHT - _BOTTOM + 16}" text-anchor="middle">{tick:g}</text>'
+                )
+        middle = (_LEFT + _WIDTH - _RIGHT) / 2
+        parts.append(f'<text x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle">{html.escape(x_label)}</text>')
+        parts.append(
+            f'<text x="14" y="{_HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 14 {_HEIGHT / 2})">'
+            f"{html.escape(y_label)}</text>"
+        )
+        return "".join(parts)
+
+
+def _picture(title: str, content: str, height: int = _HEIGHT) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
+        'font-family="Segoe UI,Helvetica,Arial,sans-serif" font-size="11" fill="#1d2a22">'
+        f'<text x="{_LEFT}" y="18" font-size="13" font-weight="600">{html.escape(title)}</text>{content}</svg>'
+    )
+
+
+def _path(frame: _Frame, x: np.ndarray, y: np.ndarray) -> str:
+    """A polyline that breaks where y is undefined."""
+    commands, pen_up = [], True
+    for a, b in zip(x, y, strict=True):
+        if not math.isfinite(b):
+            pen_up = True
+            continue
+        commands.append(f"{'M' if pen_up else 'L'}{frame.x(a):.1f} {frame.y(b):.1f}")
+        pen_up = False
+    return "".join(commands)
+
+
+def lines(
+    title: str,
+    x: Sequence[float],
+    series: Mapping[str, Any],
+    x_label: str = "",
+    y_label: str = "",
+    colors: Sequence[str] | None = None,
+) -> str:
+    """A line chart.
+
+    Args:
+        title: above the chart.
+        x: ``[N]`` positions.
+        series: label -> ``y [N]`` or ``(y, low, high)``; NaN breaks a line.
+        x_label: under the axis.
+        y_label: beside the axis.
+        colors: one a series.
+    """
+    xs = np.asarray(x, dtype=float)
+    values = {
+        label: tuple(np.asarray(part, dtype=float) for part in (y if isinstance(y, tuple) else (y,)))
+        for label, y in series.items()
+    }
+    every = np.concatenate([part for parts in values.values() for part in parts] or [np.zeros(1)])
+    finite = every[np.isfinite(every)]
+    if not finite.size or not xs.size:
+        return _picture(title, f'<text x="{_LEFT}" y="60">no values</text>')
+    margin = 0.05 * (finite.max() - finite.min())
+    frame = _Frame((xs.min(), xs.max()), (finite.min() - margin, finite.max() + margin))
+    parts = [frame.grid(x_label, y_label)]
+    legend_x, legend_rows = _LEFT, 0
+    for index, (label, lines_of) in enumerate(values.items()):
+        color = html.escape((colors or PALETTE)[index % len(colors or PALETTE)])
+        if len(lines_of) == 3:
+            ok = np.isfinite(lines_of[1]) & np.isfinite(lines_of[2])
+            edge = [f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in zip(xs[ok], lines_of[1][ok], strict=True)]
+            back = [f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in zip(xs[ok], lines_of[2][ok], strict=True)]
+            parts.append(f'<polygon points="{" ".join(edge + back[::-1])}" fill="{color}" opacity="0.18"/>')
+        path = _path(frame, xs, lines_of[0])
+        parts.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.8"/>')
+        width = 30 + 6.2 * len(label)
+        if legend_x + width > _WIDTH - _RIGHT and legend_x > _LEFT:
+            legend_x, legend_rows = _LEFT, legend_rows + 1
+        y = _HEIGHT + 14 * legend_rows + 4
+        parts.append(
+            f'<line x1="{legend_x}" x2="{legend_x + 16}" y1="{y}" y2="{y}" stroke="{color}" stroke-width="3"/>'
+            f'<text x="{legend_x + 20}" y="{y + 4}">{html.escape(label)}</text>'
+        )
+        legend_x += width
+    return _picture(title, "".join(parts), _HEIGHT + 14 * (legend_rows + 1) + 2)
+
+
+def bars(
+    title: str,
+    labels: Sequence[str],
+    values: Sequence[float],
+    y_label: str = "",
+    colors: Sequence[str] | None = None,
+) -> str:
+    """A bar chart with one bar a label; undefined values leave a gap."""
+    heights = np.asarray(values, dtype=float)
+    finite = heights[np.isfinite(heights)]
+    if not finite.size:
+        return _picture(title, f'<text x="{_LEFT}" y="60">no values</text>')
+    frame = _Frame((0, len(labels)), (min(0.0, finite.min()), max(finite.max() * 1.05, 1e-9)))
+    parts = [frame.grid("", y_label, x_ticks=False)]
+    slanted = max((len(str(label)) for label in labels), default=0) * 6 > (_WIDTH - _LEFT) / max(len(labels), 1)
+    for index, (label, value) in enumerate(zip(labels, heights, strict=True)):
+        left, right = frame.x(index + 0.15), frame.x(index + 0.85)
+        if math.isfinite(value):
+            color = html.escape(colors[index] if colors else PALETTE[0])
+            top, foot = frame.y(max(value, 0)), frame.y(min(value, 0))
+            parts.append(
+                f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{max(foot - top, 0):.1f}" '
+                f'fill="{color}"><title>{html.escape(str(label))}: {value:g}</title></rect>'
+            )
+        x, y = (left + right) / 2, _HEIGHT - _BOTTOM + 14
+        turn = f' transform="rotate(-35 {x:.1f} {y})" text-anchor="end"' if slanted else ' text-anchor="middle"'
+        parts.append(f'<text x="{x:.1f}" y="{y}"{turn}>{html.escape(str(label))}</text>')
+    return _picture(title, "".join(parts), _HEIGHT + (40 if slanted else 0))

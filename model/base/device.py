@@ -1,0 +1,55 @@
+"""Where networks compute, and with how many threads."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from .errors import LandloomError
+from .optional import need
+
+if TYPE_CHECKING:
+    import torch
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """The torch device for ``auto``, ``cpu``, ``cuda`` or ``mps``; auto takes a GPU where there is one.
+
+    Raises:
+        LandloomError: if the device asked for is not there.
+        MissingPackageError: without torch.
+    """
+    torch = need("torch", "A network")
+    has_cuda = torch.cuda.is_available()
+    has_mps = torch.backends.mps.is_available()
+    if name == "auto":
+        name = "cuda" if has_cuda else "mps" if has_mps else "cpu"
+    if name == "cuda" and not has_cuda:
+        built = torch.version.cuda or "no CUDA"
+        raise LandloomError(
+            f"DEVICE is cuda but PyTorch {torch.__version__} (built for {built}) finds no NVIDIA GPU: "
+            "choose auto or cpu, or install a CUDA build of PyTorch and the driver."
+        )
+    if name == "mps" and not has_mps:
+        raise LandloomError("DEVICE is mps but there is no Apple GPU here: choose auto or cpu.")
+    if name not in ("cpu", "cuda", "mps"):
+        raise LandloomError(f"DEVICE is '{name}'; choose one of: auto, cpu, cuda, mps.")
+    return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words, for the log."""
+    torch = need("torch", "A network")
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory / 2**30
+        return f"cuda ({torch.cuda.get_device_name(device)}, {memory:.0f} GiB)"
+    return f"{device.type} ({thread_count()} threads)" if device.type == "cpu" else device.type
+
+
+def thread_count() -> int:
+    """Threads for heavy work: the cores this process may use, one less on larger machines so that QGIS stays live."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # Windows and macOS
+        cores = os.cpu_count() or 1
+    return cores if cores <= 2 else cores - 1

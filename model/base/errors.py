@@ -1,0 +1,26 @@
+"""Errors whose message is one clear sentence for the user."""
+
+
+class LandloomError(Exception):
+    """Something the user can put right: the message names the file, layer, band or parameter and what to do."""
+
+
+class Cancelled(LandloomError):
+    """The user cancelled; whatever was half written has been, or is about to be, removed."""
+
+    def __init__(self, message: str = "Cancelled: nothing was written.") -> None:
+        super().__init__(message)
+
+
+class MissingPackageError(LandloomError):
+    """A Python package that this step needs is not installed.
+
+    Args:
+        package: the name to import, such as ``torch``.
+        purpose: what it is needed for, as in "the network ltae".
+    """
+
+    def __init__(self, package: str, purpose: str) -> None:
+        self.package = package
+        self.purpose = purpose
+        super().__init__(f"{purpose} needs the Python package {package}, which is not installed.")

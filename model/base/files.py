@@ -1,0 +1,114 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import LandloomError
+
+PARTIAL = ".partial"
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; on success it takes the final name, otherwise it is removed.
+
+    The suffix of ``path`` is kept, since some writers choose their format by it.
+
+    Raises:
+        LandloomError: if the folder cannot be written or the file is open elsewhere.
+    """
+    final = Path(path)
+    make_folder(final.parent)
+    temporary = final.with_name(f"{final.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{final.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, final)
+    except OSError as error:
+        raise LandloomError(writing_failed(final, error)) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside ``path``; on success it takes the final name in place of an older one.
+
+    Raises:
+        LandloomError: if it cannot be written.
+    """
+    final = Path(path)
+    make_folder(final.parent)
+    temporary = final.with_name(f"{final.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        if final.exists():
+            older = final.with_name(f"{temporary.name}.old")
+            os.replace(final, older)
+            os.replace(temporary, final)
+            shutil.rmtree(older, ignore_errors=True)
+        else:
+            os.replace(temporary, final)
+    except OSError as error:
+        raise LandloomError(writing_failed(final, error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Write a JSON file, whole or not at all; NaN is refused since JSON has none."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def make_folder(folder: str | os.PathLike[str]) -> Path:
+    """Create a folder and its parents.
+
+    Raises:
+        LandloomError: if it cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LandloomError(writing_failed(folder, error)) from error
+    return folder
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check, before hours of work, that the output can be written.
+
+    Raises:
+        LandloomError: if its folder is read-only, or if the file is open elsewhere (on Windows).
+    """
+    final = Path(path)
+    folder = make_folder(final.parent)
+    probe = folder / f".{uuid.uuid4().hex[:8]}{PARTIAL}"
+    try:
+        probe.touch()
+        probe.unlink()
+        if final.is_file():
+            with final.open("ab"):
+                pass
+    except OSError as error:
+        raise LandloomError(writing_failed(final, error)) from error
+
+
+def writing_failed(path: str | os.PathLike[str], error: OSError) -> str:
+    """The sentence for a failed write: disk full, no permission, open elsewhere."""
+    reason = error.strerror or str(error)
+    return f"Cannot write {path}: {reason}. Free space there, close the programs that use it, or choose another output."

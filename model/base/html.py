@@ -1,0 +1,150 @@
+"""Self-contained HTML reports: no script, no network; every text is escaped here."""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import charts
+from .files import write_text
+
+_STYLE = """
+body{font-family:'Segoe UI',Helvetica,Arial,sans-serif;color:#1d2a22;max-width:70em;margin:2em auto;padding:0 1.5em;
+line-height:1.45}
+h1{font-size:1.7em;margin:0 0 .1em}h2{font-size:1.2em;margin:1.8em 0 .4em;border-bottom:2px solid #3d7a4f}
+.subtitle{color:#5c6b61;margin:0 0 1em}
+table{border-collapse:collapse;margin:.6em 0 1.2em;font-size:.92em}
+th,td{padding:.28em .7em;border-bottom:1px solid #dde4df;text-align:left;vertical-align:top}
+th{background:#eef3ef}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+.scroll{overflow-x:auto}
+.warning{background:#fff4dc;border-left:4px solid #d9920a;padding:.45em .9em;margin:.5em 0}
+.swatch{display:inline-block;width:.9em;height:.9em;border:1px solid #0003;margin-right:.5em;vertical-align:-.1em}
+.charts{display:flex;flex-wrap:wrap;gap:1em}svg{max-width:100%;height:auto}
+"""
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number for people: thin thousands, fixed digits, a dash for what is undefined."""
+    if value is None:
+        return "–"
+    if isinstance(value, float | np.floating):
+        return "–" if not math.isfinite(value) else f"{value:.{digits}f}"
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return f"{int(value):,}".replace(",", "\u202f")
+    return str(value)
+
+
+class Report:
+    """An HTML page built from top to bottom.
+
+    Args:
+        title: the heading of the page.
+        subtitle: one line under it, such as the file it is about.
+    """
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        self._title, self._subtitle = title, subtitle
+        self._parts: list[str] = []
+
+    def heading(self, text: str) -> None:
+        """Begin a section."""
+        self._parts.append(f"<h2>{html.escape(text)}</h2>")
+
+    def paragraph(self, text: str) -> None:
+        """A paragraph of plain text."""
+        self._parts.append(f"<p>{html.escape(text)}</p>")
+
+    def warnings(self, messages: Iterable[str]) -> None:
+        """What the reader should look at, each in a box of its own."""
+        for message in messages:
+            self._parts.append(f'<div class="warning">{html.escape(message)}</div>')
+
+    def table(
+        self,
+        header: Sequence[str],
+        rows: Iterable[Sequence[Any]],
+        numeric: bool = True,
+        colors: Sequence[str] | None = None,
+    ) -> None:
+        """A table; numbers are right-aligned, and ``colors`` puts a swatch before the first cell of each row."""
+        numeric_columns: set[int] = set()
+        body = []
+        for index, row in enumerate(rows):
+            cells = []
+            for column, value in enumerate(row):
+                is_number = numeric and isinstance(value, int | float | np.number) and not isinstance(value, bool)
+                if is_number:
+                    numeric_columns.add(column)
+                swatch = ""
+                if colors is not None and column == 0:
+                    swatch = f'<span class="swatch" style="background:{html.escape(colors[index])}"></span>'
+                cells.append(f"<td{' class=n' if is_number else ''}>{swatch}{html.escape(number(value))}</td>")
+            body.append(f"<tr>{''.join(cells)}</tr>")
+        head = "".join(
+            f"<th{' class=n' if column in numeric_columns else ''}>{html.escape(str(text))}</th>"
+            for column, text in enumerate(header)
+        )
+        self._parts.append(f'<div class="scroll"><table><tr>{head}</tr>{"".join(body)}</table></div>')
+
+    def confusion(self, matrix: np.ndarray, names: Sequence[str]) -> None:
+        """A confusion matrix: rows the reference, columns the prediction, shaded by the share of the row."""
+        matrix = np.asarray(matrix, dtype=float)
+        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
+        head = "".join(f"<th class=n>{html.escape(str(name))}</th>" for name in names)
+        rows = []
+        for i, name in enumerate(names):
+            cells = []
+            for j in range(len(names)):
+                tint = "61,122,79" if i == j else "196,78,40"
+                shade = f"rgba({tint},{0.75 * share[i, j]:.2f})"
+                value = number(int(matrix[i, j]) if float(matrix[i, j]).is_integer() else float(matrix[i, j]), 1)
+                cells.append(f'<td class=n style="background:{shade}">{value}</td>')
+            rows.append(f"<tr><th>{html.escape(str(name))}</th>{''.join(cells)}</tr>")
+        self._parts.append(
+            f'<div class="scroll"><table><tr><th>reference \\ predicted</th>{head}</tr>{"".join(rows)}</table></div>'
+        )
+
+    def lines(
+        self,
+        title: str,
+        x: Sequence[float],
+        series: Mapping[str, Any],
+        x_label: str = "",
+        y_label: str = "",
+        colors: Sequence[str] | None = None,
+    ) -> None:
+        """A line chart; a series is ``y`` or ``(y, low, high)``, the latter with a band."""
+        self._parts.append(charts.lines(title, x, series, x_label, y_label, colors))
+
+    def bars(
+        self,
+        title: str,
+        labels: Sequence[str],
+        values: Sequence[float],
+        y_label: str = "",
+        colors: Sequence[str] | None = None,
+    ) -> None:
+        """A bar chart."""
+        self._parts.append(charts.bars(title, labels, values, y_label, colors))
+
+    def picture(self, svg: str) -> None:
+        """A chart made by :mod:`.charts`."""
+        self._parts.append(svg)
+
+    def html(self) -> str:
+        """The page."""
+        subtitle = f'<p class="subtitle">{html.escape(self._subtitle)}</p>' if self._subtitle else ""
+        return (
+            '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
+            f"<title>{html.escape(self._title)}</title><style>{_STYLE}</style></head><body>"
+            f"<h1>{html.escape(self._title)}</h1>{subtitle}\n" + "\n".join(self._parts) + "\n</body></html>\n"
+        )
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the page, whole or not at all."""
+        write_text(path, self.html())

@@ -1,0 +1,1 @@
+"""The block runner and what is computed with it: classification."""

@@ -1,0 +1,1 @@
+"""One network a file and a registry; the forest is one of them."""

@@ -1,0 +1,43 @@
+"""What every network takes and gives.
+
+The engine reads raw series; :mod:`.inputs` turns them into :class:`SensorInput`; a network turns these into a
+:class:`Prediction`. This module imports torch only for typing: subclasses live in files that import it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class SensorInput(NamedTuple):
+    """One sensor as a network sees it.
+
+    Attributes:
+        x: ``[B, T, C, H, W]`` float32, scaled to about 0..1; 0 where masked. C counts bands and indices.
+        mask: ``[B, T, H, W]`` bool, True = valid.
+        days: ``[T]`` float32, days since the season's start.
+        filled: ``[B, Tt, C + 1, H, W]``, the series interpolated to the model's target days with, as last channel,
+            the share of validity near the day; None where the network does not need regular dates.
+    """
+
+    x: Tensor
+    mask: Tensor
+    days: Tensor
+    filled: Tensor | None = None
+
+
+class Prediction(NamedTuple):
+    """What a network gives: valid convolutions shrink H and W by twice the network's ``halo``.
+
+    Attributes:
+        logits: ``[B, K, H', W']``.
+        auxiliary: name of a branch -> logits ``[B, K, H', W']`` of its auxiliary head (used in training only).
+        descriptors: name of a branch -> feature vectors ``[B, D, H', W']``; ``fused`` is always there.
+    """
+
+    logits: Tensor
+    auxiliary: dict[str, Tensor]
+    descriptors: dict[str, Tensor]

@@ -1,0 +1,1 @@
+"""Reference data, splits and folds, extraction, the sample store."""

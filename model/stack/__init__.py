@@ -1,0 +1,1 @@
+"""What a stack is: grid, sensors, product readers, manifest, window reading, gap filling, indices."""

@@ -1,0 +1,69 @@
+"""What a sensor is, and the series of values that travels between reader, sample store and networks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+OPTICAL, RADAR, STATIC = "optical", "radar", "static"
+KINDS = (OPTICAL, RADAR, STATIC)
+
+
+class Series(NamedTuple):
+    """Values of one sensor for B windows, as read: scale and unit are in :class:`SensorSpec`.
+
+    Attributes:
+        values: ``[B, T, C, H, W]``, integers or float32; what the mask calls invalid is 0.
+        mask: ``[B, T, H, W]``, True where a pixel is valid at a date.
+        days: ``[T]`` int32, days since the season's start.
+    """
+
+    values: np.ndarray
+    mask: np.ndarray
+    days: np.ndarray
+
+
+@dataclass(frozen=True)
+class SensorSpec:
+    """One co-registered series: its bands, dates and how raw values become physical ones.
+
+    ``physical = raw * scale + offset``, in ``unit``: ``reflectance`` (0..1), for radar ``power``, ``db`` or
+    ``amplitude``, else empty. ``dates`` are ISO (2021-05-03), empty text for a static layer; ``days`` count from the
+    season's start. ``calibration`` is ``sigma0``, ``gamma0``, ``gamma0_rtc`` or ``unknown`` for radar.
+    """
+
+    name: str
+    kind: str
+    bands: tuple[str, ...]
+    dates: tuple[str, ...]
+    days: tuple[int, ...]
+    dtype: str = "int16"
+    scale: float = 1.0
+    offset: float = 0.0
+    nodata: float | None = None
+    unit: str = ""
+    calibration: str = ""
+    orbit: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that JSON can hold."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> SensorSpec:
+        """The inverse of :meth:`to_json`; unknown keys are ignored."""
+        known = {key: content[key] for key in cls.__dataclass_fields__ if key in content}
+        for key in ("bands", "dates", "days"):
+            known[key] = tuple(known.get(key, ()))
+        return cls(**known)
+
+    def with_dates(self, dates: tuple[str, ...], days: tuple[int, ...]) -> SensorSpec:
+        """The same sensor at other dates."""
+        return replace(self, dates=dates, days=days)
+
+
+def matches(name: str, choice: str) -> bool:
+    """Whether a sensor is meant by a choice such as ``S2``; ``S1`` means every ``S1_*``."""
+    return name == choice or (choice == "S1" and name.startswith("S1_"))
