@@ -28,23 +28,32 @@ DTYPES = {
 
 
 @contextlib.contextmanager
-def quiet_gdal() -> Iterator[list[str]]:
-    """Collect GDAL's messages of this thread in the yielded list instead of printing them.
+def gdal_options(**options: str) -> Iterator[None]:
+    """Set GDAL configuration options for this thread only, and put them back."""
+    before = {key: gdal.GetThreadLocalConfigOption(key, None) for key in options}
+    for key, value in options.items():
+        gdal.SetThreadLocalConfigOption(key, value)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            gdal.SetThreadLocalConfigOption(key, value)
 
-    Also keeps GDAL from writing ``.aux.xml`` files beside the user's rasters, in this thread only.
-    """
+
+@contextlib.contextmanager
+def quiet_gdal() -> Iterator[list[str]]:
+    """Collect GDAL's messages of this thread in the yielded list instead of printing them."""
     messages: list[str] = []
 
     def collect(level: int, _code: int, message: str) -> None:
         if level >= gdal.CE_Warning:
             messages.append(message)
 
-    with gdal.config_options({"GDAL_PAM_ENABLED": "NO"}):
-        gdal.PushErrorHandler(collect)
-        try:
-            yield messages
-        finally:
-            gdal.PopErrorHandler()
+    gdal.PushErrorHandler(collect)
+    try:
+        yield messages
+    finally:
+        gdal.PopErrorHandler()
 
 
 def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Dataset:
@@ -128,7 +137,7 @@ def write_raster(
         array = array.astype(np.int32)
     kind = DTYPES[array.dtype.name]
     final = Path(path)
-    with whole_file(final) as temporary, quiet_gdal() as messages:
+    with whole_file(final) as temporary, gdal_options(GDAL_PAM_ENABLED="NO"), quiet_gdal() as messages:
         try:
             dataset = gdal.GetDriverByName("GTiff").Create(
                 str(temporary), array.shape[2], array.shape[1], array.shape[0], kind, options=list(creation)
