@@ -1,0 +1,356 @@
+"""The sample store: labelled pixels with their context, on disk or in memory, quick to read in any order.
+
+On disk a store is a folder. Series lie pixel by pixel in ``<sensor>.values.npy`` ``[P, T, C]`` (raw values) and
+``<sensor>.mask.npy`` ``[P, T]`` (True = valid), P being the pixels of all chips, chip after chip and row after row in
+each. A chip is the window of a group's labelled pixels with HALO pixels round it; a sample is a pixel of a chip, so
+that the patch of a sample is found by computing row numbers and nothing is stored twice. ``chips.npy`` and
+``samples.npy`` are the tables, ``samples.json`` the description, ``samples.gpkg`` the same samples as points for people.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..base.nomenclature import Nomenclature
+from ..stack.sensors import SensorSpec, Series, matches
+from .splits import TEST, TRAINING, VALIDATION, split_groups, stratified_group_folds
+
+__all__ = ["CHIP", "FORMAT", "SAMPLE", "TEST", "TRAINING", "VALIDATION", "VERSION", "SampleStore", "is_sample_folder"]
+
+FORMAT, VERSION = "landloom-samples", 1
+MANIFEST = "samples.json"
+
+#: A chip: its first row in the files of values, its size, and its upper left pixel on the stack's grid.
+CHIP = np.dtype([("offset", "<i8"), ("width", "<i4"), ("height", "<i4"), ("column", "<i4"), ("row", "<i4")])
+#: A sample: its chip, its place in it, and what is known about it.
+SAMPLE = np.dtype(
+    [
+        ("chip", "<i4"),
+        ("row", "<i4"),
+        ("column", "<i4"),
+        ("label", "<i2"),
+        ("group", "<i8"),
+        ("polygon", "<i8"),
+        ("split", "u1"),
+        ("fold", "<i2"),
+        ("suspect", "?"),
+        ("x", "<f8"),
+        ("y", "<f8"),
+    ]
+)
+
+
+@dataclass
+class SampleStore:
+    """Labelled pixels; read-only.
+
+    Attributes:
+        specs: the sensors, by name.
+        nomenclature: the classes; ``labels`` are indices in it.
+        season: start of the season (``"10-01"``) and campaign year.
+        halo: pixels of context that every sample has.
+        labels: ``[N]`` int16.
+        groups: ``[N]`` int64, what must not be split between training and test.
+        polygons: ``[N]`` int64, the feature of the reference data that a sample lies in.
+        split: ``[N]`` uint8 of TRAINING, VALIDATION, TEST.
+        fold: ``[N]`` int16.
+        suspect: ``[N]`` bool, the curve of the sample's polygon is unlike its class.
+        x: ``[N]`` and ``y``: coordinates of the pixel's centre in ``crs_wkt``.
+        folder: where it lies, None in memory.
+        description: what else ``samples.json`` holds (seed, counts, how split, provenance).
+    """
+
+    specs: dict[str, SensorSpec]
+    nomenclature: Nomenclature
+    season: tuple[str, int | None]
+    halo: int
+    labels: np.ndarray
+    groups: np.ndarray
+    polygons: np.ndarray
+    split: np.ndarray
+    fold: np.ndarray
+    suspect: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    folder: Path | None = None
+    crs_wkt: str = ""
+    description: dict[str, Any] = field(default_factory=dict)
+    _values: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    _masks: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    _centres: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
+    _widths: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def indices(self, part: int) -> np.ndarray:
+        """Samples of a part: TRAINING, VALIDATION or TEST."""
+        return np.flatnonzero(self.split == part)
+
+    def sensor_names(self, choices: Sequence[str] | None = None) -> list[str]:
+        """Sensors meant by choices such as ``S2`` or ``S1`` (every ``S1_*``); all of them by default.
+
+        Raises:
+            LandloomError: if a choice means none.
+        """
+        if choices is None:
+            return list(self.specs)
+        chosen: list[str] = []
+        for choice in choices:
+            found = [name for name in self.specs if matches(name, choice)]
+            if not found:
+                raise LandloomError(f"The samples have no sensor {choice}; they have {', '.join(self.specs)}.")
+            chosen += [name for name in found if name not in chosen]
+        return chosen
+
+    def batch(
+        self, indices: Sequence[int] | np.ndarray, halo: int = 0, sensors: Sequence[str] | None = None
+    ) -> dict[str, Series]:
+        """Series of some samples with ``halo`` pixels round each.
+
+        Files are read in the order in which they lie, whatever the order asked for. May be called from several threads.
+
+        Args:
+            indices: ``[B]``, in any order, repeats allowed.
+            halo: 0 up to the store's.
+            sensors: names or choices; all by default.
+
+        Returns:
+            for each sensor a :class:`Series` with values ``[B, T, C, 2*halo+1, 2*halo+1]`` as read (raw), masked
+            values 0.
+
+        Raises:
+            LandloomError: if the halo is larger than the store's.
+        """
+        if not 0 <= halo <= self.halo:
+            raise LandloomError(
+                f"The samples hold {self.halo} pixels of context, but {halo} are needed: extract them again with "
+                f"HALO {halo} or more."
+            )
+        indices = np.asarray(indices, np.int64).reshape(-1)
+        order = np.argsort(self._centres[indices], kind="stable")
+        ordered = indices[order]
+        shift = np.arange(-halo, halo + 1)
+        side = len(shift)
+        rows = (
+            self._centres[ordered, None, None]
+            + shift[None, :, None] * self._widths[ordered, None, None]
+            + shift[None, None, :]
+        ).reshape(-1)
+        result = {}
+        for name in self.sensor_names(sensors):
+            spec = self.specs[name]
+            values = np.take(self._values[name], rows, axis=0)
+            mask = np.take(self._masks[name], rows, axis=0)
+            n_dates, n_bands = values.shape[1:]
+            patches = np.empty((len(indices), n_dates, n_bands, side, side), values.dtype)
+            patches[order] = values.reshape(-1, side, side, n_dates, n_bands).transpose(0, 3, 4, 1, 2)
+            valid = np.empty((len(indices), n_dates, side, side), bool)
+            valid[order] = mask.reshape(-1, side, side, n_dates).transpose(0, 3, 1, 2)
+            result[name] = Series(patches, valid, np.array(spec.days, np.int32))
+        return result
+
+    @classmethod
+    def from_arrays(
+        cls,
+        series: dict[str, tuple[np.ndarray, np.ndarray | None]],
+        specs: dict[str, SensorSpec],
+        labels: Sequence[int] | np.ndarray,
+        nomenclature: Nomenclature,
+        groups: Sequence[int] | np.ndarray,
+        split: Sequence[int] | np.ndarray | None = None,
+        folds: Sequence[int] | np.ndarray | None = None,
+        seed: int = 0,
+        season: tuple[str, int | None] = ("01-01", None),
+    ) -> SampleStore:
+        """A store in memory from point series, halo 0.
+
+        Args:
+            series: for each sensor values ``[N, T, C]`` and a mask ``[N, T]`` (True = valid) or None, in which case
+                NaN is missing. A date is invalid for a sample where any band is NaN or infinite.
+            specs: the sensors; their bands and dates must fit the arrays.
+            labels: ``[N]`` class indices.
+            nomenclature: the classes.
+            groups: ``[N]``.
+            split: ``[N]`` of TRAINING, VALIDATION, TEST; dealt 60/20/20 by group where None.
+            folds: ``[N]``; five stratified folds (or as many as there are groups) where None.
+            seed: for what is dealt here.
+            season: start of the season and campaign year, from which the specs' days count.
+
+        Raises:
+            LandloomError: if shapes do not fit each other.
+        """
+        labels = np.asarray(labels, np.int64).reshape(-1)
+        groups = np.asarray(groups, np.int64).reshape(-1)
+        n = len(labels)
+        if len(groups) != n:
+            raise LandloomError(f"There are {n} labels but {len(groups)} groups: give one group a sample.")
+        if n and not (labels.min() >= 0 and labels.max() < len(nomenclature)):
+            raise LandloomError(f"Labels must be indices 0 to {len(nomenclature) - 1} of the nomenclature's classes.")
+        stored, masks, kept = {}, {}, {}
+        for name, (given, mask) in series.items():
+            spec = specs[name]
+            values = np.asarray(given)
+            expected = (n, len(spec.days), len(spec.bands))
+            if values.shape != expected or (mask is not None and np.shape(mask) != expected[:2]):
+                raise LandloomError(
+                    f"Series of {name} have the shape {values.shape}, expected samples x dates x bands = {expected}."
+                )
+            valid = np.ones(expected[:2], bool) if mask is None else np.asarray(mask, bool)
+            if np.issubdtype(values.dtype, np.floating):
+                valid = valid & np.isfinite(values).all(axis=2)
+            dtype = np.float32 if np.issubdtype(values.dtype, np.floating) else values.dtype
+            stored[name] = np.where(valid[:, :, None], values, 0).astype(dtype, copy=False)
+            masks[name] = valid
+            kept[name] = replace(spec, dtype=str(np.dtype(dtype)))
+        if split is None:
+            split = split_groups(labels, groups, seed=seed)
+        if folds is None:
+            folds = stratified_group_folds(labels, groups, max(1, min(5, len(np.unique(groups)))), seed)
+        return cls(
+            specs=kept,
+            nomenclature=nomenclature,
+            season=season,
+            halo=0,
+            labels=labels.astype(np.int16),
+            groups=groups,
+            polygons=groups,
+            split=np.asarray(split, np.uint8),
+            fold=np.asarray(folds, np.int16),
+            suspect=np.zeros(n, bool),
+            x=np.zeros(n),
+            y=np.zeros(n),
+            description={"seed": seed},
+            _values=stored,
+            _masks=masks,
+            _centres=np.arange(n, dtype=np.int64),
+            _widths=np.ones(n, np.int64),
+        )
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> SampleStore:
+        """Open a folder of samples; values stay on disk until asked for.
+
+        Raises:
+            LandloomError: naming the folder, if it is not one or is damaged.
+        """
+        folder = Path(folder)
+        description = _read_manifest(folder)
+        try:
+            specs = {one["name"]: SensorSpec.from_json(one) for one in description["sensors"]}
+            nomenclature = Nomenclature.from_json(description["nomenclature"])
+            season = (str(description["season"]["start"]), description["season"]["year"])
+            halo, crs_wkt = int(description["halo"]), str(description.get("crs", ""))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(folder, f"{MANIFEST} lacks or garbles {error}") from error
+        chips, samples = _load(folder, "chips.npy", CHIP), _load(folder, "samples.npy", SAMPLE)
+        n_pixels = _check_tables(folder, chips, samples, halo, len(nomenclature))
+        values, masks = {}, {}
+        for name, spec in specs.items():
+            shape = (n_pixels, len(spec.days), len(spec.bands))
+            values[name] = _map(folder, f"{name}.values.npy", np.dtype(spec.dtype), shape)
+            masks[name] = _map(folder, f"{name}.mask.npy", np.dtype(bool), shape[:2])
+        own = chips[samples["chip"]]
+        return cls(
+            specs=specs,
+            nomenclature=nomenclature,
+            season=season,
+            halo=halo,
+            labels=samples["label"].copy(),
+            groups=samples["group"].copy(),
+            polygons=samples["polygon"].copy(),
+            split=samples["split"].copy(),
+            fold=samples["fold"].copy(),
+            suspect=samples["suspect"].copy(),
+            x=samples["x"].copy(),
+            y=samples["y"].copy(),
+            folder=folder,
+            crs_wkt=crs_wkt,
+            description=description,
+            _values=values,
+            _masks=masks,
+            _centres=own["offset"] + samples["row"].astype(np.int64) * own["width"] + samples["column"],
+            _widths=own["width"].astype(np.int64),
+        )
+
+
+def is_sample_folder(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder says that it holds samples, damaged or not."""
+    try:
+        _read_manifest(Path(folder))
+    except LandloomError:
+        return False
+    return True
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not folder.is_dir() or not path.is_file():
+        raise LandloomError(
+            f"{folder} is not a folder of samples: it holds no {MANIFEST}. Make it with extractsamples."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(folder, f"{MANIFEST} is not JSON") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise LandloomError(f"{path} does not describe samples of Landloom. Make them with extractsamples.")
+    if content.get("version") != VERSION:
+        raise LandloomError(
+            f"{folder} holds samples of version {content.get('version')}, this Landloom reads version {VERSION}: "
+            "extract them again."
+        )
+    return content
+
+
+def _damaged(folder: Path, why: str) -> LandloomError:
+    return LandloomError(f"The samples in {folder} are damaged ({why}): extract them again.")
+
+
+def _load(folder: Path, name: str, dtype: np.dtype) -> np.ndarray:
+    try:
+        table = np.load(folder / name, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, f"{name} is missing or cut short") from error
+    if table.dtype != dtype or table.ndim != 1:
+        raise _damaged(folder, f"{name} has other columns")
+    return table
+
+
+def _map(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """A memory-mapped array as a plain ndarray, which is indexed faster than np.memmap."""
+    try:
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, f"{name} is missing or cut short") from error
+    if array.dtype != dtype or array.shape != shape:
+        raise _damaged(folder, f"{name} holds {array.dtype} {array.shape}, expected {dtype} {shape}")
+    return np.asarray(array)
+
+
+def _check_tables(folder: Path, chips: np.ndarray, samples: np.ndarray, halo: int, n_classes: int) -> int:
+    """Check that every patch lies inside its chip, so that no row number is ever outside; gives the pixels in all."""
+    sizes = chips["width"].astype(np.int64) * chips["height"]
+    ends = np.cumsum(sizes)
+    if (sizes <= 0).any() or not np.array_equal(chips["offset"], ends - sizes):
+        raise _damaged(folder, "chips.npy does not add up")
+    if len(samples):
+        if samples["chip"].min() < 0 or samples["chip"].max() >= len(chips):
+            raise _damaged(folder, "samples.npy names chips that do not exist")
+        own = chips[samples["chip"]]
+        fits = (samples["row"] >= halo) & (samples["row"] + halo < own["height"])
+        fits &= (samples["column"] >= halo) & (samples["column"] + halo < own["width"])
+        fits &= (samples["label"] >= 0) & (samples["label"] < n_classes) & (samples["split"] <= TEST)
+        if not fits.all():
+            raise _damaged(folder, "samples.npy holds samples outside their chip or nomenclature")
+    return int(ends[-1]) if len(ends) else 0
