@@ -8,6 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every run; a busy machine is no failure.
+settings.register_profile(
+    "landloom", deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("landloom")
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 

@@ -27,6 +27,8 @@ th{background:#eef3ef}td.n,th.n{text-align:right;font-variant-numeric:tabular-nu
 .charts{display:flex;flex-wrap:wrap;gap:1em}svg{max-width:100%;height:auto}
 """
 
+_RIGHT = ' class="n"'  # right-aligned numbers
+
 
 def number(value: Any, digits: int = 3) -> str:
     """A number for people: thin thousands, fixed digits, a dash for what is undefined."""
@@ -59,6 +61,10 @@ class Report:
         """A paragraph of plain text."""
         self._parts.append(f"<p>{html.escape(text)}</p>")
 
+    def link(self, text: str, target: str) -> None:
+        """A link to another page, by a path relative to this one."""
+        self._parts.append(f'<p><a href="{html.escape(target)}">{html.escape(text)}</a></p>')
+
     def warnings(self, messages: Iterable[str]) -> None:
         """What the reader should look at, each in a box of its own."""
         for message in messages:
@@ -83,10 +89,10 @@ class Report:
                 swatch = ""
                 if colors is not None and column == 0:
                     swatch = f'<span class="swatch" style="background:{html.escape(colors[index])}"></span>'
-                cells.append(f"<td{' class=n' if is_number else ''}>{swatch}{html.escape(number(value))}</td>")
+                cells.append(f"<td{_RIGHT if is_number else ''}>{swatch}{html.escape(number(value))}</td>")
             body.append(f"<tr>{''.join(cells)}</tr>")
         head = "".join(
-            f"<th{' class=n' if column in numeric_columns else ''}>{html.escape(str(text))}</th>"
+            f"<th{_RIGHT if column in numeric_columns else ''}>{html.escape(str(text))}</th>"
             for column, text in enumerate(header)
         )
         self._parts.append(f'<div class="scroll"><table><tr>{head}</tr>{"".join(body)}</table></div>')
@@ -95,7 +101,7 @@ class Report:
         """A confusion matrix: rows the reference, columns the prediction, shaded by the share of the row."""
         matrix = np.asarray(matrix, dtype=float)
         share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
-        head = "".join(f"<th class=n>{html.escape(str(name))}</th>" for name in names)
+        head = "".join(f"<th{_RIGHT}>{html.escape(str(name))}</th>" for name in names)
         rows = []
         for i, name in enumerate(names):
             cells = []
@@ -103,7 +109,7 @@ class Report:
                 tint = "61,122,79" if i == j else "196,78,40"
                 shade = f"rgba({tint},{0.75 * share[i, j]:.2f})"
                 value = number(int(matrix[i, j]) if float(matrix[i, j]).is_integer() else float(matrix[i, j]), 1)
-                cells.append(f'<td class=n style="background:{shade}">{value}</td>')
+                cells.append(f'<td class="n" style="background:{shade}">{value}</td>')
             rows.append(f"<tr><th>{html.escape(str(name))}</th>{''.join(cells)}</tr>")
         self._parts.append(
             f'<div class="scroll"><table><tr><th>reference \\ predicted</th>{head}</tr>{"".join(rows)}</table></div>'

@@ -1,0 +1,27 @@
+# Two commands: `make demo` runs the main job on the built-in sample scene, `make test` runs every check and test.
+.PHONY: demo test lint types setup-run setup-test clean
+
+PYTHON := .venv/bin/python
+export QT_QPA_PLATFORM ?= offscreen
+
+demo: setup-run
+	$(PYTHON) scripts/demo.py
+
+test: setup-test lint types
+	$(PYTHON) -m pytest
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:
+	sh scripts/check_types
+
+setup-run:
+	@sh scripts/setup run
+
+setup-test:
+	@sh scripts/setup test
+
+clean:
+	rm -rf demo build .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -1,0 +1,322 @@
+"""landcovermap: the whole job, from images and reference polygons to map and report, in one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingMultiStepFeedback,
+    QgsProcessingOutputNumber,
+    QgsProcessingOutputRasterLayer,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterRasterDestination,
+)
+
+from ..model.base.errors import LandloomError
+from .base import FeedbackProgress, LandloomAlgorithm
+from .overview import write_overview
+from .steps import StepLog, fingerprint, source_path
+
+NETWORKS = ["ltae", "twinns", "tempcnn", "randomforest"]
+EVALUATIONS = ["auto", "holdout", "folds"]
+PASSED_ON = ("SEED", "DEVICE", "MEMORY_MB")
+
+
+class LandCoverMap(LandloomAlgorithm):
+    """Runs the other algorithms as children; what they make stays in WORK_FOLDER."""
+
+    ID = "landcovermap"
+    NAME = "Land-cover map"
+    GROUP = "4 Maps"
+    SUMMARY = (
+        "The whole job in one run: images and reference polygons in; land-cover map, confidence, trained model and "
+        "accuracy report out. What each step makes is kept in the work folder, and a step whose inputs have not "
+        "changed is skipped the next time."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:landcovermap --INPUT=products --REFERENCE=reference.gpkg --CLASS_FIELD=class "
+        "--NETWORK=ltae --OUTPUT=map.tif --CONFIDENCE=confidence.tif --MODEL=model.safetensors --REPORT=report.html"
+    )
+    TAGS = ("classification", "land cover", "sentinel", "time series", "deep learning", "workflow")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        self.add(
+            QgsProcessingParameterFile(
+                "INPUT",
+                self.tr("Folder of downloaded products"),
+                behavior=QgsProcessingParameterFile.Behavior.Folder,
+                optional=True,
+            ),
+            "Folder searched through for Sentinel-2 and Sentinel-1 products, nothing renamed. Give this or a stack.",
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "STACK",
+                self.tr("Stack (instead of a folder)"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                fileFilter="Stack (*.json)",
+                optional=True,
+            ),
+            "A stack.json made by 'Prepare stack' or 'Add rasters'. Give this or a folder.",
+        )
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                "REFERENCE",
+                self.tr("Reference polygons or points"),
+                [QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeVectorPoint],
+            ),
+            "Places whose land cover is known, in any coordinate system; 10 or more of each class, spread out.",
+        )
+        self.add(
+            QgsProcessingParameterField("CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE"),
+            "Field of the reference layer that holds the class, as text or as a whole number.",
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "NOMENCLATURE",
+                self.tr("Nomenclature table"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                optional=True,
+            ),
+            "Table of classes, names and colours made by 'Nomenclature', or iota2's nomenclature text file.",
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "NETWORK", self.tr("Network"), options=NETWORKS, defaultValue="ltae", usesStaticStrings=True
+            ),
+            "ltae: fast, takes clouds and irregular dates as they are. twinns: sees the 5x5 surroundings, slower. "
+            "tempcnn: convolutions in time. randomforest: iota2's forest, needs no PyTorch.",
+        )
+        self.add(
+            QgsProcessingParameterBoolean("PREVIEW", self.tr("Map with the random forest first"), defaultValue=False),
+            "Trains a random forest first and writes its map to preview.tif in the work folder, minutes before the "
+            "network is ready; it comes back as a layer too.",
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "EVALUATION",
+                self.tr("Evaluation"),
+                options=EVALUATIONS,
+                defaultValue="auto",
+                usesStaticStrings=True,
+            ),
+            "holdout: the delivered model is the one evaluated on groups set apart. folds: every group is scored "
+            "once by a model that has not seen it, then the model is trained on all. auto: folds where labels are few.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterExtent("EXTENT", self.tr("Extent of the map"), optional=True),
+            "Part of the stack to map; all of it by default.",
+            advanced=True,
+        )
+        self.add_seed()
+        self.add_device()
+        self.add_memory()
+        self.add(
+            QgsProcessingParameterFolderDestination(
+                "WORK_FOLDER", self.tr("Work folder"), optional=True, createByDefault=False
+            ),
+            "Where stack, samples and reports of the steps are kept; by default <OUTPUT>_work beside the map.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Land-cover map")),
+            "GeoTIFF of class codes with colours and names; 0 is no data.",
+        )
+        self.add(
+            QgsProcessingParameterRasterDestination(
+                "CONFIDENCE", self.tr("Confidence"), optional=True, createByDefault=True
+            ),
+            "Probability of the mapped class in percent, 255 is no data.",
+        )
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "MODEL", self.tr("Model"), "Model (*.safetensors)", optional=True, createByDefault=True
+            ),
+            "The trained model, to map other places and years with 'Classify'.",
+        )
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "REPORT", self.tr("Report"), "HTML (*.html)", optional=True, createByDefault=True
+            ),
+            "Accuracy, areas and warnings, with links to the reports of each step.",
+        )
+        for name, label in (
+            ("OVERALL_ACCURACY", "Overall accuracy"),
+            ("KAPPA", "Kappa"),
+            ("MACRO_F1", "Macro F1"),
+        ):
+            self.addOutput(QgsProcessingOutputNumber(name, self.tr(label)))
+        self.addOutput(QgsProcessingOutputRasterLayer("PREVIEW_MAP", self.tr("Random forest's map (with PREVIEW)")))
+
+    def run(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        job = _Job(self, parameters, context, feedback)
+        stack = job.stack()
+        samples = job.samples(stack)
+        if self.parameterAsBool(parameters, "PREVIEW", context):
+            job.preview(stack, samples)
+        trained = job.train(samples)
+        return job.classify(stack, trained)
+
+
+class _Job:
+    """One run: the steps in order, each skipped where its inputs are those of the last run."""
+
+    def __init__(
+        self,
+        algorithm: LandCoverMap,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> None:
+        self.algorithm, self.parameters, self.context = algorithm, parameters, context
+        self.progress = FeedbackProgress(feedback)
+        self.folder_input = algorithm.parameterAsFile(parameters, "INPUT", context)
+        self.stack_input = algorithm.parameterAsFile(parameters, "STACK", context)
+        if bool(self.folder_input) == bool(self.stack_input):
+            raise LandloomError(
+                "Give either INPUT (a folder of products) or STACK (a stack.json), not both or neither."
+            )
+        self.output = Path(algorithm.parameterAsOutputLayer(parameters, "OUTPUT", context))
+        confidence = algorithm.parameterAsOutputLayer(parameters, "CONFIDENCE", context)
+        self.confidence = Path(confidence) if confidence else None
+        work = algorithm.parameterAsString(parameters, "WORK_FOLDER", context)
+        self.work = Path(work) if work else self.output.with_name(f"{self.output.stem}_work")
+        model = algorithm.parameterAsFileOutput(parameters, "MODEL", context)
+        self.model = Path(model) if model else self.work / "model.safetensors"
+        self.report = algorithm.parameterAsFileOutput(parameters, "REPORT", context)
+        self.network = algorithm.parameterAsEnumString(parameters, "NETWORK", context)
+        self.log = StepLog(self.work)
+        preview = algorithm.parameterAsBool(parameters, "PREVIEW", context)
+        count = (1 if self.folder_input else 0) + 3 + (2 if preview else 0)
+        # The steps' feedback does not keep its parent alive: the reference is kept here.
+        self._parent = feedback
+        self.feedback = QgsProcessingMultiStepFeedback(count, self._parent)
+        self._step = 0
+
+    def child(self, algorithm: str, inputs: dict[str, Any], sources: list[Any], outputs: dict[str, Path]) -> dict:
+        """Run one algorithm, or give its last outputs where nothing it depends on has changed.
+
+        Args:
+            algorithm: id without the provider.
+            inputs: its parameters.
+            sources: paths whose files decide whether it must run again.
+            outputs: parameter -> path of what it makes.
+        """
+        import processing
+
+        self.feedback.setCurrentStep(self._step)
+        self._step += 1
+        self.progress.check()
+        passed = {name: self.parameters[name] for name in PASSED_ON if self.parameters.get(name) is not None}
+        known = {d.name() for d in _definitions(algorithm)}
+        inputs = {**{k: v for k, v in passed.items() if k in known}, **inputs}
+        key = fingerprint(algorithm, inputs, sources, self.progress)
+        name = f"{algorithm}:{outputs[next(iter(outputs))].name}"
+        earlier = self.log.results(name, key, outputs.values())
+        if earlier is not None:
+            self.progress.info(f"{algorithm}: inputs have not changed, kept {next(iter(outputs.values()))}")
+            return earlier
+        self.progress.text(f"{algorithm} ...")
+        results = processing.run(
+            f"landloom:{algorithm}",
+            {**inputs, **{k: str(v) for k, v in outputs.items()}},
+            context=self.context,
+            feedback=self.feedback,
+            is_child_algorithm=True,
+        )
+        self.progress.check()
+        self.log.done(name, key, results)
+        return results
+
+    def stack(self) -> Path:
+        """The stack: given, or prepared from the folder of products."""
+        if self.stack_input:
+            return Path(self.stack_input)
+        outputs = {"OUTPUT": self.work / "stack.json", "REPORT": self.work / "stack.html"}
+        self.child("preparestack", {"INPUT": self.folder_input}, [self.folder_input], outputs)
+        return outputs["OUTPUT"]
+
+    def samples(self, stack: Path) -> Path:
+        """Samples of the reference data on the stack."""
+        reference = self.parameters["REFERENCE"]
+        nomenclature = self.algorithm.parameterAsFile(self.parameters, "NOMENCLATURE", self.context)
+        inputs = {
+            "STACK": str(stack),
+            "REFERENCE": reference,
+            "CLASS_FIELD": self.algorithm.parameterAsFields(self.parameters, "CLASS_FIELD", self.context)[0],
+        }
+        if nomenclature:
+            inputs["NOMENCLATURE"] = nomenclature
+        layer = self.algorithm.parameterAsVectorLayer(self.parameters, "REFERENCE", self.context)
+        outputs = {
+            "OUTPUT": self.work / "samples",
+            "POINTS": self.work / "samples.gpkg",
+            "REPORT": self.work / "samples.html",
+        }
+        self.child("extractsamples", inputs, [stack, source_path(layer), nomenclature], outputs)
+        return outputs["OUTPUT"]
+
+    def train(self, samples: Path) -> dict[str, Any]:
+        """The network asked for."""
+        inputs: dict[str, Any] = {"SAMPLES": [str(samples)], "NETWORK": self.network}
+        evaluation = self.algorithm.parameterAsEnumString(self.parameters, "EVALUATION", self.context)
+        if evaluation != "auto":
+            inputs["EVALUATION"] = evaluation
+        outputs = {"OUTPUT": self.model, "REPORT": self.work / "training.html"}
+        return self.child("train", inputs, [samples], outputs)
+
+    def preview(self, stack: Path, samples: Path) -> None:
+        """The random forest and its map, before the network."""
+        model = {"OUTPUT": self.work / "preview.safetensors", "REPORT": self.work / "preview.html"}
+        self.child("train", {"SAMPLES": [str(samples)], "NETWORK": "randomforest"}, [samples], model)
+        path = self.work / "preview.tif"
+        inputs = {"STACK": str(stack), "MODEL": str(model["OUTPUT"]), **self._extent()}
+        self.child("classify", inputs, [stack, model["OUTPUT"]], {"OUTPUT": path})
+        self.progress.info(f"The random forest's map is ready: {path}")
+        project = self.context.project()
+        if project is not None:
+            details = QgsProcessingContext.LayerDetails("Preview (random forest)", project, "PREVIEW_MAP")
+            self.context.addLayerToLoadOnCompletion(str(path), details)
+
+    def classify(self, stack: Path, trained: dict[str, Any]) -> dict[str, Any]:
+        """The map, its confidence and the overview."""
+        outputs = {"OUTPUT": self.output}
+        if self.confidence:
+            outputs["CONFIDENCE"] = self.confidence
+        inputs = {"STACK": str(stack), "MODEL": str(self.model), **self._extent()}
+        self.child("classify", inputs, [stack, self.model], outputs)
+        results: dict[str, Any] = {name: str(path) for name, path in outputs.items()}
+        results["MODEL"] = str(self.model)
+        for number in ("OVERALL_ACCURACY", "KAPPA", "MACRO_F1"):
+            results[number] = trained.get(number)
+        preview = self.work / "preview.tif"
+        if self.algorithm.parameterAsBool(self.parameters, "PREVIEW", self.context):
+            results["PREVIEW_MAP"] = str(preview)
+        if self.report:
+            write_overview(Path(self.report), self.output, self.network, results, self.work)
+            results["REPORT"] = self.report
+        return results
+
+    def _extent(self) -> dict[str, Any]:
+        extent = self.parameters.get("EXTENT")
+        return {} if extent is None or extent == "" else {"EXTENT": extent}
+
+
+def _definitions(algorithm: str) -> list:
+    from qgis.core import QgsApplication
+
+    return QgsApplication.processingRegistry().algorithmById(f"landloom:{algorithm}").parameterDefinitions()

@@ -1,0 +1,108 @@
+"""status: versions, devices, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    Qgis,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputString,
+    QgsProcessingParameterFileDestination,
+)
+
+from ..install import PACKAGES, how_to_get, package_state
+from ..model.base.device import describe_device, resolve_device, thread_count
+from ..model.base.errors import LandloomError, MissingPackageError
+from ..model.base.html import Report
+from .base import LandloomAlgorithm
+
+READY, FOREST_ONLY, INCOMPLETE = "ready", "forest only", "incomplete"
+
+
+class Status(LandloomAlgorithm):
+    """Tells what this QGIS can run; it needs none of the packages it looks for."""
+
+    ID = "status"
+    NAME = "Status"
+    GROUP = "Tools"
+    SUMMARY = (
+        "Reports the versions of QGIS, Python and every package Landloom uses, the devices networks can compute on, "
+        "and how to get what is missing. Run it first, and send its report with a question."
+    )
+    EXAMPLE = "qgis_process run landloom:status --REPORT=status.html"
+    TAGS = ("version", "install", "gpu", "cuda", "torch", "diagnostics")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "REPORT", self.tr("Report"), "HTML (*.html)", optional=True, createByDefault=True
+            ),
+            "The same lines as an HTML page, to keep or to send.",
+        )
+        self.addOutput(QgsProcessingOutputString("STATE", self.tr("State: ready, forest only or incomplete")))
+
+    def run(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        report = Report("Landloom: status", plugin_version())
+        report.heading("Versions")
+        machine = [
+            ("Landloom", plugin_version()),
+            ("QGIS", Qgis.version()),
+            ("Python", f"{platform.python_version()} ({sys.prefix})"),
+            ("System", f"{platform.system()} {platform.release()}, {platform.machine()}"),
+            ("Processor threads used", str(thread_count())),
+        ]
+        packages = [(p.distribution, package_state(p.module), p.needed_for) for p in PACKAGES]
+        rows = [*machine, *((name, version or "missing") for name, version, _ in packages)]
+        for name, value in rows:
+            feedback.pushInfo(f"{name}: {value}")
+        report.table(["part", "version"], rows)
+
+        report.heading("Devices")
+        devices = device_rows()
+        report.table(["device", "state"], devices)
+        for name, state in devices:
+            feedback.pushInfo(f"Device {name}: {state}")
+
+        missing = [p for p in PACKAGES if package_state(p.module) is None]
+        report.heading("What is missing")
+        if not missing:
+            report.paragraph("Nothing: every algorithm can run.")
+        for package in missing:
+            sentence = f"{package.distribution} is missing; it is needed for {package.needed_for}. "
+            report.warnings([sentence + how_to_get(package.module)])
+            feedback.pushWarning(sentence + how_to_get(package.module))
+        names = {package.module for package in missing}
+        state = READY if not names else FOREST_ONLY if names == {"torch"} else INCOMPLETE
+        feedback.pushInfo(f"State: {state}")
+        outputs: dict[str, Any] = {"STATE": state}
+        path = self.parameterAsFileOutput(parameters, "REPORT", context)
+        if path:
+            report.write(path)
+            outputs["REPORT"] = path
+        return outputs
+
+
+def plugin_version() -> str:
+    """The version in metadata.txt."""
+    text = (Path(__file__).parents[1] / "metadata.txt").read_text(encoding="utf-8")
+    return next(line.split("=", 1)[1] for line in text.splitlines() if line.startswith("version="))
+
+
+def device_rows() -> list[tuple[str, str]]:
+    """Each device and whether networks can use it, with the reason where they cannot."""
+    rows = []
+    for name in ("cpu", "cuda", "mps"):
+        try:
+            rows.append((name, describe_device(resolve_device(name))))
+        except MissingPackageError:
+            rows.append((name, "needs PyTorch; the random forest uses the processor without it"))
+        except LandloomError as error:
+            rows.append((name, str(error)))
+    return rows

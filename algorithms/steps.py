@@ -1,0 +1,81 @@
+"""What ``landcovermap`` remembers of its steps, so that one whose inputs have not changed is skipped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from qgis.core import QgsMapLayer, QgsProcessingFeatureSourceDefinition, QgsProviderRegistry
+
+from ..model.base.files import write_json
+from ..model.base.progress import Progress
+
+
+class StepLog:
+    """``steps.json`` of a work folder: name of a step -> fingerprint of its inputs and its results."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "steps.json"
+        try:
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            content = {}
+        self._steps: dict[str, Any] = content if isinstance(content, dict) else {}
+
+    def results(self, step: str, key: str, outputs: Iterable[Path]) -> dict[str, Any] | None:
+        """The results of the last run, or None where the step must run."""
+        entry = self._steps.get(step)
+        if not isinstance(entry, dict) or entry.get("key") != key or not all(path.exists() for path in outputs):
+            return None
+        return entry["results"]
+
+    def done(self, step: str, key: str, results: dict[str, Any]) -> None:
+        """Remember a step that went through."""
+        plain = {name: value for name, value in results.items() if isinstance(value, str | int | float)}
+        self._steps[step] = {"key": key, "results": plain}
+        write_json(self._path, self._steps)
+
+
+def fingerprint(algorithm: str, inputs: dict[str, Any], sources: Iterable[Any], progress: Progress) -> str:
+    """A hash of the parameters and of name, size and time of every file among the sources."""
+    digest = hashlib.sha256(algorithm.encode())
+    for name in sorted(inputs):
+        digest.update(f"{name}={_plain(inputs[name])}\n".encode())
+    for source in sources:
+        for path in _files(source):
+            progress.check()
+            try:
+                state = path.stat()
+            except FileNotFoundError:
+                continue
+            digest.update(f"{path} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def source_path(layer: QgsMapLayer | None) -> str:
+    """File behind a layer, or empty text for one without a file."""
+    if layer is None:
+        return ""
+    provider = layer.dataProvider().name() if layer.dataProvider() else ""
+    return QgsProviderRegistry.instance().decodeUri(provider, layer.source()).get("path") or ""
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, QgsMapLayer):
+        return value.source()
+    if isinstance(value, QgsProcessingFeatureSourceDefinition):
+        return f"{value.source.asExpression()} {value.selectedFeaturesOnly} {value.featureLimit}"
+    return str(value)
+
+
+def _files(source: Any) -> list[Path]:
+    if not source:
+        return []
+    path = Path(source)
+    if not path.is_dir():
+        return [path]
+    return sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
