@@ -103,6 +103,6 @@ def device_rows() -> list[tuple[str, str]]:
             rows.append((name, describe_device(resolve_device(name))))
         except MissingPackageError:
             rows.append((name, "needs PyTorch; the random forest uses the processor without it"))
-        except LandloomError as error:
-            rows.append((name, str(error)))
+        except LandloomError:
+            rows.append((name, "not found, or PyTorch is a build without it"))
     return rows
