@@ -1,0 +1,460 @@
+"""The block runner: reads, computes and writes at the same time, within bounded memory, and survives being killed.
+
+Threads only: readers fetch whole blocks, each with a reader of its own; computers take chunks of any block at hand;
+one writer stores finished blocks; the calling thread shows progress, asks whether to stop, and assembles the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..base.errors import Cancelled, LandloomError
+from ..base.files import check_writable, writing_failed
+from ..base.progress import Progress
+from ..stack.grid import Grid, Window
+from ..stack.sensors import Series
+from .chunks import CHUNK, Area, Block, block_shape, plan_blocks
+from .journal import Journal, Lock, fingerprint, parts_folder
+from .mask import AreaMask
+from .outputs import Layer, assemble, check_outputs
+
+POLL = 0.1
+PATIENCE = 1.2
+"""Seconds that a cancelled run waits for reading and computing threads; they write nothing and end by themselves."""
+STATISTICS = "statistics"
+
+
+class Reader(Protocol):
+    """What the runner needs of a stack reader."""
+
+    def read(self, window: Window, halo: int = 0) -> dict[str, Series]:
+        """Raw series of a window, widened by ``halo``; masked outside the grid."""
+
+
+Compute = Callable[[dict[str, Series], Area], "dict[str, np.ndarray] | None"]
+"""Series of one chunk with its halo -> ``[bands, CHUNK, CHUNK]`` by layer name; None where there is nothing."""
+
+
+class Summary(NamedTuple):
+    """What a run did.
+
+    Attributes:
+        pixels: pixels computed in this run.
+        seconds: time of reading, computing and writing, without assembling.
+        blocks: blocks of the whole job.
+        resumed: blocks that an earlier run had done.
+        statistics: the sum over all blocks of what the computation counted.
+    """
+
+    pixels: int
+    seconds: float
+    blocks: int
+    resumed: int
+    statistics: np.ndarray
+
+
+@dataclass
+class Job:
+    """What to map, where to, and within what bounds.
+
+    Attributes:
+        grid: the grid of the stack.
+        area: the part of it to map.
+        layers: the outputs, the main one first; its name decides the folder of parts.
+        open_reader: opens a reader; called once a reading thread.
+        compute: called from several threads at once.
+        halo: pixels of context around a chunk.
+        bytes_per_pixel: of the series of one pixel as read.
+        identity: what makes this run the same as another one: stack, model, parameters.
+        source_block: width and height of the blocks of the source files.
+        mask: polygons or a raster, as :class:`AreaMask` takes them.
+        memory_mb: working memory.
+        reserve_mb: what computing needs of it.
+        readers: reading threads.
+        threads: computing threads.
+        statistics: how many numbers a computation counts, in the array named ``statistics``.
+        setup: run first in each computing thread.
+    """
+
+    grid: Grid
+    area: Area
+    layers: Sequence[Layer]
+    open_reader: Callable[[], AbstractContextManager[Reader]]
+    compute: Compute
+    halo: int
+    bytes_per_pixel: int
+    identity: Mapping[str, Any]
+    source_block: tuple[int, int] = (256, 256)
+    mask: str | None = None
+    memory_mb: int = 1024
+    reserve_mb: int = 128
+    readers: int = 1
+    threads: int = 1
+    statistics: int = 0
+    setup: Callable[[], None] | None = None
+
+    @property
+    def slots(self) -> int:
+        """Blocks in memory at once: being read, waiting, and being computed."""
+        return self.readers + 2
+
+    def block_pixels(self) -> int:
+        """How many pixels a block may have."""
+        room = max(self.memory_mb - self.reserve_mb, self.memory_mb // 4) * 2**20
+        return int(room / (1.2 * self.slots * max(1, self.bytes_per_pixel)))
+
+
+@dataclass
+class _Work:
+    """One block on its way."""
+
+    block: Block
+    series: dict[str, Series] | None
+    inside: np.ndarray | None
+    arrays: dict[str, np.ndarray]
+    left: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class BlockRunner:
+    """Runs one :class:`Job`.
+
+    Raises:
+        Cancelled: when the user asked to stop; the parts are removed.
+        LandloomError: when an input cannot be read or an output cannot be written; finished parts stay, and the same
+            run goes on from them.
+    """
+
+    def __init__(self, job: Job, progress: Progress) -> None:
+        self._job = job
+        self._progress = progress
+        self._stop = threading.Event()
+        self._errors: list[BaseException] = []
+        self._slots = threading.Semaphore(job.slots)
+        self._tasks: queue.Queue[tuple[_Work, Area] | None] = queue.Queue()
+        self._finished: queue.Queue[_Work | None] = queue.Queue(maxsize=2)
+        self._counting = threading.Lock()
+        self._pixels = self._chunks = 0
+        self._chunk_seconds: list[float] = []
+        self._statistics = np.zeros(job.statistics)
+
+    def run(self) -> Summary:
+        """Do the job."""
+        check_outputs([layer.path for layer in self._job.layers])
+        for layer in self._job.layers:
+            check_writable(layer.path)
+        folder = parts_folder(self._job.layers[0].path)
+        keep = False
+        with Lock(folder, str(self._job.layers[0].path)):
+            try:
+                return self._locked(Journal(folder))
+            except Cancelled:
+                raise
+            except BaseException as error:
+                done = len(list(folder.glob("block_*[0-9].npz")))
+                keep = done > 0
+                if keep and type(error) is LandloomError:
+                    raise LandloomError(f"{error} {_kept(done, folder)}") from error
+                raise
+            finally:
+                if not keep:  # before the lock is let go, so that a waiting run never sees half of the parts
+                    _remove(folder)
+
+    # ------------------------------------------------------------------ the calling thread
+
+    def _locked(self, journal: Journal) -> Summary:
+        job, progress = self._job, self._progress
+        blocks, mask = self._plan(journal)
+        # Checked one by one, since a part may be damaged after a power cut.
+        pending, done = [], []
+        for block in blocks:
+            progress.check()
+            (done if journal.has(block) else pending).append(block)
+        if done:
+            progress.info(f"Going on from {len(done)} of {len(blocks)} blocks done by an earlier run.")
+            if job.statistics:
+                self._statistics += sum(journal.load(block, STATISTICS) for block in done)
+        begin = time.monotonic()
+        if pending:
+            self._pipeline(journal, blocks, pending, mask)
+        seconds = time.monotonic() - begin
+        progress.text("Assembling the files")
+        memory = job.memory_mb * 2**20 // 3
+        assemble(job.layers, job.grid, job.area, blocks, journal, memory, progress.part(97, 100))
+        progress.percent(100)
+        return Summary(self._pixels, seconds, len(blocks), len(done), self._statistics)
+
+    def _plan(self, journal: Journal) -> tuple[list[Block], AreaMask | None]:
+        job, progress = self._job, self._progress
+        run_hash = fingerprint(
+            {
+                **job.identity,
+                "area": list(job.area),
+                "chunk": CHUNK,
+                "layers": [[layer.name, layer.bands, layer.dtype, layer.nodata] for layer in job.layers],
+            }
+        )
+        shape = block_shape(job.area, job.block_pixels(), job.source_block)
+        earlier = journal.read()
+        if earlier is not None and earlier.get("hash") != run_hash:
+            progress.info("An earlier run had another stack, model or parameters: starting again without its parts.")
+            earlier = None
+        if earlier is not None:
+            then = tuple(earlier.get("block", (0, 0)))
+            # The result does not depend on the block size: keep that of the earlier run unless memory is now short.
+            if then[0] * then[1] > max(shape[0] * shape[1], CHUNK * CHUNK) or min(then) < CHUNK:
+                progress.info("MEMORY_MB is now too small for the blocks of the earlier run: starting again.")
+                earlier = None
+            else:
+                shape = then
+        if earlier is None:
+            try:
+                journal.start(run_hash, shape)
+            except OSError as error:
+                raise LandloomError(writing_failed(journal.folder, error)) from error
+        blocks = plan_blocks(job.area, *shape)
+        if job.mask is None:
+            return blocks, None
+        progress.text("Reading the mask")
+        mask = AreaMask(job.mask, job.grid, job.area, journal.folder / "mask.tif", progress)
+        return [block for block in blocks if any(mask.touches(chunk) for chunk in block.chunks())], mask
+
+    def _pipeline(self, journal: Journal, blocks: list[Block], pending: list[Block], mask: AreaMask | None) -> None:
+        job = self._job
+        source = _Pending(pending)
+        readers = [self._thread("reader", self._read, source, mask) for _ in range(min(job.readers, len(pending)))]
+        computers = [self._thread("computer", self._compute) for _ in range(job.threads)]
+        writer = self._thread("writer", self._write, journal)
+        total = sum(self._count_pixels(block, mask) for block in pending)
+        watch = _Watch(self, total, 1.0 - len(pending) / len(blocks))
+        try:
+            for thread in (*readers, *computers, writer):
+                thread.start()
+            self._wait(readers, watch)
+            for _ in computers:
+                self._tasks.put(None)
+            self._wait(computers, watch)
+            self._put_finished(None)
+            self._wait([writer], watch)
+        except BaseException:
+            self._stop.set()
+            writer.join()  # short: it writes the part in hand, never more
+            deadline = time.monotonic() + PATIENCE
+            for thread in (*readers, *computers):
+                thread.join(max(0.0, deadline - time.monotonic()))
+            raise
+
+    def _wait(self, threads: Sequence[threading.Thread], watch: _Watch) -> None:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(POLL)
+                if self._errors:
+                    raise self._errors[0]
+                self._progress.check()
+                watch.show()
+        if self._errors:
+            raise self._errors[0]
+
+    def _count_pixels(self, block: Block, mask: AreaMask | None) -> int:
+        if mask is None:
+            return block.area.pixels
+        return sum(chunk.intersection(block.area).pixels for chunk in block.chunks() if mask.touches(chunk))
+
+    # ------------------------------------------------------------------ the other threads
+
+    def _thread(self, name: str, work: Callable[..., None], *arguments: Any) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work(*arguments)
+            except BaseException as error:
+                self._errors.append(error)
+                self._stop.set()
+
+        return threading.Thread(target=guarded, name=f"landloom {name}", daemon=True)
+
+    def _read(self, source: _Pending, mask: AreaMask | None) -> None:
+        job = self._job
+        with job.open_reader() as reader:
+            while self._acquire_slot():
+                block = source.next()
+                if block is None:
+                    break
+                area = block.chunked
+                chunks = [chunk for chunk in block.chunks() if mask is None or mask.touches(chunk)]
+                series = reader.read(Window(*area), halo=job.halo)
+                if self._stop.is_set():
+                    return
+                arrays = {layer.name: layer.empty(block.area.height, block.area.width) for layer in job.layers}
+                if job.statistics:
+                    arrays[STATISTICS] = np.zeros(job.statistics)
+                inside = None if mask is None else mask.read(area)
+                work = _Work(block, series, inside, arrays, len(chunks))
+                for chunk in chunks:
+                    self._tasks.put((work, chunk))
+
+    def _acquire_slot(self) -> bool:
+        while not self._stop.is_set():
+            if self._slots.acquire(timeout=POLL):
+                return True
+        return False
+
+    def _compute(self) -> None:
+        if self._job.setup is not None:
+            self._job.setup()
+        while not self._stop.is_set():
+            try:
+                task = self._tasks.get(timeout=POLL)
+            except queue.Empty:
+                continue
+            if task is None:
+                return
+            work, chunk = task
+            begin = time.monotonic()
+            self._compute_chunk(work, chunk)
+            seconds = time.monotonic() - begin
+            with self._counting:
+                self._pixels += chunk.intersection(work.block.area).pixels
+                self._chunks += 1
+                if len(self._chunk_seconds) < 1000:
+                    self._chunk_seconds.append(seconds)
+            with work.lock:
+                work.left -= 1
+                last = work.left == 0
+            if last:
+                work.series = work.inside = None
+                self._slots.release()
+                self._put_finished(work)
+
+    def _compute_chunk(self, work: _Work, chunk: Area) -> None:
+        block, halo = work.block, self._job.halo
+        top, left = chunk.row - block.chunked.row, chunk.column - block.chunked.column
+        size = CHUNK + 2 * halo
+        rows, columns = slice(top, top + size), slice(left, left + size)
+        inside = None if work.inside is None else work.inside[top : top + CHUNK, left : left + CHUNK]
+        series = work.series or {}
+        results = self._job.compute(
+            {
+                # Copies: equal memory layout for every chunk, so that equal pixels give equal numbers.
+                name: Series(
+                    np.ascontiguousarray(one.values[..., rows, columns]),
+                    np.ascontiguousarray(one.mask[..., rows, columns]),
+                    one.days,
+                )
+                for name, one in series.items()
+            },
+            chunk,
+        )
+        if results is None:
+            return
+        both = chunk.intersection(block.area)
+        target = (
+            slice(None),
+            slice(both.row - block.area.row, both.bottom - block.area.row),
+            slice(both.column - block.area.column, both.right - block.area.column),
+        )
+        origin = (slice(both.row - chunk.row, both.bottom - chunk.row),)
+        origin += (slice(both.column - chunk.column, both.right - chunk.column),)
+        for layer in self._job.layers:
+            values = results[layer.name]
+            if inside is not None:
+                values = np.where(inside, values, np.asarray(layer.nodata, layer.dtype))
+            work.arrays[layer.name][target] = values[(slice(None), *origin)]
+        if STATISTICS in work.arrays and STATISTICS in results:
+            with work.lock:
+                work.arrays[STATISTICS] += results[STATISTICS]
+
+    def _put_finished(self, work: _Work | None) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Full):
+                self._finished.put(work, timeout=POLL)
+                return
+
+    def _write(self, journal: Journal) -> None:
+        while not self._stop.is_set():
+            try:
+                work = self._finished.get(timeout=POLL)
+            except queue.Empty:
+                continue
+            if work is None:
+                return
+            try:
+                journal.write(work.block, work.arrays)
+            except OSError as error:
+                raise LandloomError(writing_failed(journal.folder, error)) from error
+            if STATISTICS in work.arrays:
+                self._statistics += work.arrays[STATISTICS]
+
+
+class _Pending:
+    """The blocks still to be read, handed out one by one."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._blocks: Iterator[Block] = iter(blocks)
+        self._lock = threading.Lock()
+
+    def next(self) -> Block | None:
+        with self._lock:
+            return next(self._blocks, None)
+
+
+class _Watch:
+    """Shows how far the run is and how long it will take."""
+
+    def __init__(self, runner: BlockRunner, total: int, done_before: float) -> None:
+        self._runner, self._total, self._before = runner, max(1, total), done_before
+        self._begin = time.monotonic()
+        self._told = 0.0
+        self._estimated = False
+
+    def show(self) -> None:
+        """Called often; tells seldom."""
+        runner, now = self._runner, time.monotonic()
+        with runner._counting:
+            pixels, chunks, times = runner._pixels, runner._chunks, runner._chunk_seconds[:]
+        share = min(1.0, pixels / self._total)
+        runner._progress.percent(97.0 * (self._before + (1.0 - self._before) * share))
+        threads = runner._job.threads
+        # The first chunks of each thread are slow (libraries start up): the median of some more is told, once.
+        if not self._estimated and (chunks >= 3 * threads or share == 1.0):
+            self._estimated = True
+            per_pixel = float(np.median(times)) * chunks / max(1, pixels) / threads
+            seconds = max(now - self._begin, per_pixel * self._total)
+            runner._progress.info(
+                f"Estimated time: {duration(seconds)} for {self._total:,} pixels, "
+                f"{self._total / seconds:,.0f} pixels a second."
+            )
+        if share > 0.02 and now - self._told > 2.0:
+            self._told = now
+            left = (now - self._begin) * (1.0 - share) / share
+            runner._progress.text(f"Mapping: {100 * share:.0f} %, {duration(left)} left")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 40 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _kept(done: int, folder: Path) -> str:
+    blocks = "The finished block is" if done == 1 else f"The {done} finished blocks are"
+    return f"{blocks} kept in {folder}; the same run goes on from there."
+
+
+def _remove(folder: Path) -> None:
+    """Remove the parts, the lock last."""
+    with contextlib.suppress(OSError):
+        Journal(folder).clear()
+    shutil.rmtree(folder, ignore_errors=True)
