@@ -1,0 +1,309 @@
+"""Writing a stack: first the VRTs into ``<stem>_vrt/``, then ``stack.json``, whole or not at all.
+
+:func:`write_stack` takes a :class:`Stack` whose parts name only files; it decides for each file whether it is read as
+it lies, resampled by a plain VRT or warped, and fills in what the reader needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..base.files import PARTIAL, check_writable, make_folder, write_json, writing_failed
+from ..base.progress import Progress
+from .grid import Grid, Window, reproject_bounds
+from .manifest import MaskRule, Part, RadarUnit, Sensor, Source, Stack
+from .rasterinfo import RasterInfo, inspect
+from .schema import check_stack
+from .sensors import RADAR
+from .vrt import NEAREST, VrtBand, outside, placement, plain_vrt, resampling_of, warped_vrt
+
+FILL = {"int8": -128, "int16": -32768, "uint16": 65535, "int32": -(2**31), "uint32": 2**32 - 1}
+"""No-data values for whole-number files that declare none and must be warped."""
+
+_POWER_FUNCTIONS = {"db": "dB2pow", "amplitude": "intensity"}
+
+
+class RasterInfos:
+    """Remembers what was read of each file; a series names one file many times."""
+
+    def __init__(self) -> None:
+        self._infos: dict[str, RasterInfo] = {}
+
+    def __getitem__(self, path: str) -> RasterInfo:
+        if path not in self._infos:
+            self._infos[path] = inspect(path)
+        return self._infos[path]
+
+
+def vrt_folder(path: Path) -> Path:
+    """Where the VRTs of a ``stack.json`` lie."""
+    return path.with_name(f"{path.stem}_vrt")
+
+
+def write_stack(stack: Stack, progress: Progress | None = None, infos: RasterInfos | None = None) -> Stack:
+    """Write the VRTs and then ``stack.json`` at ``stack.path``; an older stack there is replaced.
+
+    Returns:
+        the stack as written.
+
+    Raises:
+        LandloomError: if a file cannot be used or nothing can be written; then nothing has changed on disk.
+    """
+    with building(stack, progress or Progress(), infos or RasterInfos()) as built:
+        return built.commit(built.stack)
+
+
+@contextlib.contextmanager
+def building(stack: Stack, progress: Progress, infos: RasterInfos) -> Iterator[_Build]:
+    """Write the VRTs to a temporary folder; what is committed takes its place, otherwise it is removed."""
+    build = _Build(stack, infos)
+    try:
+        build.write_vrts(progress)
+        yield build
+    finally:
+        shutil.rmtree(build.temporary, ignore_errors=True)
+
+
+class _Build:
+    """A stack being written. ``stack`` is readable while its VRTs still lie in ``temporary``."""
+
+    def __init__(self, stack: Stack, infos: RasterInfos) -> None:
+        path = Path(os.path.abspath(stack.path))
+        self._infos = infos
+        self.final = vrt_folder(path)
+        self.temporary = self.final.with_name(f"{self.final.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
+        self.stack = replace(stack, path=path)
+
+    def write_vrts(self, progress: Progress) -> None:
+        check_writable(self.stack.path)
+        make_folder(self.temporary)
+        progress.text("Writing virtual rasters")
+        sensors = {}
+        total = sum(len(sensor.acquisitions) for sensor in self.stack.sensors.values()) or 1
+        done = 0
+        for name, entered in self.stack.sensors.items():
+            sensor = settle(entered, self.stack.grid, self._infos)
+            acquisitions = []
+            for acquisition in sensor.acquisitions:
+                progress.check()
+                parts = []
+                for index, part in enumerate(acquisition.parts, start=1):
+                    stem = "_".join([name, acquisition.date.replace("-", "") or "static"])
+                    stem += f"_{index}" if len(acquisition.parts) > 1 else ""
+                    parts.append(self._write_part(sensor, part, stem))
+                acquisitions.append(replace(acquisition, parts=tuple(parts)))
+                done += 1
+                progress.percent(100 * done / total)
+            sensors[name] = replace(sensor, acquisitions=tuple(acquisitions))
+        self.stack = replace(self.stack, sensors=sensors)
+
+    def commit(self, stack: Stack) -> Stack:
+        """Move the VRTs to their place and write ``stack.json`` last; on failure the older stack stays."""
+        final = relocate(stack, self.temporary, self.final)
+        content = final.to_json(final.path.parent)
+        check_stack(content, final.path)
+        older = self.final.with_name(f"{self.temporary.name}.old")
+        try:
+            if self.final.exists():
+                os.replace(self.final, older)
+            os.replace(self.temporary, self.final)
+            write_json(final.path, content)
+        except (OSError, LandloomError) as error:
+            if older.exists():
+                shutil.rmtree(self.final, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    os.replace(older, self.final)
+            elif not self.temporary.exists():
+                shutil.rmtree(self.final, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise LandloomError(writing_failed(self.final, error)) from error
+            raise
+        shutil.rmtree(older, ignore_errors=True)
+        return final
+
+    def _write(self, name: str, text: str) -> str:
+        path = self.temporary / name
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise LandloomError(writing_failed(path, error)) from error
+        return str(path)
+
+    def _write_part(self, sensor: Sensor, part: Part, stem: str) -> Part:
+        grid, nodata = self.stack.grid, vrt_nodata(sensor)
+        cover = grid.whole
+        warped: dict[tuple[str, str], str] = {}
+        bands = []
+        sources = list(part.sources)
+        for name, (index, number) in part.bands.items():
+            source = part.sources[index]
+            info = self._infos[source.path]
+            if number > len(info.dtypes):
+                raise LandloomError(f"The raster {source.path} has no band {number} ({name}); make the stack again.")
+            placed = placement(info.grid, grid, source.path)
+            size = (info.grid.width, info.grid.height)
+            remap = source.nodata if source.nodata != sensor.nodata else None
+            if placed is not None and placed[1] == 1 and part.convert is None:
+                target = placed[0]
+                corner = None if remap is not None else (target.column, target.row)
+                sources[index] = replace(source, corner=corner)
+                bands.append(VrtBand(name, source.path, number, size, target, NEAREST, remap))
+                cover = cover.intersection(target)
+                continue
+            sources[index] = replace(source, corner=None)
+            path, native = self._native(sensor, part, index, name, number, stem)
+            if placed is not None:
+                target, ratio = placed
+                bands.append(VrtBand(name, path, native, size, target, resampling_of(ratio)))
+                cover = cover.intersection(target)
+                continue
+            key = (path, stem if path == source.path else name)
+            if key not in warped:
+                text = warped_vrt(path, grid, sensor.dtype, "bilinear", nodata, self.temporary)
+                warped[key] = self._write(f"{stem}_warped{len(warped) + 1}.vrt", text)
+            bands.append(VrtBand(name, warped[key], native, (grid.width, grid.height), grid.whole))
+        text = plain_vrt(grid, bands, sensor.dtype, nodata, self.temporary)
+        data = self._write(f"{stem}.vrt", text)
+        masks = tuple(self._write_mask(mask, f"{stem}_mask{n}.vrt") for n, mask in enumerate(part.masks, start=1))
+        whole = cover == grid.whole
+        return replace(part, data=data, sources=tuple(sources), masks=masks, cover=None if whole else cover)
+
+    def _native(self, sensor: Sensor, part: Part, index: int, name: str, number: int, stem: str) -> tuple[str, int]:
+        """The file to resample: itself, or a VRT of one band that declares its no data or holds power.
+
+        GDAL leaves no-data pixels out of a resampled mean only where the band that it reads declares the value.
+        """
+        source = part.sources[index]
+        info = self._infos[source.path]
+        nodata = vrt_nodata(sensor)
+        declared = info.nodata[number - 1]
+        if part.convert is None and (_same(declared, nodata) or nodata is None):
+            return source.path, number
+        whole = Window(0, 0, info.grid.width, info.grid.height)
+        band = VrtBand(name, source.path, number, whole[2:], whole)
+        if part.convert is not None:
+            unit = part.convert
+            function = _POWER_FUNCTIONS[unit.unit]
+            band = replace(
+                band, function=function, scale=unit.scale, offset=unit.offset, source_nodata=_number(source.nodata)
+            )
+        elif source.nodata != sensor.nodata:
+            band = replace(band, source_nodata=_number(source.nodata))
+        text = plain_vrt(info.grid, [band], sensor.dtype, nodata, self.temporary)
+        return self._write(f"{stem}_{name}_native.vrt", text), 1
+
+    def _write_mask(self, mask: MaskRule, file_name: str) -> MaskRule:
+        grid = self.stack.grid
+        info = self._infos[mask.source.path]
+        if mask.band > len(info.dtypes):
+            raise LandloomError(f"The mask {mask.source.path} has no band {mask.band}; choose another mask.")
+        dtype = info.dtypes[mask.band - 1]
+        placed = placement(info.grid, grid, mask.source.path)
+        source = replace(mask.source, corner=None)
+        if placed is not None:
+            target, ratio = placed
+            if ratio == 1:
+                source = replace(source, corner=(target.column, target.row))
+            band = VrtBand("mask", source.path, mask.band, (info.grid.width, info.grid.height), target)
+            text = plain_vrt(grid, [band], dtype, None, self.temporary)
+        else:
+            text = warped_vrt(source.path, grid, dtype, NEAREST, None, self.temporary)
+            warped = self._write(file_name.replace(".vrt", "_warped.vrt"), text)
+            band = VrtBand("mask", warped, mask.band, (grid.width, grid.height), grid.whole)
+            text = plain_vrt(grid, [band], dtype, None, self.temporary)
+        return replace(mask, source=source, raster=self._write(file_name, text))
+
+
+def settle(sensor: Sensor, grid: Grid, infos: RasterInfos) -> Sensor:
+    """Decide type, unit and no data of a sensor, now that it is known which of its files must be resampled.
+
+    Radar in dB or amplitude is turned into power if any file is resampled, since a mean of dB is no backscatter;
+    whole numbers that are warped and have no no-data value get one.
+    """
+    parts = [part for acquisition in sensor.acquisitions for part in acquisition.parts]
+    sources = {source.path: source for part in parts for source in part.sources}
+    placed = {path: placement(infos[path].grid, grid, path) for path in sources}
+    warped = any(where is None for where in placed.values())
+    resampled = warped or any(where is not None and where[1] != 1 for where in placed.values())
+    for path, where in placed.items():
+        if where is None and not _meets(infos[path].grid, grid):
+            raise LandloomError(outside(path))
+    if sensor.kind == RADAR and sensor.unit in _POWER_FUNCTIONS and resampled:
+        convert = RadarUnit(sensor.unit, sensor.scale, sensor.offset)
+        acquisitions = tuple(
+            replace(one, parts=tuple(replace(part, convert=part.convert or convert) for part in one.parts))
+            for one in sensor.acquisitions
+        )
+        sensor = replace(
+            sensor, unit="power", scale=1.0, offset=0.0, nodata=None, dtype="float32", acquisitions=acquisitions
+        )
+    elif resampled and sensor.kind == RADAR and sensor.dtype.startswith(("int", "uint")):
+        sensor = replace(sensor, dtype="float32")
+    if warped and sensor.nodata is None and not sensor.dtype.startswith("float"):
+        if sensor.dtype == "uint8":
+            sensor = replace(sensor, dtype="int16")
+        sensor = replace(sensor, nodata=float(FILL[sensor.dtype]))
+    return sensor
+
+
+def vrt_nodata(sensor: Sensor) -> float | None:
+    """The no-data value that VRTs declare: the sensor's, or NaN for decimal numbers."""
+    if sensor.nodata is not None:
+        number = float(sensor.nodata)
+        return int(number) if number.is_integer() and not sensor.dtype.startswith("float") else number
+    return float("nan") if sensor.dtype.startswith("float") else None
+
+
+def relocate(stack: Stack, old: Path, new: Path) -> Stack:
+    """The same stack after its VRTs moved from one folder to another."""
+
+    def moved(path: str) -> str:
+        return str(new / Path(path).name) if Path(path).parent == old else path
+
+    sensors = {}
+    for name, sensor in stack.sensors.items():
+        acquisitions = tuple(
+            replace(
+                one,
+                parts=tuple(
+                    replace(
+                        part,
+                        data=moved(part.data),
+                        masks=tuple(replace(mask, raster=moved(mask.raster)) for mask in part.masks),
+                    )
+                    for part in one.parts
+                ),
+            )
+            for one in sensor.acquisitions
+        )
+        sensors[name] = replace(sensor, acquisitions=acquisitions)
+    return replace(stack, sensors=sensors)
+
+
+def source_of(info: RasterInfo, nodata: float | None = None) -> Source:
+    """The manifest's entry of a file; NaN as no data needs no mention."""
+    return Source(info.path, info.size, info.time, None if nodata is None or np.isnan(nodata) else float(nodata))
+
+
+def _meets(source: Grid, grid: Grid) -> bool:
+    a, b = reproject_bounds(source.bounds, source.crs_wkt, grid.crs_wkt), grid.bounds
+    return a[0] < b[2] and a[2] > b[0] and a[1] < b[3] and a[3] > b[1]
+
+
+def _same(first: float | None, second: float | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return first == second or (np.isnan(first) and np.isnan(second))
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else value

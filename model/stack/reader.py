@@ -1,0 +1,417 @@
+"""Reading windows of a stack.
+
+Threads: one :class:`StackReader` may be shared by any number of threads; each thread opens its own data sets (GDAL's
+are not safe to share) and keeps a bounded number of them open. GDAL reads without Python's lock, so threads overlap.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from osgeo import gdal
+
+from ..base.errors import LandloomError
+from ..base.raster import open_raster, quiet_gdal, reading_failed
+from .grid import Window
+from .manifest import MaskRule, Part, Sensor, Stack
+from .rasterinfo import size_and_time
+from .sensors import SensorSpec, Series
+
+MAX_OPEN = 400
+"""Data sets kept open by all threads of a reader together; Linux allows a process 1,024 files by default."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Bands of one data set that go to channels of the output."""
+
+    path: str
+    bands: list[int]
+    channels: list[int]
+    corner: tuple[int, int]  # of the data set's first pixel on the grid
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """A mask raster and the test of its values."""
+
+    path: str
+    band: int
+    corner: tuple[int, int]
+    valid_of_byte: np.ndarray  # [256] bool, for Byte masks
+    rule: MaskRule
+    radius: int  # pixels
+
+    def valid(self, values: np.ndarray) -> np.ndarray:
+        if values.dtype == np.uint8:
+            return self.valid_of_byte[values]
+        return valid_values(self.rule, values)
+
+
+@dataclass(frozen=True)
+class _Part:
+    cover: Window
+    reads: list[_Read]
+    masks: list[_Mask]
+
+
+@dataclass(frozen=True)
+class _Sensor:
+    spec: SensorSpec
+    dtype: np.dtype
+    nodata: np.generic | None
+    acquisitions: list[list[_Part]]
+
+
+class StackReader:
+    """Reads windows of a stack as :class:`Series`; a context manager.
+
+    Args:
+        stack: the stack, or the path of its ``stack.json``.
+        sensors: names or choices such as ``S1``; None for all.
+        bands: for some sensors, the bands wanted and their order; others give all.
+        memory_mb: what one window may take, see :meth:`rows_in_memory`.
+
+    Attributes:
+        stack: the stack.
+        specs: sensor name -> :class:`SensorSpec` of what :meth:`read` gives.
+
+    Raises:
+        LandloomError: if a sensor or band is not there, or if a file has changed since the stack was built.
+    """
+
+    def __init__(
+        self,
+        stack: Stack | str | os.PathLike[str],
+        sensors: Sequence[str] | None = None,
+        bands: dict[str, Sequence[str]] | None = None,
+        memory_mb: float = 512,
+    ) -> None:
+        self.stack = stack if isinstance(stack, Stack) else Stack.read(stack)
+        self.memory_mb = memory_mb
+        names = self.stack.choose(sensors)
+        check_sources([self.stack.sensors[name] for name in names])
+        wanted = bands or {}
+        self._sensors = {name: self._plan(self.stack.sensors[name], wanted.get(name)) for name in names}
+        self.specs = {name: sensor.spec for name, sensor in self._sensors.items()}
+        self._pools: dict[int, OrderedDict[str, gdal.Dataset]] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> StackReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every data set; no thread may be reading."""
+        with self._lock:
+            self._pools.clear()
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """What :meth:`read` returns for one pixel, mask included."""
+        return sum(
+            len(sensor.acquisitions) * (len(sensor.spec.bands) * sensor.dtype.itemsize + 1)
+            for sensor in self._sensors.values()
+        )
+
+    def rows_in_memory(self, width: int) -> int:
+        """How many rows of ``width`` pixels fit into ``memory_mb``; at least 1."""
+        return max(1, int(self.memory_mb * 2**20 / max(1, self.bytes_per_pixel * width)))
+
+    def block_size(self) -> tuple[int, int]:
+        """Width and height of the blocks of the first file that is read as it lies, else 256 x 256."""
+        for sensor in self._sensors.values():
+            for parts in sensor.acquisitions:
+                for read in parts[0].reads:
+                    if not read.path.endswith(".vrt"):
+                        width, height = self._open(read.path).GetRasterBand(1).GetBlockSize()
+                        return width, height
+        return 256, 256
+
+    def read(self, window: Window, halo: int = 0) -> dict[str, Series]:
+        """All sensors' series in a window grown by ``halo``.
+
+        Args:
+            window: pixels of the grid; what lies outside the grid is masked.
+            halo: pixels of context on each side.
+
+        Returns:
+            sensor name -> Series with B = 1: values ``[1, T, C, H + 2 halo, W + 2 halo]`` in the sensor's own type.
+
+        Raises:
+            LandloomError: naming the file that cannot be read.
+        """
+        target = window.grown(halo) if halo else window
+        return {name: self._read_sensor(sensor, target) for name, sensor in self._sensors.items()}
+
+    def read_dates(self, name: str, window: Window, indices: Sequence[int]) -> Series:
+        """As :meth:`read`, for one sensor and some of its dates (indices into its spec's dates)."""
+        return self._read_sensor(self._sensors[name], window, indices)
+
+    def validity(self, name: str, index: int, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Where a date holds data at all, and where it is valid: ``[H, W]`` each; valid is within data."""
+        sensor = self._sensors[name]
+        shape = (len(sensor.spec.bands), window.height, window.width)
+        data = np.zeros(shape[1:], bool)
+        valid = np.zeros(shape[1:], bool)
+        for part in sensor.acquisitions[index]:
+            values = np.zeros(shape, sensor.dtype)
+            holds = self._covered(part, window)
+            self._read_values(sensor, part, window, values, holds)
+            data |= holds
+            clear = self._covered(part, window)
+            self._apply_masks(part, window, clear)
+            valid |= clear & holds
+        return data, valid
+
+    def _read_sensor(self, sensor: _Sensor, window: Window, indices: Sequence[int] | None = None) -> Series:
+        chosen = range(len(sensor.acquisitions)) if indices is None else indices
+        spec, height, width = sensor.spec, window.height, window.width
+        values = np.empty((1, len(chosen), len(spec.bands), height, width), sensor.dtype)
+        mask = np.empty((1, len(chosen), height, width), bool)
+        for place, index in enumerate(chosen):
+            self._read_date(sensor, sensor.acquisitions[index], window, values[0, place], mask[0, place])
+        days = np.array([spec.days[index] for index in chosen], np.int32)
+        return Series(values, mask, days)
+
+    def _read_date(
+        self, sensor: _Sensor, parts: list[_Part], window: Window, values: np.ndarray, valid: np.ndarray
+    ) -> None:
+        """Fill ``values`` [C, H, W] and ``valid`` [H, W] with the first valid part of each pixel."""
+        filled = False
+        for part in parts:
+            clear = self._covered(part, window)
+            if filled:
+                clear &= ~valid
+            if clear.any():
+                self._apply_masks(part, window, clear)
+            if not clear.any():
+                continue
+            if not filled:
+                if not clear.all():
+                    values.fill(0)
+                self._read_values(sensor, part, window, values, clear)
+                valid[...] = clear
+                filled = True
+                if valid.all():
+                    return
+                continue
+            other = np.zeros_like(values)
+            self._read_values(sensor, part, window, other, clear)
+            np.copyto(values, other, where=clear)
+            valid |= clear
+        if not filled:
+            values.fill(0)
+            valid.fill(False)
+        elif values.dtype.kind == "f":
+            np.copyto(values, 0, where=~valid)  # a product would keep NaN
+        else:
+            values *= valid
+
+    def _covered(self, part: _Part, window: Window) -> np.ndarray:
+        """True where the part's files have pixels, ``[H, W]``."""
+        common = window.intersection(part.cover)
+        if common == window:
+            return np.ones((window.height, window.width), bool)
+        covered = np.zeros((window.height, window.width), bool)
+        covered[_within(common, window)] = True
+        return covered
+
+    def _read_values(self, sensor: _Sensor, part: _Part, window: Window, values: np.ndarray, valid: np.ndarray) -> None:
+        """Read the part's bands into ``values`` and take from ``valid`` what holds no data."""
+        common = window.intersection(part.cover)
+        if not common.width or not common.height:
+            return
+        rows, columns = _within(common, window)
+        for read in part.reads:
+            first, last = read.channels[0], read.channels[-1]
+            if last - first + 1 == len(read.channels):
+                self._read_into(read.path, read.bands, read.corner, common, values[first : last + 1, rows, columns])
+            else:
+                shape = (len(read.channels), common.height, common.width)
+                buffer = np.empty(shape, values.dtype)
+                self._read_into(read.path, read.bands, read.corner, common, buffer)
+                values[read.channels, rows, columns] = buffer
+        inside = valid[rows, columns]
+        for channel in values[:, rows, columns]:
+            if sensor.nodata is not None:
+                inside &= channel != sensor.nodata
+            if channel.dtype.kind == "f":
+                inside &= np.isfinite(channel)
+
+    def _apply_masks(self, part: _Part, window: Window, valid: np.ndarray) -> None:
+        for mask in part.masks:
+            wide = window.grown(mask.radius)
+            dataset = self._open(mask.path)
+            own = Window(*mask.corner, dataset.RasterXSize, dataset.RasterYSize)
+            common = wide.intersection(own)
+            kind = np.uint8 if dataset.GetRasterBand(mask.band).DataType == gdal.GDT_Byte else np.float64
+            values = np.zeros((1, wide.height, wide.width), kind)  # outside the mask's file: 0, as GDAL gives it
+            if common.width and common.height:
+                self._read_into(
+                    mask.path, [mask.band], mask.corner, common, values[(slice(None), *_within(common, wide))]
+                )
+            clear = mask.valid(values[0])
+            if mask.radius:
+                radius = mask.radius
+                clear = ~dilate(~clear, radius)[radius:-radius, radius:-radius]
+            valid &= clear
+
+    def _read_into(
+        self, path: str, bands: list[int], corner: tuple[int, int], window: Window, target: np.ndarray
+    ) -> None:
+        dataset = self._open(path)
+        with quiet_gdal() as messages:
+            try:
+                result = dataset.ReadAsArray(
+                    window.column - corner[0],
+                    window.row - corner[1],
+                    window.width,
+                    window.height,
+                    buf_obj=target,
+                    band_list=bands,
+                )
+            except RuntimeError as error:
+                messages.append(str(error))
+                result = None
+        if result is None:
+            raise reading_failed(path, messages)
+
+    def _open(self, path: str) -> gdal.Dataset:
+        """The calling thread's data set of a file; the one unused for longest is closed when there are too many."""
+        thread = threading.get_ident()
+        pool = self._pools.get(thread)
+        if pool is None:
+            with self._lock:
+                pool = self._pools.setdefault(thread, OrderedDict())
+        dataset = pool.get(path)
+        if dataset is not None:
+            pool.move_to_end(path)
+            return dataset
+        limit = max(16, MAX_OPEN // max(1, len(self._pools)))
+        while len(pool) >= limit:
+            pool.popitem(last=False)
+        dataset = open_raster(path)
+        pool[path] = dataset
+        return dataset
+
+    def _plan(self, sensor: Sensor, wanted: Sequence[str] | None) -> _Sensor:
+        bands = tuple(wanted) if wanted else sensor.bands
+        missing = [band for band in bands if band not in sensor.bands]
+        if missing:
+            raise LandloomError(
+                f"The sensor {sensor.name} has no band {', '.join(missing)}; it has {', '.join(sensor.bands)}."
+            )
+        spec = replace(sensor.spec, bands=bands)
+        dtype = np.dtype(sensor.dtype)
+        acquisitions = []
+        for acquisition in sensor.complete:
+            parts = [part for part in acquisition.parts if all(band in part.bands for band in sensor.bands)]
+            acquisitions.append([self._plan_part(part, bands) for part in parts])
+        return _Sensor(spec, dtype, _as_type(sensor.nodata, dtype), acquisitions)
+
+    def _plan_part(self, part: Part, bands: Sequence[str]) -> _Part:
+        """Files that lie on the grid are read as they are, several bands at once; the rest goes through the VRT."""
+        reads: dict[str, _Read] = {}
+        order = list(part.bands)
+        for channel, band in enumerate(bands):
+            index, number = part.bands[band]
+            source = part.sources[index]
+            if source.corner is not None:
+                read = reads.setdefault(source.path, _Read(source.path, [], [], source.corner))
+                read.bands.append(number)
+            else:
+                read = reads.setdefault(part.data, _Read(part.data, [], [], (0, 0)))
+                read.bands.append(order.index(band) + 1)
+            read.channels.append(channel)
+        whole = self.stack.grid.whole
+        cover = whole if part.cover is None else part.cover.intersection(whole)
+        return _Part(cover, list(reads.values()), [self._plan_mask(rule) for rule in part.masks])
+
+    def _plan_mask(self, rule: MaskRule) -> _Mask:
+        table = valid_values(rule, np.arange(256, dtype=np.uint8))
+        size = self.stack.grid.resolution[0] * self.stack.grid.metres_per_unit if rule.buffer else 1.0
+        radius = math.ceil(rule.buffer / size) if rule.buffer else 0
+        if rule.source.corner is not None:
+            return _Mask(rule.source.path, rule.band, rule.source.corner, table, rule, radius)
+        return _Mask(rule.raster, 1, (0, 0), table, rule, radius)
+
+
+def check_sources(sensors: Sequence[Sensor]) -> None:
+    """Compare every file with what the stack remembers of it.
+
+    Raises:
+        LandloomError: naming the first file that is gone or has another size or time.
+    """
+    checked = set()
+    for sensor in sensors:
+        for source in sensor.sources():
+            if source.path in checked:
+                continue
+            checked.add(source.path)
+            try:
+                size, time = size_and_time(source.path)
+            except LandloomError as error:
+                raise LandloomError(
+                    f"The file {source.path} of the stack is gone; put it back or make the stack again."
+                ) from error
+            if size != source.size or abs(time - source.time) > 2:  # file systems keep times to 2 s at worst
+                raise LandloomError(
+                    f"The file {source.path} has changed since the stack was made; make the stack again."
+                )
+
+
+def valid_values(rule: MaskRule, values: np.ndarray) -> np.ndarray:
+    """Where the values of a mask mean valid, by its one rule."""
+    if rule.invalid_bits is not None:
+        whole = values if values.dtype.kind in "iu" else np.nan_to_num(values, nan=rule.invalid_bits).astype(np.int64)
+        return (whole & np.array(rule.invalid_bits & _bits_of(whole.dtype), whole.dtype)) == 0
+    if rule.valid_values is not None:
+        return np.isin(values, np.array(rule.valid_values))
+    return ~np.isin(values, np.array(rule.invalid_values or ()))
+
+
+def dilate(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Grow True by a disc of ``radius`` pixels, ``[H, W]``."""
+    height, width = mask.shape
+    grown = mask.copy()
+    if not mask.any():
+        return grown
+    sums = np.zeros((height, width + 1), np.int32)
+    np.cumsum(mask, axis=1, out=sums[:, 1:])
+    columns = np.arange(width)
+    for step in range(-radius, radius + 1):
+        half = math.isqrt(radius * radius - step * step)
+        left, right = np.maximum(columns - half, 0), np.minimum(columns + half + 1, width)
+        source = slice(max(0, -step), min(height, height - step))
+        target = slice(max(0, step), min(height, height + step))
+        grown[target] |= (sums[source][:, right] - sums[source][:, left]) > 0
+    return grown
+
+
+def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
+    """The rows and columns of ``outer`` that ``inner`` takes."""
+    top, left = inner.row - outer.row, inner.column - outer.column
+    return slice(top, top + inner.height), slice(left, left + inner.width)
+
+
+def _bits_of(dtype: np.dtype) -> int:
+    return int(np.iinfo(dtype).max)
+
+
+def _as_type(nodata: float | None, dtype: np.dtype) -> np.generic | None:
+    """The no-data value in the type of the values, None where that type cannot hold it."""
+    if nodata is None:
+        return None
+    if dtype.kind == "f":
+        return dtype.type(nodata)
+    limits = np.iinfo(dtype)
+    return dtype.type(nodata) if float(nodata).is_integer() and limits.min <= nodata <= limits.max else None

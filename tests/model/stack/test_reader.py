@@ -1,0 +1,172 @@
+"""Window reading against GDAL's own reading of the VRTs."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from landloom.model.base.errors import LandloomError
+from landloom.model.stack.grid import Window
+from landloom.model.stack.manifest import Stack
+from landloom.model.stack.reader import StackReader, dilate
+from osgeo import gdal
+
+DATES = ["2021-01-03", "2021-01-18", "2021-03-01"]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, make_stack):
+    rng = np.random.default_rng(1)
+    s2 = rng.integers(1, 9000, (3, 2, 40, 50)).astype(np.int16)
+    s2[0, :, :7, :9] = -10000
+    s2[1, 1, 20:22, 5:9] = -10000
+    s1 = rng.gamma(2.0, 0.05, (2, 2, 40, 50)).astype(np.float32)
+    s1[0, 0, 3, 4], s1[1, 1, 8, 9], s1[1, 0, 30:, :] = np.nan, np.inf, 0
+    b20 = rng.integers(1, 9000, (3, 2, 20, 25)).astype(np.int16)
+    b20[2, :, 4:8, 10:20] = -10000
+    sensors = {
+        "S2": dict(values=s2, mask=rng.random((3, 40, 50)) > 0.3, dates=DATES, bands=["B4", "B8"], nodata=-10000),
+        "S2_20M": dict(values=b20, dates=DATES, bands=["B11", "B12"], nodata=-10000, factor=2),
+        "S1_ASC": dict(values=s1, kind="radar", dates=DATES[:2], bands=["VV", "VH"], nodata=0),
+        "STATIC": dict(values=rng.random((1, 1, 40, 50)).astype(np.float32), kind="static", dates=[""], bands=["DEM"]),
+    }
+    return make_stack(tmp_path_factory.mktemp("é stack"), sensors)
+
+
+def expected(stack, window):
+    """The series as GDAL reads it through the VRTs, masked by the definition."""
+    result = {}
+    grid = stack.grid
+    inside = window.intersection(grid.whole)
+    for name, sensor in stack.sensors.items():
+        shape = (len(sensor.acquisitions), len(sensor.bands), window.height, window.width)
+        values, mask = np.zeros(shape, sensor.dtype), np.zeros((shape[0], *shape[2:]), bool)
+        for index, acquisition in enumerate(sensor.acquisitions):
+            part = acquisition.parts[0]
+            if not inside.width or not inside.height:
+                continue
+            read = gdal.Open(part.data).ReadAsArray(*inside)
+            read = read if read.ndim == 3 else read[None]
+            ok = np.isfinite(read).all(0)
+            if sensor.nodata is not None:
+                ok &= (read != sensor.nodata).all(0)
+            for rule in part.masks:
+                ok &= ~np.isin(gdal.Open(rule.raster).ReadAsArray(*inside), rule.invalid_values)
+            rows = slice(inside.row - window.row, inside.row - window.row + inside.height)
+            columns = slice(inside.column - window.column, inside.column - window.column + inside.width)
+            values[index][:, rows, columns] = np.where(ok, read, 0)
+            mask[index, rows, columns] = ok
+        result[name] = values, mask
+    return result
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(-20, 60), st.integers(-20, 60), st.integers(1, 70), st.integers(1, 70), st.integers(0, 4))
+def test_a_window_is_what_gdal_reads_of_the_vrts(stack, column, row, width, height, halo):
+    window = Window(column, row, width, height)
+    with StackReader(stack) as reader:
+        series = reader.read(window, halo)
+        for name, (values, mask) in expected(reader.stack, window.grown(halo)).items():
+            got = series[name]
+            assert got.values.dtype == values.dtype
+            np.testing.assert_array_equal(got.mask[0], mask, err_msg=name)
+            np.testing.assert_array_equal(got.values[0], values, err_msg=name)
+            assert list(got.days) == list(reader.specs[name].days)
+
+
+def test_bands_can_be_chosen_in_any_order(stack):
+    window = Window(5, 5, 20, 20)
+    with StackReader(stack) as all_bands, StackReader(stack, ["S2"], {"S2": ["B8", "B4"]}) as reader:
+        assert list(reader.specs) == ["S2"]
+        assert reader.specs["S2"].bands == ("B8", "B4")
+        ours, theirs = reader.read(window)["S2"], all_bands.read(window)["S2"]
+        valid = ours.mask & theirs.mask
+        assert valid.any()
+        swapped = theirs.values[:, :, ::-1]
+        both = np.broadcast_to(valid[:, :, None], swapped.shape)
+        np.testing.assert_array_equal(ours.values[both], swapped[both])
+
+
+def test_a_choice_s1_means_every_direction(stack):
+    assert StackReader(stack, ["S1"]).specs.keys() == {"S1_ASC"}
+    with pytest.raises(LandloomError, match="no sensor L8"):
+        StackReader(stack, ["L8"])
+    with pytest.raises(LandloomError, match="no band B99"):
+        StackReader(stack, bands={"S2": ["B99"]})
+
+
+def test_threads_share_a_reader(stack):
+    with StackReader(stack) as reader:
+        windows = [Window(c, r, 16, 16) for c in range(0, 48, 8) for r in range(0, 32, 8)]
+        alone = [reader.read(window, 2) for window in windows]
+        wrong = []
+
+        def work(start):
+            for index in range(start, len(windows), 3):
+                again = reader.read(windows[index], 2)
+                wrong.extend(name for name in again if not np.array_equal(again[name][0], alone[index][name][0]))
+
+        threads = [threading.Thread(target=work, args=(start,)) for start in range(3)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert not wrong
+
+
+def test_few_data_sets_stay_open(stack, monkeypatch):
+    from landloom.model.stack import reader as module
+
+    monkeypatch.setattr(module, "MAX_OPEN", 3)
+    monkeypatch.setattr(module, "max", lambda *values: values[-1], raising=False)
+    with StackReader(stack) as reader:
+        reader.read(Window(0, 0, 8, 8))
+        assert all(len(pool) <= 3 for pool in reader._pools.values())
+
+
+@pytest.mark.parametrize("change", ["touched", "longer", "gone"])
+def test_a_changed_source_is_named(tmp_path, make_stack, change):
+    values = np.ones((1, 1, 4, 4), np.int16)
+    path = make_stack(tmp_path, {"S2": dict(values=values, dates=DATES[:1], bands=["B4"])})
+    source = tmp_path / "rasters" / "S2_2021-01-03.tif"
+    if change == "gone":
+        source.unlink()
+    elif change == "touched":
+        os.utime(source, (1, 1))
+    else:
+        source.write_bytes(source.read_bytes() + b"x")
+    with pytest.raises(LandloomError, match=source.name):
+        StackReader(path)
+
+
+def test_pixels_that_cannot_be_read_name_the_file(tmp_path, make_stack):
+    values = np.random.default_rng(0).integers(0, 9999, (1, 1, 64, 64)).astype(np.int16)
+    path = make_stack(
+        tmp_path, {"S2": dict(values=values, dates=DATES[:1], bands=["B4"], creation=["COMPRESS=DEFLATE"])}
+    )
+    source = tmp_path / "rasters" / "S2_2021-01-03.tif"
+    status = source.stat()
+    content = bytearray(source.read_bytes())
+    content[-3000:] = bytes(3000)
+    source.write_bytes(bytes(content))
+    os.utime(source, (status.st_atime, status.st_mtime))
+    with pytest.raises(LandloomError, match=source.name), StackReader(path) as reader:
+        reader.read(Window(0, 0, 64, 64))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6))
+def test_dilation_is_a_disc(seed, radius):
+    mask = np.random.default_rng(seed).random((15, 18)) > 0.95
+    rows, columns = np.indices(mask.shape)
+    naive = np.zeros_like(mask)
+    for row, column in zip(*np.nonzero(mask), strict=True):
+        naive |= (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+    np.testing.assert_array_equal(dilate(mask, radius), naive)
+
+
+def test_the_stack_written_is_the_stack_read(stack, tmp_path):
+    first = Stack.read(stack)
+    assert Stack.read(first.write(stack.parent / "copy.json")).sensors == first.sensors
