@@ -12,6 +12,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class SensorShape(NamedTuple):
+    """What a network must know of a sensor before it sees a value.
+
+    Attributes:
+        kind: ``optical``, ``radar`` or ``static``.
+        channels: bands and indices.
+        target_dates: length of the gap-filled series.
+    """
+
+    kind: str
+    channels: int
+    target_dates: int
+
+
 class SensorInput(NamedTuple):
     """One sensor as a network sees it.
 
@@ -19,8 +33,9 @@ class SensorInput(NamedTuple):
         x: ``[B, T, C, H, W]`` float32, scaled to about 0..1; 0 where masked. C counts bands and indices.
         mask: ``[B, T, H, W]`` bool, True = valid.
         days: ``[T]`` float32, days since the season's start.
+            Networks that read only the filled series are given ``x`` with T = 0.
         filled: ``[B, Tt, C + 1, H, W]``, the series interpolated to the model's target days with, as last channel,
-            the share of validity near the day; None where the network does not need regular dates.
+            the validity (1 on a valid date, 0 from 30 days away); None where the network does not need regular dates.
     """
 
     x: Tensor

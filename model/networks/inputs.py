@@ -1,0 +1,478 @@
+"""From raw series to what the networks and the forest take; the recipe is kept in the model file.
+
+Raw values become physical ones (reflectance, dB), indices join as channels, and each channel is scaled by its 2nd and
+98th percentile among the training samples. Radar is in dB throughout, also for gap filling: speckle is then additive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..stack.gapfill import STEP, fill_planes, target_days
+from ..stack.indices import available_indices, compute_index, find_band, index_bands
+from ..stack.sensors import KINDS, RADAR, STATIC, SensorSpec, Series, matches
+from .base import SensorInput, SensorShape
+
+if TYPE_CHECKING:
+    import torch
+
+DB_FLOOR = -35.0  # below the noise floor of Sentinel-1 (about -22 dB NESZ) by a wide margin; keeps log10(0) out
+PERCENTILES = (2.0, 98.0)
+FITTED_SAMPLES = 50_000
+FITTED_VALUES = 2_000_000  # of one channel
+CLIP = (-3.0, 4.0)  # of scaled values: a cloud that the mask misses stays bright without drowning the rest
+NETWORK_INDICES = ("NDVI", "NDWI", "VV-VH")
+FOREST_INDICES = ("NDVI", "NDWI", "BRIGHTNESS")  # what iota2 gives its forest
+
+
+class Samples(Protocol):
+    """What :meth:`InputRecipe.fit` needs of a sample store."""
+
+    specs: dict[str, SensorSpec]
+
+    def batch(self, indices: np.ndarray, halo: int = 0, sensors: Sequence[str] | None = None) -> dict[str, Series]:
+        """Raw series of some samples."""
+
+
+@dataclass(frozen=True)
+class SensorRecipe:
+    """How one sensor is prepared.
+
+    Attributes:
+        spec: the sensor as trained; its bands give the order of the channels.
+        indices: names of the index channels that follow the bands.
+        low, high: percentiles per channel, bands then indices, in physical units.
+        target_days: days of the gap-filled series.
+    """
+
+    spec: SensorSpec
+    indices: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    target_days: tuple[int, ...]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels: bands, then indices."""
+        return self.spec.bands + self.indices
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that JSON can hold."""
+        return {
+            "spec": self.spec.to_json(),
+            "indices": list(self.indices),
+            "low": list(self.low),
+            "high": list(self.high),
+            "target_days": list(self.target_days),
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> SensorRecipe:
+        """The inverse of :meth:`to_json`."""
+        recipe = cls(
+            SensorSpec.from_json(content["spec"]),
+            tuple(str(name) for name in content["indices"]),
+            tuple(float(value) for value in content["low"]),
+            tuple(float(value) for value in content["high"]),
+            tuple(int(day) for day in content["target_days"]),
+        )
+        channels = len(recipe.channels)
+        if len(recipe.low) != channels or len(recipe.high) != channels or not recipe.target_days:
+            raise ValueError(f"sensor {recipe.spec.name} has {channels} channels, but another number of percentiles")
+        if recipe.spec.kind not in KINDS or not np.all(np.isfinite(recipe.low + recipe.high)):
+            raise ValueError(f"sensor {recipe.spec.name} has an unknown kind or percentiles that are not numbers")
+        if any(index_bands(name, recipe.spec.kind, recipe.spec.bands) is None for name in recipe.indices):
+            raise ValueError(f"sensor {recipe.spec.name} lacks the bands of its indices")
+        return recipe
+
+
+@dataclass(frozen=True)
+class InputRecipe:
+    """How the series of all sensors are prepared, fitted on training samples.
+
+    Attributes:
+        sensors: name -> recipe, in the order of the network's branches.
+        step: days between target days.
+    """
+
+    sensors: dict[str, SensorRecipe]
+    step: int = STEP
+    _sources: dict[str, tuple[SensorSpec, tuple[int, ...]]] = field(default_factory=dict, compare=False, repr=False)
+
+    # ------------------------------------------------------------------ fitting
+
+    @classmethod
+    def fit(
+        cls,
+        store: Samples,
+        indices: np.ndarray,
+        sensors: Sequence[str] | None = None,
+        step: int = STEP,
+        index_names: Sequence[str] = NETWORK_INDICES,
+        seed: int = 0,
+    ) -> InputRecipe:
+        """Fit percentiles on training samples only.
+
+        Args:
+            store: a sample store.
+            indices: the training samples; at most 50,000 of them are looked at.
+            sensors: choices such as ``S1`` or ``S2``; None = all.
+            step: days between target days.
+            index_names: indices wanted as extra channels; a sensor without their bands goes without.
+            seed: of the choice among the samples.
+        """
+        chosen = choose_sensors(store.specs, sensors)
+        generator = np.random.default_rng(seed)
+        if len(indices) > FITTED_SAMPLES:
+            indices = np.sort(generator.choice(indices, FITTED_SAMPLES, replace=False))
+        size = 2048
+        starts = range(0, len(indices), size)
+        batches = (store.batch(indices[start : start + size], halo=0, sensors=list(chosen)) for start in starts)
+        return cls.fit_batches(chosen, batches, step, index_names, seed, batch_count=len(starts))
+
+    @classmethod
+    def fit_batches(
+        cls,
+        specs: dict[str, SensorSpec],
+        batches: Iterable[dict[str, Series]],
+        step: int = STEP,
+        index_names: Sequence[str] = NETWORK_INDICES,
+        seed: int = 0,
+        batch_count: int = 1,
+    ) -> InputRecipe:
+        """:meth:`fit` from batches of raw series, whose bands are in the order of ``specs``."""
+        parts = {}
+        for (name, spec), days in zip(_same_band_order(specs).items(), _target_days(specs, step), strict=True):
+            names = available_indices(spec.kind, spec.bands, index_names)
+            channels = len(spec.bands) + len(names)
+            parts[name] = SensorRecipe(spec, names, (0.0,) * channels, (1.0,) * channels, days)
+        recipe = cls(parts, step).bind(specs)[0]
+        generator = np.random.default_rng(seed)
+        seen: dict[str, list[list[np.ndarray]]] = {
+            name: [[] for _ in part.channels] for name, part in recipe.sensors.items()
+        }
+        share = max(1, FITTED_VALUES // max(1, batch_count))
+        for batch in batches:
+            for name, part in recipe.sensors.items():
+                planes, valid, _days = recipe._physical(name, batch[name])
+                values = _with_indices(planes, part)
+                for channel, found in enumerate(seen[name]):
+                    usable = values[:, channel][valid]
+                    usable = usable[np.isfinite(usable)]
+                    found.append(usable if len(usable) <= share else generator.choice(usable, share, replace=False))
+        fitted = {}
+        for name, part in recipe.sensors.items():
+            limits = [_percentiles(found) for found in seen[name]]
+            low, high = tuple(limit[0] for limit in limits), tuple(limit[1] for limit in limits)
+            fitted[name] = replace(part, low=low, high=high)
+        return replace(recipe, sensors=fitted)
+
+    # ------------------------------------------------------------------ what there is
+
+    def shapes(self) -> dict[str, SensorShape]:
+        """What a network must know to be built."""
+        return {
+            name: SensorShape(part.spec.kind, len(part.channels), len(part.target_days))
+            for name, part in self.sensors.items()
+        }
+
+    def bands(self) -> dict[str, list[str]]:
+        """The bands needed of each sensor, in the model's order and spelling."""
+        return {name: list(part.spec.bands) for name, part in self.sensors.items()}
+
+    def feature_names(self) -> list[str]:
+        """Names of the forest's features, in order: sensor, channel, target day."""
+        return [
+            f"{name}_{channel}_{day}"
+            for name, part in self.sensors.items()
+            for day in part.target_days
+            for channel in part.channels
+        ]
+
+    def bind(self, specs: dict[str, SensorSpec]) -> tuple[InputRecipe, list[str], list[str]]:
+        """Fit the recipe to other data: bands found by name; scale, offset and unit as these data have them.
+
+        Args:
+            specs: the sensors of the data, bands in the order of the series to come.
+
+        Returns:
+            the recipe for these data, warnings, and the sensors that the data lack.
+
+        Raises:
+            LandloomError: if a band is missing, a kind or the radar calibration differs, or no sensor fits.
+        """
+        sources: dict[str, tuple[SensorSpec, tuple[int, ...]]] = {}
+        warnings: list[str] = []
+        missing: list[str] = []
+        for name, part in self.sensors.items():
+            if name not in specs:
+                missing.append(name)
+                continue
+            sources[name] = _source(part.spec, specs[name], warnings)
+        if not sources:
+            raise LandloomError(
+                f"The data have none of the model's sensors: it was trained on {_listed(self.sensors)}, the data "
+                f"have {_listed(specs)}. Choose a model trained on these sensors, or add the sensors to the stack."
+            )
+        extra = [name for name in specs if name not in self.sensors]
+        if extra:
+            warnings.append(f"Ignored, since the model was trained without it: {_listed(extra)}.")
+        return replace(self, _sources=sources), warnings, missing
+
+    # ------------------------------------------------------------------ preparing
+
+    def network_inputs(
+        self, batch: dict[str, Series], device: str | torch.device = "cpu", regular: bool = False, raw: bool = True
+    ) -> dict[str, SensorInput]:
+        """Tensors for a network.
+
+        Args:
+            batch: raw series by sensor; a sensor may be absent. Their days may differ from those in training.
+            device: where the tensors go.
+            regular: whether to give the gap-filled series.
+            raw: whether to give the raw dates; without, ``x`` has no date.
+
+        Returns:
+            a :class:`SensorInput` for every sensor of the recipe that the batch has; masked values are exactly 0.
+        """
+        import torch
+
+        inputs = {}
+        for name, part in self.sensors.items():
+            if name not in batch:
+                continue
+            series = batch[name]
+            size, _dates, _bands, height, width = series.values.shape
+            planes, valid, days = self._physical(name, series)
+            factor, shift = _scaling(part)
+
+            def shaped(array: np.ndarray, size: int = size, height: int = height, width: int = width) -> torch.Tensor:
+                """[T, ..., N] -> [B, T, ..., H, W] on the device."""
+                array = array.reshape(*array.shape[:-1], size, height, width)
+                return torch.from_numpy(np.moveaxis(array, -3, 0)).to(device, non_blocking=True)
+
+            filled = None
+            if regular:
+                values, validity = fill_planes(planes, valid, days, part.target_days)
+                scaled = _with_indices(values, part, extra=1)
+                _scale(scaled[:, :-1], factor, shift)
+                scaled[:, -1] = validity
+                if not valid.all(axis=0).all():
+                    scaled *= valid.any(axis=0)  # no valid date at all: 0, not the value that 0 scales to
+                filled = shaped(scaled)
+            if raw:
+                x = _scale(_with_indices(planes, part), factor, shift)
+                for date in np.flatnonzero(~valid.all(axis=1)):
+                    np.copyto(x[date], np.float32(0), where=~valid[date])
+            else:
+                x = np.zeros((0, len(part.channels), planes.shape[2]), dtype=np.float32)
+                valid, days = valid[:0], days[:0]
+            inputs[name] = SensorInput(shaped(x), shaped(valid), torch.from_numpy(days).to(device), filled)
+        return inputs
+
+    def features(self, batch: dict[str, Series]) -> np.ndarray:
+        """The forest's features: gap-filled bands in physical units and the indices of these.
+
+        Args:
+            batch: raw series by sensor, ``[B, T, C, H, W]``; every sensor of the recipe must be there.
+
+        Returns:
+            ``[B * H * W, F]`` float32, in the order of :meth:`feature_names`; column after column in memory.
+        """
+        parts = []
+        for name, part in self.sensors.items():
+            planes, valid, days = self._physical(name, batch[name])
+            values, _validity = fill_planes(planes, valid, days, part.target_days)
+            full = _with_indices(values, part)
+            parts.append(full.reshape(-1, full.shape[-1]))
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts)).T
+
+    def outside_range(self, batch: dict[str, Series], margin: float = 0.5) -> dict[str, float]:
+        """Share of pixels, by sensor, most of whose valid values lie outside the training range.
+
+        The range of a channel is its percentiles widened by ``margin`` times their distance on both sides. A pixel
+        counts as outside if more than half of its valid dates have a channel outside; NaN if no pixel has a date.
+        """
+        shares = {}
+        for name, part in self.sensors.items():
+            if name not in batch:
+                continue
+            planes, valid, _days = self._physical(name, batch[name])
+            scaled = _scale(_with_indices(planes, part), *_scaling(part))
+            outside = ((scaled < -margin) | (scaled > 1 + margin)).any(axis=1) & valid
+            dates = valid.sum(axis=0)
+            seen = dates > 0
+            shares[name] = float((outside.sum(axis=0)[seen] * 2 > dates[seen]).mean()) if seen.any() else float("nan")
+        return shares
+
+    def _physical(self, name: str, series: Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Reflectance or dB ``[T, C, N]`` float32 in the model's band order, mask ``[T, N]``, days ``[T]``."""
+        spec, positions = self._sources.get(name) or (self.sensors[name].spec, None)
+        batch, dates, bands, height, width = series.values.shape
+        wanted = len(positions) if positions is not None else len(spec.bands)
+        if bands != wanted and (positions is None or bands <= max(positions)):
+            raise ValueError(f"the series of {name} has {bands} bands instead of {wanted}")
+        pixels = batch * height * width
+        source = series.values.transpose(1, 2, 0, 3, 4).reshape(dates, bands, pixels)
+        if positions is not None and positions != tuple(range(bands)):
+            source = source[:, list(positions)]
+        planes = np.multiply(source, np.float32(spec.scale), dtype=np.float32)
+        if spec.offset:
+            planes += np.float32(spec.offset)
+        valid = np.ascontiguousarray(series.mask.transpose(1, 0, 2, 3).reshape(dates, pixels), dtype=bool)
+        if spec.kind == RADAR:
+            _to_db(planes, spec.unit)
+        return planes, valid, np.asarray(series.days, dtype=np.float32)
+
+    # ------------------------------------------------------------------ JSON
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that JSON can hold."""
+        return {"step": self.step, "sensors": {name: part.to_json() for name, part in self.sensors.items()}}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> InputRecipe:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            LandloomError: if something is missing or of a wrong type.
+        """
+        try:
+            sensors = {str(name): SensorRecipe.from_json(part) for name, part in content["sensors"].items()}
+            recipe = cls(sensors, int(content["step"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LandloomError(
+                f"The input recipe of the model is damaged ({error}). Train the model again."
+            ) from error
+        if not sensors:
+            raise LandloomError("The input recipe of the model has no sensor. Train the model again.")
+        return recipe
+
+
+def choose_sensors(specs: dict[str, SensorSpec], choices: Sequence[str] | None) -> dict[str, SensorSpec]:
+    """The sensors meant by choices such as ``S2`` or ``S1`` (every ``S1_*``); None or an empty list = all.
+
+    Raises:
+        LandloomError: if a choice fits no sensor.
+    """
+    if not choices:
+        return dict(specs)
+    for choice in choices:
+        if not any(matches(name, choice) for name in specs):
+            raise LandloomError(f"There is no sensor {choice}: the data have {_listed(specs)}. Choose among these.")
+    return {name: spec for name, spec in specs.items() if any(matches(name, choice) for choice in choices)}
+
+
+def group_of(name: str) -> str:
+    """The branch of a sensor: ``S1`` for every ``S1_*``, else its own name."""
+    return "S1" if name.startswith("S1_") else name
+
+
+def _same_band_order(specs: dict[str, SensorSpec]) -> dict[str, SensorSpec]:
+    """Sensors of one group (orbits of S1) that have the same bands get them in the same order."""
+    first: dict[str, tuple[str, ...]] = {}
+    ordered = {}
+    for name, spec in specs.items():
+        bands = first.setdefault(group_of(name), spec.bands)
+        same = len(bands) == len(spec.bands) and all(find_band(spec.bands, band) is not None for band in bands)
+        ordered[name] = replace(spec, bands=bands) if same else spec
+    return ordered
+
+
+def _target_days(specs: dict[str, SensorSpec], step: int) -> list[tuple[int, ...]]:
+    """Target days of each sensor; sensors of one group (orbits of S1) share theirs."""
+    joined: dict[str, list[int]] = {}
+    for name, spec in specs.items():
+        joined.setdefault(group_of(name), []).extend(spec.days)
+    return [
+        (spec.days[0] if spec.days else 0,) if spec.kind == STATIC else target_days(joined[group_of(name)], step)
+        for name, spec in specs.items()
+    ]
+
+
+def _unit(indices: tuple[str, ...], spec: SensorSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    channels = len(spec.bands) + len(indices)
+    return (0.0,) * channels, (1.0,) * channels
+
+
+def _percentiles(found: list[np.ndarray]) -> tuple[float, float]:
+    values = np.concatenate(found) if found else np.zeros(0, dtype=np.float32)
+    if not len(values):
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(values, PERCENTILES))
+    if high - low < 1e-6 * max(1.0, abs(low)):  # a constant channel becomes 0
+        high = low + 1.0
+    return low, high
+
+
+def _to_db(planes: np.ndarray, unit: str) -> None:
+    """Turn radar backscatter into dB, in place; values of an unnamed unit are left alone."""
+    if unit == "db":
+        np.maximum(planes, np.float32(DB_FLOOR), out=planes)
+    elif unit in {"power", "amplitude"}:
+        decades = 10.0 if unit == "power" else 20.0
+        np.maximum(planes, np.float32(10 ** (DB_FLOOR / decades)), out=planes)
+        np.log10(planes, out=planes)
+        planes *= np.float32(decades)
+
+
+def _with_indices(planes: np.ndarray, part: SensorRecipe, extra: int = 0) -> np.ndarray:
+    """Planes ``[T, C, N]`` joined by the index channels and ``extra`` empty ones."""
+    bands = planes.shape[1]
+    if not part.indices and not extra:
+        return planes
+    full = np.empty((planes.shape[0], bands + len(part.indices) + extra, planes.shape[2]), dtype=np.float32)
+    full[:, :bands] = planes
+    for offset, name in enumerate(part.indices):
+        positions = index_bands(name, part.spec.kind, part.spec.bands) or ()
+        full[:, bands + offset] = compute_index(name, [planes[:, position] for position in positions])
+    return full
+
+
+def _scaling(part: SensorRecipe) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.asarray(part.low), np.asarray(part.high)
+    factor = 1.0 / (high - low)
+    return factor.astype(np.float32)[:, None], (-low * factor).astype(np.float32)[:, None]
+
+
+def _scale(values: np.ndarray, factor: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Scale channels ``[T, C, N]`` in place to about 0..1."""
+    values *= factor
+    values += shift
+    return np.clip(values, CLIP[0], CLIP[1], out=values)
+
+
+def _source(trained: SensorSpec, data: SensorSpec, warnings: list[str]) -> tuple[SensorSpec, tuple[int, ...]]:
+    """How the data's bands map onto the trained ones."""
+    if trained.kind != data.kind:
+        raise LandloomError(
+            f"Sensor {trained.name} is {data.kind} in the data, but the model was trained on it as {trained.kind}."
+        )
+    positions = [find_band(data.bands, band) for band in trained.bands]
+    if any(position is None for position in positions):
+        lacking = [band for band, position in zip(trained.bands, positions, strict=True) if position is None]
+        raise LandloomError(
+            f"Sensor {trained.name} lacks the band {_listed(lacking)}: the model needs {_listed(trained.bands)}, "
+            f"the data have {_listed(data.bands)}. Add the missing bands to the stack, or choose another model."
+        )
+    if trained.kind == RADAR and trained.calibration != data.calibration:
+        if "unknown" in (trained.calibration or "unknown", data.calibration or "unknown"):
+            warnings.append(
+                f"The calibration of {trained.name} is {data.calibration or 'unknown'} in the data and "
+                f"{trained.calibration or 'unknown'} in the model: check that they agree."
+            )
+        else:
+            raise LandloomError(
+                f"The radar calibration of {trained.name} is {data.calibration} in the data, but the model was trained "
+                f"on {trained.calibration}. Use data of the same calibration, or train a model on these."
+            )
+    return data, tuple(position for position in positions if position is not None)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,205 @@
+"""From raw series to class probabilities with a trained model; the same code serves evaluation and mapping."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..stack.sensors import SensorSpec, Series
+from .modelfile import Model
+from .registry import network_info
+
+if TYPE_CHECKING:
+    import torch
+
+# Pixels computed at a time. On a CPU a block and its activations should stay in the second-level cache; the windows
+# of twinns are larger, since their borders are computed twice.
+CPU_BLOCK = {"ltae": 512, "tempcnn": 512, "twinns": 2048, "randomforest": 1024}
+GPU_BLOCK = 16384
+
+
+class _Block(NamedTuple):
+    """A part of a batch: windows ``first..last``, output rows ``top..bottom``."""
+
+    first: int
+    last: int
+    top: int
+    bottom: int
+
+
+class Predictor:
+    """Class probabilities of windows or samples.
+
+    Blocks of pixels are computed side by side in threads, each with one torch thread: with small networks this is
+    quicker than to split every product among threads, and preparing the inputs is shared out too.
+
+    Args:
+        model: from :meth:`Model.load` or from training.
+        device: ``cpu``, ``cuda``, ``mps`` or a torch device; forests always use the CPU.
+        threads: blocks computed at a time; None = number of cores.
+
+    Attributes:
+        halo: pixels of context lost on every side.
+        recipe: how inputs are prepared; fitted to the data by :meth:`check_fits`.
+    """
+
+    def __init__(self, model: Model, device: str | torch.device = "cpu", threads: int | None = None) -> None:
+        self.model, self.device = model, device
+        self.info = network_info(model.header.network)
+        self.halo = self.info.halo
+        self.recipe = model.header.recipe
+        self.threads = max(1, threads or os.cpu_count() or 1)
+        self._pool: ThreadPoolExecutor | None = None
+        on_cpu = self.info.is_forest or str(device) == "cpu"
+        self.block = CPU_BLOCK[model.header.network] if on_cpu else GPU_BLOCK
+        if not self.info.is_forest:
+            for member in model.members:
+                member.to(device)
+
+    def check_fits(self, specs: dict[str, SensorSpec]) -> list[str]:
+        """Check that data fit the model, and remember how their bands and units map onto it.
+
+        Args:
+            specs: the sensors of the data with bands in the order of the series that :meth:`predict` will get.
+
+        Returns:
+            warnings: ignored and missing sensors, unknown calibration.
+
+        Raises:
+            LandloomError: if a band or (for a network that cannot do without) a sensor is missing, or if the radar
+                calibration differs.
+        """
+        recipe, warnings, missing = self.model.header.recipe.bind(specs)
+        if missing:
+            needed, there = ", ".join(self.model.header.recipe.sensors), ", ".join(specs)
+            if not self.info.mask_aware:
+                raise LandloomError(
+                    f"The data lack the sensor {', '.join(missing)}: the model ({self.model.header.network}) needs "
+                    f"{needed}, the data have {there}. Add the sensor to the stack, or choose another model."
+                )
+            warnings.append(
+                f"The data lack the sensor {', '.join(missing)} (the model was trained on {needed}, the data have "
+                f"{there}): the map will be less accurate."
+            )
+        self.recipe = recipe
+        return warnings
+
+    def predict(self, batch: dict[str, Series]) -> np.ndarray:
+        """Class probabilities.
+
+        Args:
+            batch: raw series by sensor, ``[B, T, C, H, W]``, bands as :meth:`check_fits` was told, else as in
+                training. Sensors that the model does not know are ignored.
+
+        Returns:
+            ``[B, K, H - 2 * halo, W - 2 * halo]`` float32; they sum to 1. A pixel does not depend on what else is in
+            the batch. The mean of the members of an ensemble.
+
+        Raises:
+            LandloomError: if the batch has no sensor of the model, or lacks one that the network needs.
+        """
+        batch = {name: series for name, series in batch.items() if name in self.recipe.sensors}
+        if not batch or (len(batch) < len(self.recipe.sensors) and not self.info.mask_aware):
+            needed = ", ".join(self.recipe.sensors)
+            raise LandloomError(f"The data have {', '.join(batch) or 'no sensor'} of the model's sensors {needed}.")
+        size, _dates, _bands, height, width = next(iter(batch.values())).values.shape
+        height, width = height - 2 * self.halo, width - 2 * self.halo
+        if height < 1 or width < 1:
+            raise ValueError(f"a window must be larger than {2 * self.halo} pixels")
+        result = np.empty((size, len(self.model.header.nomenclature), height, width), dtype=np.float32)
+
+        def compute(block: _Block) -> None:
+            result[block.first : block.last, :, block.top : block.bottom] = self._compute(_cut(batch, block, self.halo))
+
+        blocks = list(_blocks(size, height, width, self.block))
+        if len(blocks) == 1 and not self._threaded():
+            compute(blocks[0])
+        else:
+            list(self._workers().map(compute, blocks))
+        return result
+
+    def close(self) -> None:
+        """End the threads; also done when the object goes."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _threaded(self) -> bool:
+        return not self.info.is_forest  # torch's thread count is set in workers, never in the caller's thread
+
+    def _workers(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            start = None if self.info.is_forest else _single_torch_thread
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="landloom", initializer=start)
+        return self._pool
+
+    def _compute(self, batch: dict[str, Series]) -> np.ndarray:
+        if self.info.is_forest:
+            return self._compute_forest(batch)
+        import torch
+
+        with torch.inference_mode():
+            inputs = self.recipe.network_inputs(
+                batch, self.device, self.info.needs_regular_dates, self.info.needs_raw_dates
+            )
+            total = None
+            for member in self.model.members:
+                if member.training:
+                    member.eval()
+                logits = member(inputs).logits
+                shares = torch.softmax(logits / self.model.header.temperature, dim=1)
+                total = shares if total is None else total + shares
+            assert total is not None
+            return (total / len(self.model.members)).cpu().numpy()
+
+    def _compute_forest(self, batch: dict[str, Series]) -> np.ndarray:
+        size, _dates, _bands, height, width = next(iter(batch.values())).values.shape
+        features = self.recipe.features(batch)
+        total = self.model.members[0].predict_proba(features)
+        for member in self.model.members[1:]:
+            total += member.predict_proba(features)
+        total /= len(self.model.members)
+        temperature = self.model.header.temperature
+        if temperature != 1:
+            total = np.power(total, 1.0 / temperature)
+            total /= total.sum(axis=1, keepdims=True)
+        return total.reshape(size, height, width, -1).transpose(0, 3, 1, 2)
+
+
+def _blocks(size: int, height: int, width: int, pixels: int) -> Iterator[_Block]:
+    """Blocks of about ``pixels`` pixels: whole windows where they are small, rows of a window where it is large."""
+    if height * width <= pixels:
+        step = max(1, pixels // (height * width))
+        for first in range(0, size, step):
+            yield _Block(first, min(first + step, size), 0, height)
+        return
+    rows = max(1, pixels // width)
+    for first in range(size):
+        for top in range(0, height, rows):
+            yield _Block(first, first + 1, top, min(top + rows, height))
+
+
+def _cut(batch: dict[str, Series], block: _Block, halo: int) -> dict[str, Series]:
+    windows, rows = slice(block.first, block.last), slice(block.top, block.bottom + 2 * halo)
+    return {
+        name: Series(series.values[windows, :, :, rows], series.mask[windows, :, rows], series.days)
+        for name, series in batch.items()
+    }
+
+
+def _single_torch_thread() -> None:
+    """Let torch use one thread in this worker thread, and leave the other threads' setting alone."""
+    import torch
+
+    torch.set_num_threads(1)
