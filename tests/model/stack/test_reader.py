@@ -149,7 +149,7 @@ def test_pixels_that_cannot_be_read_name_the_file(tmp_path, make_stack):
     source = tmp_path / "rasters" / "S2_2021-01-03.tif"
     status = source.stat()
     content = bytearray(source.read_bytes())
-    content[-3000:] = bytes(3000)
+    content[300:3300] = b"\xff" * 3000
     source.write_bytes(bytes(content))
     os.utime(source, (status.st_atime, status.st_mtime))
     with pytest.raises(LandloomError, match=source.name), StackReader(path) as reader:
