@@ -177,7 +177,7 @@ def _write(
             dataset = _create(layer, path, grid, area)
             if dataset is not None:
                 for piece, values in _pieces(layer, area, parts, memory // 2, progress):
-                    checksums.append((piece, zlib.crc32(values)))
+                    checksums.append((piece, _checksum(values)))
                     for index in range(layer.bands):
                         band = dataset.GetRasterBand(index + 1)
                         band.WriteArray(values[index], piece.column - area.column, piece.row - area.row)
@@ -282,6 +282,10 @@ def _pieces(
             yield piece, parts.fill(piece)
 
 
+def _checksum(values: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(values).data)
+
+
 def _reads_back(layer: Layer, path: Path, area: Area, checksums: list[tuple[Area, int]], progress: Progress) -> bool:
     try:
         dataset = open_raster(path)
@@ -290,7 +294,7 @@ def _reads_back(layer: Layer, path: Path, area: Area, checksums: list[tuple[Area
         for piece, expected in checksums:
             progress.check()
             window = (piece.column - area.column, piece.row - area.row, piece.width, piece.height)
-            if zlib.crc32(np.ascontiguousarray(read_array(dataset, window))) != expected:
+            if _checksum(read_array(dataset, window)) != expected:
                 return False
     except Cancelled:
         raise

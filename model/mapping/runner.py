@@ -177,14 +177,15 @@ class BlockRunner:
         job, progress = self._job, self._progress
         blocks, mask = self._plan(journal)
         # Checked one by one, since a part may be damaged after a power cut.
-        pending, done = [], []
+        pending: list[Block] = []
+        done: list[Block] = []
         for block in blocks:
             progress.check()
             (done if journal.has(block) else pending).append(block)
         if done:
             progress.info(f"Going on from {len(done)} of {len(blocks)} blocks done by an earlier run.")
             if job.statistics:
-                self._statistics += sum(journal.load(block, STATISTICS) for block in done)
+                self._statistics += np.sum([journal.load(block, STATISTICS) for block in done], axis=0)
         begin = time.monotonic()
         if pending:
             self._pipeline(journal, blocks, pending, mask)
@@ -363,13 +364,16 @@ class BlockRunner:
             slice(both.row - block.area.row, both.bottom - block.area.row),
             slice(both.column - block.area.column, both.right - block.area.column),
         )
-        origin = (slice(both.row - chunk.row, both.bottom - chunk.row),)
-        origin += (slice(both.column - chunk.column, both.right - chunk.column),)
+        origin = (
+            slice(None),
+            slice(both.row - chunk.row, both.bottom - chunk.row),
+            slice(both.column - chunk.column, both.right - chunk.column),
+        )
         for layer in self._job.layers:
             values = results[layer.name]
             if inside is not None:
                 values = np.where(inside, values, np.asarray(layer.nodata, layer.dtype))
-            work.arrays[layer.name][target] = values[(slice(None), *origin)]
+            work.arrays[layer.name][target] = values[origin]
         if STATISTICS in work.arrays and STATISTICS in results:
             with work.lock:
                 work.arrays[STATISTICS] += results[STATISTICS]

@@ -278,7 +278,7 @@ def test_disk_full_while_writing_a_part(tmp_path, monkeypatch):
         write(self, block, arrays)
 
     monkeypatch.setattr(Journal, "write", filling)
-    with pytest.raises(LandloomError, match="No space left on device.*3 finished blocks are kept"):
+    with pytest.raises(LandloomError, match=r"No space left on device.*3 finished blocks are kept"):
         BlockRunner(small_blocks(fakes.make_job(tmp_path, reader)), Progress()).run()
     assert [p.name for p in tmp_path.iterdir()] == ["map.tif.parts"]
 

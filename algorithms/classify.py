@@ -1,0 +1,181 @@
+"""classify: a land-cover map from a stack and a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsMapLayer,
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterMapLayer,
+    QgsProcessingParameterRasterDestination,
+    QgsRasterLayer,
+)
+
+from ..model.base.errors import LandloomError
+from .base import DEVICES, FeedbackProgress, LandloomAlgorithm
+
+
+class Classify(LandloomAlgorithm):
+    """Reads, computes and writes in blocks; see ``model/mapping``."""
+
+    ID = "classify"
+    NAME = "Classify"
+    GROUP = "4 Maps"
+    SUMMARY = (
+        "Maps land cover with a trained model: all of a stack, or an extent or mask of it. Colours and names come "
+        "from the model. A run that was cut off goes on from where it was; a cancelled one leaves nothing."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:classify --STACK=stack.json --MODEL=model.safetensors --OUTPUT=map.tif "
+        "--CONFIDENCE=confidence.tif"
+    )
+    TAGS = ("map", "land cover", "predict", "inference", "sentinel", "time series")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        self.add(
+            QgsProcessingParameterFile(
+                "STACK",
+                self.tr("Stack"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                fileFilter="Stack (*.json)",
+            ),
+            "A stack.json made by 'Prepare stack' or 'Add rasters', with the sensors and bands of the model; its dates "
+            "and year may differ.",
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "MODEL",
+                self.tr("Model"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                fileFilter="Model (*.safetensors)",
+            ),
+            "A model made by 'Train'.",
+        )
+        self.add(
+            QgsProcessingParameterExtent("EXTENT", self.tr("Extent"), optional=True),
+            "Part of the stack to map, in any coordinate system; all of it by default.",
+        )
+        self.add(
+            QgsProcessingParameterMapLayer(
+                "MASK",
+                self.tr("Mask"),
+                optional=True,
+                types=[QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeRaster],
+            ),
+            "Polygons or a raster: pixels whose centre is outside (in a raster: 0 or no data) become 0 and are not "
+            "computed.",
+        )
+        self.add_device()
+        self.add_memory()
+        self.add(
+            QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Land-cover map")),
+            "GeoTIFF of class codes, Byte or UInt16 by the largest code, 0 = no data, with colours, names and a style.",
+        )
+        self.add(
+            QgsProcessingParameterRasterDestination(
+                "CONFIDENCE", self.tr("Confidence"), optional=True, createByDefault=True
+            ),
+            "GeoTIFF: probability of the mapped class in percent, 0 to 100; 255 = no data.",
+        )
+        self.add(
+            QgsProcessingParameterRasterDestination(
+                "PROBABILITIES", self.tr("Probabilities of all classes"), optional=True, createByDefault=False
+            ),
+            "GeoTIFF with one band a class: 0 to 10000, scale 0.0001; 65535 = no data.",
+        )
+        self.addOutput(QgsProcessingOutputNumber("PIXELS_PER_SECOND", self.tr("Pixels per second")))
+
+    def run(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.mapping.classify import classify
+        from ..model.stack.manifest import Stack
+
+        stack = self.parameterAsFile(parameters, "STACK", context)
+        model = self.parameterAsFile(parameters, "MODEL", context)
+        for name, value in (("STACK", stack), ("MODEL", model)):
+            if not value:
+                raise LandloomError(f"{name} is missing: give a file.")
+        outputs = {
+            name: self.parameterAsOutputLayer(parameters, name, context)
+            for name in ("OUTPUT", "CONFIDENCE", "PROBABILITIES")
+        }
+        bounds = None
+        if parameters.get("EXTENT") not in (None, ""):
+            crs = QgsCoordinateReferenceSystem.fromWkt(Stack.read(stack).grid.crs_wkt)
+            extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
+            if extent.isNull() or not extent.isFinite():
+                raise LandloomError("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS.")
+            bounds = (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum())
+        done = classify(
+            stack,
+            model,
+            outputs["OUTPUT"],
+            outputs["CONFIDENCE"] or None,
+            outputs["PROBABILITIES"] or None,
+            bounds=bounds,
+            mask=self.mask_source(parameters, context, feedback),
+            memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
+            device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+            progress=FeedbackProgress(feedback),
+        )
+        name = Path(model).stem
+        titles = {
+            "OUTPUT": self.tr("Land cover ({})").format(name),
+            "CONFIDENCE": self.tr("Confidence ({})").format(name),
+            "PROBABILITIES": self.tr("Probabilities ({})").format(name),
+        }
+        results: dict[str, Any] = {key: path for key, path in outputs.items() if path}
+        for key, path in results.items():
+            MapLayer.name_on_load(context, path, titles[key])
+        results["PIXELS_PER_SECOND"] = done.summary.pixels / max(done.summary.seconds, 1e-9)
+        return results
+
+    def mask_source(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> str | None:
+        """The mask as a file: GDAL's name of a raster, or of a vector layer with its selection and filter."""
+        if parameters.get("MASK") in (None, ""):
+            return None
+        layer = self.parameterAsLayer(parameters, "MASK", context)
+        if layer is None or not layer.isValid():
+            raise LandloomError(f"The mask {parameters['MASK']} cannot be opened: give polygons or a raster.")
+        if isinstance(layer, QgsRasterLayer):
+            return layer.source()
+        source, name = self.parameterAsCompatibleSourceLayerPathAndLayerName(
+            parameters, "MASK", context, ["gpkg", "shp", "geojson"], "gpkg", feedback
+        )
+        return f"{source}|layername={name}" if name else source
+
+
+class MapLayer(QgsProcessingLayerPostProcessorInterface):
+    """Names a loaded layer and makes sure of its style, also in a project that has another default style."""
+
+    _kept: ClassVar[dict[str, MapLayer]] = {}  # QGIS does not keep post-processors alive
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    @classmethod
+    def name_on_load(cls, context: QgsProcessingContext, path: str, title: str) -> None:
+        """Ask for this when, and if, the layer is loaded."""
+        if context.willLoadLayerOnCompletion(path):
+            cls._kept[path] = cls(title)
+            context.layerToLoadOnCompletionDetails(path).setPostProcessor(cls._kept[path])
+
+    def postProcessLayer(  # noqa: N802
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        layer.setName(self._title)
+        layer.loadDefaultStyle()
+        layer.triggerRepaint()

@@ -1,0 +1,295 @@
+"""Classification of a whole stack, or a part of it, with a trained model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..base.device import describe_device, resolve_device, thread_count
+from ..base.errors import LandloomError
+from ..base.nomenclature import Nomenclature
+from ..base.progress import Progress
+from ..networks.modelfile import Model
+from ..networks.predictor import Predictor
+from ..networks.registry import network_info
+from ..stack.grid import Bounds, Grid
+from ..stack.indices import find_band
+from ..stack.manifest import Stack
+from ..stack.reader import StackReader
+from ..stack.sensors import STATIC, SensorSpec, Series
+from .chunks import CHUNK, Area
+from .domain import DomainCount
+from .journal import file_hash
+from .mask import mask_identity
+from .outputs import Layer
+from .runner import STATISTICS, BlockRunner, Job, Summary, duration
+from .style import category_names, classes_qml, color_table, confidence_qml
+
+CONFIDENCE_NODATA = 255
+PROBABILITY_NODATA = 65535
+PROBABILITY_SCALE = 10000
+MAP_FORMAT = 1
+"""Raised when the same inputs would give other pixels, so that parts of an older version are not used."""
+
+
+class Predicts(Protocol):
+    """What classification needs of a predictor."""
+
+    halo: int
+
+    def predict(self, batch: dict[str, Series]) -> np.ndarray:
+        """``[B, K, H - 2 * halo, W - 2 * halo]`` float32 probabilities."""
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a run made.
+
+    Attributes:
+        output: the map.
+        confidence: its confidence, if asked for.
+        probabilities: one band a class, if asked for.
+        summary: pixels, seconds, blocks.
+        outside: share of pixels outside the training range, by sensor.
+    """
+
+    output: Path
+    confidence: Path | None
+    probabilities: Path | None
+    summary: Summary
+    outside: dict[str, float]
+
+
+def classify(
+    stack: str | os.PathLike[str],
+    model: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    confidence: str | os.PathLike[str] | None = None,
+    probabilities: str | os.PathLike[str] | None = None,
+    bounds: Bounds | None = None,
+    mask: str | None = None,
+    memory_mb: int = 1024,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Classification:
+    """Map a stack.
+
+    Args:
+        stack: a ``stack.json``.
+        model: a model file.
+        output: the map, Byte or UInt16 by the largest code, 0 = no data.
+        confidence: probability of the mapped class, Byte 0..100 %, 255 = no data.
+        probabilities: one band a class, UInt16 0..10000, scale 0.0001, 65535 = no data.
+        bounds: xmin, ymin, xmax, ymax in the stack's CRS; the pixels that it touches are mapped.
+        mask: polygons or a raster; what is outside is 0 and not computed.
+        memory_mb: working memory; beyond it come the program and its libraries.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        threads: computing threads; the pixels do not depend on it.
+        progress: shown, and asked whether to stop.
+
+    Raises:
+        LandloomError: if an input is missing, damaged or does not fit, or an output cannot be written.
+        Cancelled: if the user asked to stop; nothing is left then.
+    """
+    progress = progress or Progress()
+    opened = Stack.read(stack)
+    area = area_of(opened.grid, bounds)
+    loaded = Model.load(model)
+    threads = threads or thread_count()
+    kind = _device_kind(loaded, device, progress)
+    predictor = Predictor(loaded, device=kind, threads=threads)
+    for warning in predictor.check_fits({name: opened.spec(name) for name in opened.sensors}):
+        (progress.info if warning.startswith("Ignored") else progress.warning)(warning)
+    needed = needed_bands(opened, loaded.header.recipe.sensors)
+    nomenclature = loaded.header.nomenclature
+    layers = map_layers(nomenclature, output, confidence, probabilities)
+    with StackReader(opened, sensors=list(needed), bands=needed, memory_mb=memory_mb) as reader, predictor:
+        predictor.check_fits(reader.specs)
+        domain = DomainCount(predictor.recipe, reader.specs)
+        job = Job(
+            grid=opened.grid,
+            area=area,
+            layers=layers,
+            open_reader=lambda: contextlib.nullcontext(reader),  # each thread gets data sets of its own from it
+            compute=Classifier(predictor, nomenclature, layers, reader.specs, domain),
+            halo=predictor.halo,
+            bytes_per_pixel=reader.bytes_per_pixel,
+            identity={
+                "algorithm": "classify",
+                "format": MAP_FORMAT,
+                "stack": file_hash(opened.path),  # it holds sizes and times of the files, which the reader checks
+                "model": file_hash(model),
+                "mask": mask_identity(mask) if mask else None,
+                "device": kind,
+            },
+            source_block=reader.block_size(),
+            mask=mask,
+            memory_mb=memory_mb,
+            reserve_mb=64 + 48 * threads,
+            readers=1 if threads <= 2 and kind == "cpu" else min(4, threads),
+            threads=threads if kind == "cpu" else 2,
+            statistics=domain.size,
+        )
+        progress.info(
+            f"Mapping {area.width:,} x {area.height:,} pixels with {loaded.header.network} on {kind}, "
+            f"sensors {', '.join(needed)}."
+        )
+        summary = BlockRunner(job, progress).run()
+    if summary.pixels:
+        progress.info(
+            f"Mapped {summary.pixels:,} pixels in {duration(summary.seconds)}: "
+            f"{summary.pixels / max(summary.seconds, 1e-9):,.0f} pixels a second."
+        )
+    outside = domain.shares(summary.statistics)
+    for warning in domain.warnings(summary.statistics):
+        progress.warning(warning)
+    by_name = {layer.name: layer.path for layer in layers}
+    return Classification(by_name["map"], by_name.get("confidence"), by_name.get("probabilities"), summary, outside)
+
+
+class Classifier:
+    """Turns the series of a chunk into map, confidence and probabilities; may be called from several threads."""
+
+    def __init__(
+        self,
+        predictor: Predicts,
+        nomenclature: Nomenclature,
+        layers: Sequence[Layer],
+        specs: Mapping[str, SensorSpec],
+        domain: DomainCount | None = None,
+    ) -> None:
+        self._predictor = predictor
+        self._wanted = {layer.name for layer in layers}
+        dtype = next(layer.dtype for layer in layers if layer.name == "map")
+        self._codes = np.asarray(nomenclature.codes).astype(dtype)
+        # A layer without dates is always there: alone it does not make a pixel one that was observed.
+        dated = [name for name, spec in specs.items() if spec.kind != STATIC]
+        self._dated = dated or list(specs)
+        self._domain = domain
+
+    def __call__(self, series: dict[str, Series], chunk: Area) -> dict[str, np.ndarray] | None:
+        halo = self._predictor.halo
+        centre = slice(halo, halo + CHUNK)
+        valid = np.zeros((CHUNK, CHUNK), bool)
+        for name in self._dated:
+            if name in series:
+                valid |= series[name].mask[0, :, centre, centre].any(axis=0)
+        if not valid.any():
+            return None
+        probabilities = np.asarray(self._predictor.predict(series))[0]
+        if not np.isfinite(probabilities).all():
+            raise LandloomError("The model gives values that are not numbers: train it again.")
+        best = probabilities.argmax(axis=0)
+        codes = self._codes[best]
+        codes[~valid] = 0
+        results = {"map": codes[None]}
+        if "confidence" in self._wanted:
+            percent = np.rint(probabilities.max(axis=0) * 100.0).clip(0, 100).astype(np.uint8)
+            percent[~valid] = CONFIDENCE_NODATA
+            results["confidence"] = percent[None]
+        if "probabilities" in self._wanted:
+            scaled = np.rint(probabilities * PROBABILITY_SCALE).clip(0, PROBABILITY_SCALE).astype(np.uint16)
+            scaled[:, ~valid] = PROBABILITY_NODATA
+            results["probabilities"] = scaled
+        if self._domain is not None and self._domain.looks_at(chunk):
+            results[STATISTICS] = self._domain.count(series, halo)
+        return results
+
+
+def map_layers(
+    nomenclature: Nomenclature,
+    output: str | os.PathLike[str],
+    confidence: str | os.PathLike[str] | None = None,
+    probabilities: str | os.PathLike[str] | None = None,
+) -> list[Layer]:
+    """The rasters of a classification, the map first."""
+    codes = [int(code) for code in nomenclature.codes]
+    names, colors = list(nomenclature.names), list(nomenclature.colors)
+    layers = [
+        Layer(
+            "map",
+            Path(output),
+            1,
+            "uint8" if max(codes) <= 255 else "uint16",
+            0,
+            band_names=["Land cover"],
+            color_table=color_table(codes, colors),
+            categories=category_names(codes, names),
+            qml=classes_qml(codes, names, colors),
+        )
+    ]
+    if confidence:
+        layers.append(
+            Layer(
+                "confidence",
+                Path(confidence),
+                1,
+                "uint8",
+                CONFIDENCE_NODATA,
+                band_names=["Confidence (%)"],
+                qml=confidence_qml(),
+            )
+        )
+    if probabilities:
+        layers.append(
+            Layer(
+                "probabilities",
+                Path(probabilities),
+                len(codes),
+                "uint16",
+                PROBABILITY_NODATA,
+                band_names=names,
+                scale=1 / PROBABILITY_SCALE,
+            )
+        )
+    return layers
+
+
+def area_of(grid: Grid, bounds: Bounds | None) -> Area:
+    """The pixels to map.
+
+    Raises:
+        LandloomError: if the bounds do not meet the stack.
+    """
+    whole = Area(0, 0, grid.width, grid.height)
+    if bounds is None:
+        return whole
+    area = whole.intersection(Area(*grid.window(bounds)))
+    if area.width == 0 or area.height == 0:
+        given, own = (", ".join(f"{value:.10g}" for value in one) for one in (bounds, grid.bounds))
+        raise LandloomError(
+            f"EXTENT ({given}) lies outside the stack ({own}, as xmin, ymin, xmax, ymax): choose one that meets it."
+        )
+    return area
+
+
+def needed_bands(stack: Stack, trained: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """The bands to read by sensor: those of the model, in the stack's own spelling.
+
+    Args:
+        stack: what there is.
+        trained: sensor name -> recipe with ``spec.bands``.
+    """
+    needed: dict[str, Sequence[str]] = {}
+    for name in stack.sensors:
+        if name in trained:
+            own = stack.spec(name).bands
+            places = [find_band(own, band) for band in trained[name].spec.bands]
+            needed[name] = tuple(own[place] for place in places if place is not None)
+    return needed
+
+
+def _device_kind(model: Any, device: str, progress: Progress) -> str:
+    """Where to compute; the forest needs no torch and always takes the CPU."""
+    if network_info(model.header.network).is_forest:
+        return "cpu"
+    resolved = resolve_device(device)
+    progress.info(f"Device: {describe_device(resolved)}.")
+    return resolved.type
