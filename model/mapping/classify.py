@@ -110,7 +110,7 @@ def classify(
     needed = needed_bands(opened, loaded.header.recipe.sensors)
     nomenclature = loaded.header.nomenclature
     layers = map_layers(nomenclature, output, confidence, probabilities)
-    with StackReader(opened, sensors=list(needed), bands=needed, memory_mb=memory_mb) as reader, predictor:
+    with StackReader(opened, sensors=list(needed), bands=needed, memory_mb=memory_mb) as reader:
         predictor.check_fits(reader.specs)
         domain = DomainCount(predictor.recipe, reader.specs)
         job = Job(
@@ -142,6 +142,7 @@ def classify(
             f"sensors {', '.join(needed)}."
         )
         summary = BlockRunner(job, progress).run()
+        predictor.close()  # not after an error: a cancelled run does not wait for pixels that nobody wants
     if summary.pixels:
         progress.info(
             f"Mapped {summary.pixels:,} pixels in {duration(summary.seconds)}: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -16,20 +16,26 @@ WORTH_A_WARNING = 0.05
 FEWEST = 20
 
 
+class Ranges(Protocol):
+    """What the count needs of an input recipe."""
+
+    def outside_range(self, batch: dict[str, Series]) -> dict[str, float]:
+        """Share of pixels outside the training range, by sensor; NaN where none has data."""
+
+
 class DomainCount:
     """Counts pixels outside the training range on a fixed sample of pixels.
 
     The counts of chunks add up, so that they can be kept with the finished blocks of a run.
 
     Args:
-        predictor: gives ``outside_range(batch) -> {sensor: share of pixels}``, or its recipe does.
+        recipe: how the model's inputs are prepared, bound to the data.
         specs: the sensors that are read.
     """
 
-    def __init__(self, predictor: Any, specs: Mapping[str, SensorSpec]) -> None:
-        source = predictor if hasattr(predictor, "outside_range") else getattr(predictor, "recipe", None)
-        self._share = getattr(source, "outside_range", None)
-        self._sensors = list(specs) if self._share is not None else []
+    def __init__(self, recipe: Ranges, specs: Mapping[str, SensorSpec]) -> None:
+        self._recipe = recipe
+        self._sensors = list(specs)
 
     @property
     def size(self) -> int:
@@ -38,7 +44,7 @@ class DomainCount:
 
     def looks_at(self, chunk: Area) -> bool:
         """Whether a chunk is one of those looked at."""
-        return bool(self._sensors) and (chunk.column // CHUNK + chunk.row // CHUNK) % 2 == 0
+        return (chunk.column // CHUNK + chunk.row // CHUNK) % 2 == 0
 
     def count(self, series: dict[str, Series], halo: int) -> np.ndarray:
         """``[2 * sensors]``: pixels outside the range and pixels looked at, by sensor."""
@@ -47,7 +53,7 @@ class DomainCount:
             name: Series(one.values[..., where, where], one.mask[..., where, where], one.days)
             for name, one in series.items()
         }
-        shares = self._share(sample) if self._share is not None else {}
+        shares = self._recipe.outside_range(sample)
         counts = np.zeros((len(self._sensors), 2))
         for row, name in enumerate(self._sensors):
             share = shares.get(name, float("nan"))

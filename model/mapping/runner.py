@@ -84,7 +84,6 @@ class Job:
         readers: reading threads.
         threads: computing threads.
         statistics: how many numbers a computation counts, in the array named ``statistics``.
-        setup: run first in each computing thread.
     """
 
     grid: Grid
@@ -102,7 +101,6 @@ class Job:
     readers: int = 1
     threads: int = 1
     statistics: int = 0
-    setup: Callable[[], None] | None = None
 
     @property
     def slots(self) -> int:
@@ -311,8 +309,6 @@ class BlockRunner:
         return False
 
     def _compute(self) -> None:
-        if self._job.setup is not None:
-            self._job.setup()
         while not self._stop.is_set():
             try:
                 task = self._tasks.get(timeout=POLL)
