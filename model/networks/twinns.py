@@ -1,0 +1,183 @@
+"""A recurrent and a convolutional branch by sensor, in the line of TWINNS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..stack.sensors import STATIC
+from .base import Prediction, SensorInput, SensorShape
+from .ltae import sensor_groups
+from .planar import PlanarLinear, mask_to_planes, to_windows
+from .registry import check_settings
+from .tempcnn import filled_groups, filled_of
+
+DEFAULTS: dict[str, Any] = {
+    "stem": (32, 32),
+    "recurrent": 64,
+    "convolutions": (128, 128),
+    "descriptor": 256,
+    "dropout": 0.3,
+}
+
+
+class Twinns(nn.Module):
+    """TWINNS-style: for every group of sensors an attentive recurrent branch and a convolutional one, on 5x5 pixels.
+
+    The recurrent branch reads the dates as acquired: two 3x3 convolutions shared by the dates, a gated recurrent unit
+    that keeps its state where a date is masked, attention over its states. The convolutional branch reads the
+    gap-filled dates stacked as channels. Each has an auxiliary classifier; their descriptors are concatenated.
+
+    After D. Ienco, R. Interdonato, R. Gaetano, D. Ho Tong Minh, "Combining Sentinel-1 and Sentinel-2 Satellite Image
+    Time Series for land cover mapping via a multi-source deep learning architecture", ISPRS J. 158, 2019,
+    doi 10.1016/j.isprsjprs.2019.09.016. The published layer widths could not be checked, and the recurrence is 1x1
+    instead of 3x3: with valid convolutions before it the field stays 5x5, so that whole tiles give the very numbers
+    of single patches, at a hundredth of the arithmetic.
+
+    Args:
+        sensors: name -> shape.
+        classes: number of classes.
+        settings: widths of the ``stem`` (two convolutions), of the ``recurrent`` unit, of the ``convolutions`` (two
+            3x3; the last also 1x1), of the ``descriptor``, and the ``dropout`` before the classifiers.
+    """
+
+    halo = 2
+    needs_regular_dates = True
+
+    def __init__(self, sensors: dict[str, SensorShape], classes: int, settings: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.settings = check_settings("twinns", DEFAULTS, settings or {})
+        hidden, widths = self.settings["recurrent"], self.settings["convolutions"]
+        dated = {name: shape for name, shape in sensors.items() if shape.kind != STATIC}
+        self.recurrent_groups, self.filled_groups = sensor_groups(dated), filled_groups(sensors)
+        self.recurrent = nn.ModuleDict()
+        for group, members in self.recurrent_groups.items():
+            channels = sensors[members[0]].channels
+            self.recurrent[group] = RecurrentBranch(channels, len(members), self.settings["stem"], hidden)
+        self.convolutional = nn.ModuleDict()
+        for group, members in self.filled_groups.items():
+            channels = sum((sensors[name].channels + 1) * sensors[name].target_dates for name in members)
+            self.convolutional[group] = nn.Sequential(
+                Convolution(channels, widths[0], 3),
+                Convolution(widths[0], widths[-1], 3),
+                Convolution(widths[-1], widths[-1], 1),
+            )
+        sizes = {f"{group}_recurrent": hidden for group in self.recurrent}
+        sizes |= {f"{group}_convolutional": widths[-1] for group in self.convolutional}
+        self.auxiliary = nn.ModuleDict({name: PlanarLinear(size, classes) for name, size in sizes.items()})
+        self.fusion = PlanarLinear(sum(sizes.values()), self.settings["descriptor"], norm=True)
+        self.dropout = nn.Dropout(self.settings["dropout"])
+        self.head = PlanarLinear(self.settings["descriptor"], classes)
+
+    def forward(self, inputs: dict[str, SensorInput]) -> Prediction:
+        """Classify windows of at least 5x5 pixels; every sensor must be there, any date may be masked."""
+        batch, _dates, _channels, height, width = filled_of(next(iter(inputs.values()))).shape
+        height, width = height - 2 * self.halo, width - 2 * self.halo
+        descriptors = {}
+        for group, members in self.recurrent_groups.items():
+            descriptors[f"{group}_recurrent"] = self.recurrent[group]([inputs[name] for name in members])
+        for group, members in self.filled_groups.items():
+            stacked = torch.cat([filled_of(inputs[name]).flatten(1, 2) for name in members], dim=1)
+            found = self.convolutional[group](stacked)
+            descriptors[f"{group}_convolutional"] = found.transpose(0, 1).reshape(1, found.shape[1], -1)
+        fused = torch.relu_(self.fusion(self.dropout(torch.cat(list(descriptors.values()), dim=1))))
+        logits = self.head(self.dropout(fused))
+
+        def windows(planes: Tensor) -> Tensor:
+            return to_windows(planes.squeeze(0), batch, height, width)
+
+        auxiliary = {}
+        if self.training:
+            auxiliary = {name: windows(self.auxiliary[name](self.dropout(x))) for name, x in descriptors.items()}
+        descriptors["fused"] = fused
+        return Prediction(windows(logits), auxiliary, {name: windows(x) for name, x in descriptors.items()})
+
+
+class Convolution(nn.Module):
+    """Valid convolution, normalisation, ReLU; in evaluation the normalisation is folded into the weights."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, kernel)
+        nn.init.kaiming_normal_(self.convolution.weight, nonlinearity="relu")
+        nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer, norm = self.convolution, self.norm
+        if self.training and x.shape[0] * (x.shape[2] - 2) * (x.shape[3] - 2) > 1:
+            return torch.relu_(norm(layer(x)))
+        assert norm.running_mean is not None and norm.running_var is not None  # it tracks them
+        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        bias = layer.bias * factor + norm.bias - norm.running_mean * factor
+        return torch.relu_(functional.conv2d(x, layer.weight * factor[:, None, None, None], bias))
+
+
+class RecurrentBranch(nn.Module):
+    """Convolutions by date, a gated recurrent unit over the dates of a group, attention over its states."""
+
+    def __init__(self, channels: int, members: int, stem: tuple[int, ...], hidden: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(Convolution(channels + 1, stem[0], 3), Convolution(stem[0], stem[-1], 3))
+        self.offsets = nn.Parameter(torch.zeros(members, stem[-1]))  # one a sensor: an orbit sees another angle
+        self.gates = PlanarLinear(stem[-1], 3 * hidden)
+        self.recurrence = nn.Parameter(torch.empty(3 * hidden, hidden))
+        self.candidate_bias = nn.Parameter(torch.zeros(hidden))
+        for gate in self.recurrence.data.split(hidden):
+            if not gate.is_meta:
+                nn.init.orthogonal_(gate)
+        self.hidden = hidden
+        self.score_inner = PlanarLinear(hidden, hidden)
+        self.score_outer = PlanarLinear(hidden, 1)
+
+    def forward(self, members: list[SensorInput]) -> Tensor:
+        """Descriptor ``[1, hidden, N]``, N = pixels without the halo; 0 where no date is valid."""
+        planes, masks, days = [], [], []
+        for place, sensor in enumerate(members):
+            x, mask, day = sensor.x, sensor.mask, sensor.days
+            centre = mask_to_planes(mask[:, :, 2:-2, 2:-2])
+            if not self.training:  # a date that no pixel has changes no state
+                kept = centre.any(dim=1)
+                if not bool(kept.all()):
+                    x, mask, day, centre = x[:, kept], mask[:, kept], day[kept], centre[kept]
+            if not x.shape[1]:
+                continue
+            batch, dates = x.shape[:2]
+            joined = torch.cat([x, mask.unsqueeze(2).to(x.dtype)], dim=2).flatten(0, 1)
+            found = self.stem(joined)
+            found = found.unflatten(0, (batch, dates)).permute(1, 2, 0, 3, 4).reshape(dates, found.shape[1], -1)
+            planes.append(found + self.offsets[place][:, None])
+            masks.append(centre)
+            days.append(day)
+        if not planes:
+            pixels = mask_to_planes(members[0].mask[:, :1, 2:-2, 2:-2]).shape[1]
+            return self.offsets.new_zeros(1, self.hidden, pixels)
+        if len(planes) == 1 and bool((days[0].diff() >= 0).all()):
+            return self._recur(planes[0], masks[0])
+        order = torch.argsort(torch.cat(days), stable=True)
+        return self._recur(torch.cat(planes)[order], torch.cat(masks)[order])
+
+    def _recur(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``[T, C, N]``, ``[T, N]`` -> ``[1, hidden, N]``."""
+        hidden, valid = self.hidden, mask.to(x.dtype)
+        gates = self.gates(x)  # of all dates at once
+        reset_update, candidate_weight = self.recurrence[: 2 * hidden], self.recurrence[2 * hidden :]
+        bias = self.candidate_bias[:, None]
+        state = x.new_zeros(hidden, x.shape[2])
+        states = []
+        for date in range(len(x)):
+            both = torch.sigmoid(torch.addmm(gates[date, : 2 * hidden], reset_update, state))
+            reset, update = both[:hidden], both[hidden:]
+            memory = torch.addmm(bias, candidate_weight, state)
+            candidate = torch.tanh(torch.addcmul(gates[date, 2 * hidden :], reset, memory))
+            state = state + update * valid[date] * (candidate - state)  # masked: the state is kept
+            states.append(state)
+        stacked = torch.stack(states)
+        scores = self.score_outer(torch.tanh(self.score_inner(stacked)))
+        scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
+        weights = torch.exp(scores - scores.detach().amax(dim=0).clamp_min(-1e30))
+        weights = weights / weights.sum(dim=0).clamp_min(1e-20)
+        return (weights * stacked).sum(dim=0, keepdim=True)
