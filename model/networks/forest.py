@@ -76,7 +76,7 @@ class Forest:
             LandloomError: if arrays are missing or do not describe trees.
         """
         try:
-            forest = cls(*(tensors[name] for name in _ARRAYS), int(tensors["features"][0]))  # type: ignore[arg-type]
+            forest = _assemble(tensors, int(tensors["features"][0]))
         except (KeyError, IndexError, TypeError) as error:
             raise LandloomError("The model file is damaged: a forest lacks arrays. Train the model again.") from error
         if any(getattr(forest, name).dtype != dtype for name, dtype in _ARRAYS.items()) or not _is_sound(forest):
@@ -276,4 +276,10 @@ def from_sklearn(model: Any, classes: int) -> Forest:
         start.append(start[-1] + len(leaf))
     parts["start"].append(np.array(start))
     arrays = {name: np.concatenate(parts[name]).astype(dtype) for name, dtype in _ARRAYS.items()}
-    return Forest(*arrays.values(), int(model.n_features_in_))  # type: ignore[arg-type]
+    return _assemble(arrays, int(model.n_features_in_))
+
+
+def _assemble(arrays: dict[str, np.ndarray], features: int) -> Forest:
+    names = ("start", "left", "right", "feature", "threshold", "leaf")
+    start, left, right, feature, threshold, leaf = (arrays[name] for name in names)
+    return Forest(start, left, right, feature, threshold, leaf, features)

@@ -65,6 +65,7 @@ class MaskedNorm(nn.Module):
 
     def forward(self, z: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise ``[T, C, N]`` by the statistics of what the mask ``[T, 1, N]`` calls valid."""
+        z = z.float()  # under mixed precision: sums over many pixels
         if self.training:
             count = mask.sum() if mask is not None else torch.tensor(float(z.shape[0] * z.shape[2]), device=z.device)
             total = count.clamp_min(1.0)

@@ -110,9 +110,10 @@ class Convolution(nn.Module):
         layer, norm = self.convolution, self.norm
         if self.training and x.shape[0] * (x.shape[2] - 2) * (x.shape[3] - 2) > 1:
             return torch.relu_(norm(layer(x)))
-        assert norm.running_mean is not None and norm.running_var is not None  # it tracks them
-        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        bias = layer.bias * factor + norm.bias - norm.running_mean * factor
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None and variance is not None  # it tracks them
+        factor = norm.weight * torch.rsqrt(variance + norm.eps)
+        bias = (layer.bias - mean) * factor + norm.bias
         return torch.relu_(functional.conv2d(x, layer.weight * factor[:, None, None, None], bias))
 
 
