@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import mapping_fakes as fakes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,16 +26,6 @@ from osgeo import gdal
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-
-
-def _fakes():
-    spec = importlib.util.spec_from_file_location("mapping_fakes", HERE / "mapping_fakes.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fakes = _fakes()
 
 
 class Told(Progress):
