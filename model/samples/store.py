@@ -4,7 +4,7 @@ On disk a store is a folder. Series lie pixel by pixel in ``<sensor>.values.npy`
 ``<sensor>.mask.npy`` ``[P, T]`` (True = valid), P being the pixels of all chips, chip after chip and row after row in
 each. A chip is the window of a group's labelled pixels with HALO pixels round it; a sample is a pixel of a chip, so
 that the patch of a sample is found by computing row numbers and nothing is stored twice. ``chips.npy`` and
-``samples.npy`` are the tables, ``samples.json`` the description, ``samples.gpkg`` the same samples as points for people.
+``samples.npy`` are the tables, ``samples.json`` the description, ``samples.gpkg`` the samples as points for people.
 """
 
 from __future__ import annotations

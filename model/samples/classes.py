@@ -1,0 +1,84 @@
+"""Which class each feature of the reference data has, by the nomenclature table or by the field alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..base.nomenclature import Nomenclature
+from ..base.progress import Progress
+from ..stack.grid import Grid
+from .reference import Feature, Reference, ReferenceLayer
+from .table import table_of
+from .tablefiles import read_table
+
+if TYPE_CHECKING:
+    from .extraction import ExtractionSettings
+
+
+@dataclass
+class Classes:
+    """Features in use and their classes.
+
+    Attributes:
+        features: on the grid and not left out.
+        labels: ``[F]`` index in ``nomenclature``.
+        nomenclature: the classes of the features, at the level asked for.
+    """
+
+    features: list[Feature]
+    labels: np.ndarray
+    nomenclature: Nomenclature
+
+
+def classes_of(layer: ReferenceLayer, grid: Grid, settings: ExtractionSettings, progress: Progress) -> Classes:
+    """Read the features on a grid and give each its class.
+
+    Raises:
+        LandloomError: if values are not listed in the nomenclature, or fewer than two classes are left.
+    """
+    reference = layer.read(grid, settings.class_field, progress, settings.group_field, settings.split_field)
+    _tell(reference, layer, progress)
+    if settings.nomenclature:
+        table = read_table(settings.nomenclature)
+        table.check_listed(reference.values, settings.class_field)
+    else:
+        table, renumbered = table_of({value: (0, None) for value in reference.values})
+        if renumbered:
+            progress.info(
+                f"{settings.class_field} holds texts or numbers outside 1 to 65535: classes get the codes 1 to "
+                f"{len(table.rows)} in sorted order. Give a NOMENCLATURE to choose codes."
+            )
+    features, codes = [], []
+    for feature in reference.features:
+        row = table.find(feature.value)
+        if row is not None and row.use:
+            features.append(feature)
+            codes.append(row.code)
+    left_out = len(reference.features) - len(features)
+    if left_out:
+        progress.info(f"{left_out} features are left out, as the nomenclature says.")
+    if not features:
+        raise LandloomError(f"{table.source} leaves out every feature on the stack: set use to yes for some classes.")
+    nomenclature = table.nomenclature(feature.value for feature in features)
+    merged, parents = nomenclature.at_level(settings.level)
+    labels = parents[[nomenclature.index_of(code) for code in codes if code is not None]]
+    if len(merged) < 2:
+        raise LandloomError(
+            f"{settings.class_field} holds one class on the stack, '{merged.names[0]}'; at least two are needed."
+        )
+    return Classes(features, np.asarray(labels), merged)
+
+
+def _tell(reference: Reference, layer: ReferenceLayer, progress: Progress) -> None:
+    what = "points" if reference.is_point else "polygons"
+    progress.info(f"{len(reference.features)} {what} of {layer.name} lie on the stack.")
+    if reference.outside:
+        progress.warning(f"{reference.outside} {what} lie outside the stack and are left out.")
+    if reference.empty:
+        progress.warning(f"{reference.empty} features have no class or no geometry and are left out.")
+    if reference.repaired:
+        progress.warning(f"{reference.repaired} polygons have an invalid geometry, which was repaired.")

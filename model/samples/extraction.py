@@ -1,0 +1,560 @@
+"""Extraction of samples: from a stack and reference data to a sample store, a layer of points and a report."""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..base.files import check_writable, whole_folder
+from ..base.nomenclature import Nomenclature
+from ..base.progress import Progress
+from ..base.raster import spatial_reference
+from ..stack.grid import Grid
+from ..stack.manifest import Stack
+from ..stack.reader import StackReader
+from ..stack.sensors import STATIC, Series
+from .chips import ChipPlan, bounding_window, plan_chips, reading_order
+from .classes import Classes, classes_of
+from .curves import Curves, measure_curves
+from .groups import group_features
+from .labelling import Labelled, label_pixels, limit, pixel_keys
+from .points import write_points
+from .reference import Feature, ReferenceLayer
+from .splits import (
+    PART_NAMES,
+    absent_classes,
+    block_units,
+    part_of,
+    split_groups,
+    stratified_group_folds,
+)
+from .store import SAMPLE, SampleStore, is_sample_folder
+from .writer import SampleWriter, chip_table, write_tables
+
+SPLIT_RULES = ("group", "block", "field")
+TINY_CLASS = 30
+TILE = 256
+MOST_TILE_BYTES = 96 * 2**20
+IN_FLIGHT = 2
+
+
+@dataclass(frozen=True)
+class ExtractionSettings:
+    """What the user chose; see the parameters of ``extractsamples``.
+
+    Distances are metres, shares 0 to 1, limits of 0 mean none.
+    """
+
+    class_field: str
+    nomenclature: str = ""
+    level: int = 0
+    group_field: str = ""
+    group_distance: float = 0.0
+    halo: int = 2
+    inner_buffer: float = 0.0
+    min_share: float = 0.5
+    max_per_class: int = 0
+    max_per_group: int = 200
+    validation: float = 0.2
+    test: float = 0.2
+    folds: int = 5
+    split_by: str = "group"
+    block_size: float = 5000.0
+    split_field: str = ""
+    seed: int = 0
+    memory_mb: int = 1024
+    reference_crs: str = ""
+
+    def check(self) -> None:
+        """Raise a :class:`LandloomError` that names the first wrong parameter."""
+        if self.split_by not in SPLIT_RULES:
+            raise LandloomError(f"SPLIT_BY is '{self.split_by}'; choose one of: {', '.join(SPLIT_RULES)}.")
+        if self.split_by == "field" and not self.split_field:
+            raise LandloomError("SPLIT_BY is 'field': give the SPLIT_FIELD that holds training, validation or test.")
+        if not 0 <= self.halo <= 64:
+            raise LandloomError(f"HALO is {self.halo}; give 0 to 64 pixels.")
+        if not self.class_field:
+            raise LandloomError("CLASS_FIELD is empty: name the field of the reference data that holds the class.")
+        for name in ("inner_buffer", "max_per_class", "max_per_group", "group_distance", "level"):
+            if getattr(self, name) < 0:
+                raise LandloomError(f"{name.upper()} is {getattr(self, name):g}; give 0 or more.")
+        if self.split_by != "field" and self.validation + self.test >= 1:
+            raise LandloomError(
+                f"VALIDATION ({self.validation:g}) and TEST ({self.test:g}) leave nothing for training: give less."
+            )
+
+
+@dataclass
+class Extraction:
+    """What was made, for the report.
+
+    Attributes:
+        folder: the store.
+        nomenclature: its classes.
+        labels: ``[N]``, as are ``polygons``, ``groups``, ``split``.
+        hectares: ``[K, 3]`` labelled area of each class in each part, before pixels were drawn.
+        curves: by class and polygon.
+        warnings: sentences.
+        settings: what the user chose.
+    """
+
+    folder: Path
+    nomenclature: Nomenclature
+    labels: np.ndarray
+    polygons: np.ndarray
+    groups: np.ndarray
+    split: np.ndarray
+    hectares: np.ndarray
+    curves: Curves
+    settings: ExtractionSettings
+    description: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class _Noted(Progress):
+    """Passes everything on and remembers the warnings."""
+
+    def __init__(self, inner: Progress, warnings: list[str]) -> None:
+        self._inner, self._warnings = inner, warnings
+
+    def percent(self, value: float) -> None:
+        self._inner.percent(value)
+
+    def info(self, message: str) -> None:
+        self._inner.info(message)
+
+    def text(self, message: str) -> None:
+        self._inner.text(message)
+
+    def warning(self, message: str) -> None:
+        self._warnings.append(message)
+        self._inner.warning(message)
+
+    def is_cancelled(self) -> bool:
+        return self._inner.is_cancelled()
+
+
+def extract_samples(
+    stack_path: str | os.PathLike[str],
+    reference_path: str | os.PathLike[str],
+    settings: ExtractionSettings,
+    output: str | os.PathLike[str],
+    progress: Progress,
+) -> Extraction:
+    """Extract samples into a new folder, which is written whole or not at all.
+
+    Memory stays under ``settings.memory_mb`` besides some 100 bytes a sample: values go from the images straight to
+    disk.
+
+    Raises:
+        LandloomError: for anything the user can put right, see the tests named ``test_refuses``.
+    """
+    warnings: list[str] = []
+    progress = _Noted(progress, warnings)
+    settings.check()
+    output = Path(output)
+    check_output(output)
+    stack = Stack.read(stack_path)
+    grid = stack.grid
+    scale = metric_scale(grid)
+
+    progress.text("Reading the reference data")
+    layer = ReferenceLayer(reference_path, settings.reference_crs)
+    classes = classes_of(layer, grid, settings, progress)
+    features = classes.features
+    progress.percent(5)
+
+    parts = _parts_of_features(features, settings)
+    groups = _group(features, settings, progress, scale, parts)
+    progress.text("Finding the pixels of each polygon")
+    labelled = label_pixels(
+        features,
+        classes.labels,
+        grid,
+        progress.part(5, 25),
+        settings.min_share,
+        settings.inner_buffer / scale[1],
+        settings.max_per_group,
+        settings.seed,
+    )
+    _tell_labelling(labelled, features, progress)
+    if not len(labelled.rows):
+        raise LandloomError(
+            "No pixel is left of the reference data: lower MIN_SHARE or INNER_BUFFER, or mend overlaps."
+        )
+    keys = pixel_keys(labelled.rows * grid.width + labelled.columns, settings.seed)
+    labelled.keep(
+        limit(
+            classes.labels[labelled.owner], groups[labelled.owner], keys, settings.max_per_group, settings.max_per_class
+        )
+    )
+
+    plan = plan_chips(labelled.rows, labelled.columns, groups[labelled.owner], settings.halo)
+    progress.text(f"Reading the series of {len(labelled.rows)} pixels")
+    with whole_folder(output) as folder, StackReader(stack, memory_mb=settings.memory_mb / 4) as reader:
+        order, tiles = _reading_plan(reader, plan, settings.memory_mb)
+        chips = chip_table([tuple(window) for window in plan.windows[order].tolist()])
+        samples = _sample_table(labelled, plan, order, chips, features, classes, groups, grid)
+        n_pixels = int((chips["width"].astype(np.int64) * chips["height"]).sum())
+        _check_space(folder, n_pixels * reader.bytes_per_pixel)
+        with SampleWriter(folder, reader.specs, n_pixels) as writer:
+            valid = _write_series(reader, writer, plan.windows, tiles, samples, chips, progress.part(25, 85))
+            samples = _drop_never_valid(samples, valid, progress)
+            if settings.split_by == "field":
+                assert parts is not None
+                by_fid = dict(zip((one.fid for one in features), parts, strict=True))
+                samples["split"] = [by_fid[fid] for fid in samples["polygon"]]
+            _split(samples, settings, scale, progress)
+            nomenclature, samples["label"] = _present(classes.nomenclature, samples["label"])
+            _tell_classes(samples, nomenclature, progress)
+            hectares = _hectares(labelled, features, samples, len(nomenclature), grid, scale)
+            description = _describe(stack, layer, settings, samples, nomenclature, hectares, warnings)
+            writer.finish(
+                chips,
+                samples,
+                nomenclature,
+                (stack.season_start, stack.campaign_year),
+                settings.halo,
+                grid.crs_wkt,
+                description,
+            )
+        progress.text("Curves of the classes")
+        curves = _measure(folder, progress.part(85, 93))
+        _mark_suspects(samples, curves)
+        write_tables(folder, chips, samples)
+        progress.text("Writing the points")
+        write_points(folder / "samples.gpkg", samples, nomenclature, grid.crs_wkt, progress.part(93, 100))
+        progress.check()
+    progress.percent(100)
+    return Extraction(
+        output,
+        nomenclature,
+        samples["label"],
+        samples["polygon"],
+        samples["group"],
+        samples["split"],
+        hectares,
+        curves,
+        settings,
+        description,
+        warnings,
+    )
+
+
+def check_output(folder: Path) -> None:
+    """Refuse, before any work, to replace what is not a folder of samples, or to write where that is not possible.
+
+    Raises:
+        LandloomError: naming the folder.
+    """
+    if folder.exists():
+        if not folder.is_dir():
+            raise LandloomError(f"OUTPUT {folder} is a file; give the name of a folder for the samples.")
+        if any(folder.iterdir()) and not is_sample_folder(folder):
+            raise LandloomError(
+                f"OUTPUT {folder} holds something else than samples and is not replaced: choose a new folder."
+            )
+    check_writable(folder)
+
+
+def metric_scale(grid: Grid) -> tuple[float, float]:
+    """Metres per unit of x and of y; for degrees, at the middle of the grid."""
+    if not spatial_reference(grid.crs_wkt).IsGeographic():
+        return grid.metres_per_unit, grid.metres_per_unit
+    _, south, _, north = grid.bounds
+    return 111_320.0 * max(math.cos(math.radians((south + north) / 2)), 0.01), 110_574.0
+
+
+def _parts_of_features(features: list[Feature], settings: ExtractionSettings) -> np.ndarray | None:
+    if settings.split_by != "field":
+        return None
+    return np.array([part_of(feature.part) for feature in features])
+
+
+def _group(
+    features: list[Feature],
+    settings: ExtractionSettings,
+    progress: Progress,
+    scale: tuple[float, float],
+    parts: np.ndarray | None,
+) -> np.ndarray:
+    """The group of each feature; with SPLIT_BY=field groups must keep to one part."""
+    groups = group_features(features, settings.group_distance, progress, scale, bool(settings.group_field))
+    if parts is None:
+        return groups
+    mixed = [int(group) for group in np.unique(groups) if len(np.unique(parts[groups == group])) > 1]
+    if not mixed:
+        return groups
+    if settings.group_field:
+        named = ", ".join(sorted({str(features[int(np.argmax(groups == group))].group) for group in mixed})[:10])
+        raise LandloomError(
+            f"SPLIT_FIELD puts features of one group into different parts: {named}. Give each value of "
+            f"{settings.group_field} one part."
+        )
+    progress.warning(
+        f"{len(mixed)} groups of features nearer to each other than GROUP_DISTANCE lie in different parts of "
+        "SPLIT_FIELD: the field decides, and the scores of the test may be too good."
+    )
+    _, groups = np.unique(np.stack([groups, parts], 1), axis=0, return_inverse=True)
+    return groups.reshape(-1).astype(np.int64)
+
+
+def _tell_labelling(labelled: Labelled, features: list[Feature], progress: Progress) -> None:
+    if labelled.disputed:
+        progress.warning(
+            f"{labelled.overlapping} features of different classes overlap: the {labelled.disputed} pixels they share "
+            "are left out."
+        )
+    if labelled.shrunk:
+        progress.warning(f"INNER_BUFFER makes {labelled.shrunk} polygons vanish: each keeps the pixel it covers most.")
+    if labelled.thin:
+        progress.warning(
+            f"{labelled.thin} polygons cover no pixel by MIN_SHARE: each keeps the one pixel it covers most."
+        )
+    if labelled.lost:
+        fids = ", ".join(str(features[i].fid) for i in labelled.lost[:10])
+        more = "..." if len(labelled.lost) > 10 else ""
+        progress.warning(
+            f"{len(labelled.lost)} features keep no pixel, as theirs belong to others or are disputed: feature "
+            f"{fids}{more}."
+        )
+
+
+def _reading_plan(reader: StackReader, plan: ChipPlan, memory_mb: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Tiles to read: whole blocks of the sources where memory allows, as wide as the raster where it is striped."""
+    width, height = reader.block_size()
+    most = min(memory_mb * 2**20 // 4, MOST_TILE_BYTES) // max(reader.bytes_per_pixel, 1)
+    tile_width, tile_height = max(width, TILE), max(height, TILE)
+    while tile_width * tile_height > most and max(tile_width, tile_height) > 64:
+        # Rows of a striped file are best read whole: make tiles flat before making them narrow.
+        if (tile_height > 2 * height and tile_height > 32) or tile_width <= 64:
+            tile_height = max(tile_height // 2, 1)
+        else:
+            tile_width = max(tile_width // 2, 64)
+    return reading_order(plan.windows, tile_width, tile_height)
+
+
+def _sample_table(
+    labelled: Labelled,
+    plan: ChipPlan,
+    order: np.ndarray,
+    chips: np.ndarray,
+    features: list[Feature],
+    classes: Classes,
+    groups: np.ndarray,
+    grid: Grid,
+) -> np.ndarray:
+    """The table of samples in the order in which they lie on disk; split, fold and suspect still empty."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    chip = place[plan.chip]
+    sequence = np.lexsort((labelled.columns, labelled.rows, chip))
+    samples = np.zeros(len(sequence), SAMPLE)
+    rows, columns, owner = (a[sequence] for a in (labelled.rows, labelled.columns, labelled.owner))
+    samples["chip"] = chip[sequence]
+    samples["row"] = rows - chips["row"][samples["chip"]]
+    samples["column"] = columns - chips["column"][samples["chip"]]
+    samples["label"], samples["group"] = classes.labels[owner], groups[owner]
+    samples["polygon"] = np.array([one.fid for one in features], np.int64)[owner]
+    samples["x"] = grid.transform[0] + (columns + 0.5) * grid.transform[1]
+    samples["y"] = grid.transform[3] + (rows + 0.5) * grid.transform[5]
+    return samples
+
+
+def _check_space(folder: Path, size: int) -> None:
+    import shutil
+
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise LandloomError(
+            f"The samples need {size / 2**30:.1f} GB, but {folder.parent} has {free / 2**30:.1f} GB free: free space, "
+            "lower MAX_PER_GROUP, MAX_PER_CLASS or HALO, or choose another output."
+        )
+
+
+def _write_series(
+    reader: StackReader,
+    writer: SampleWriter,
+    windows: np.ndarray,
+    tiles: list[np.ndarray],
+    samples: np.ndarray,
+    chips: np.ndarray,
+    progress: Progress,
+) -> np.ndarray:
+    """Read tile after tile, one ahead, and append the chips; gives whether each sample is valid at any date."""
+    valid = np.zeros(len(samples), bool)
+    bounds = np.searchsorted(samples["chip"], np.arange(len(chips) + 1))
+    number = 0
+    pool = ThreadPoolExecutor(IN_FLIGHT, "landloom-read")
+    waiting: list[Future[dict[str, Series]]] = []
+    try:
+        for position, tile in enumerate(tiles):
+            while len(waiting) < IN_FLIGHT and position + len(waiting) < len(tiles):
+                window = bounding_window(windows[tiles[position + len(waiting)]])
+                waiting.append(pool.submit(reader.read, window))
+            series = _result(waiting.pop(0), progress)
+            window = bounding_window(windows[tile])
+            for chip in tile:
+                column, row, width, height = (int(value) for value in windows[chip])
+                rows = slice(row - window.row, row - window.row + height)
+                columns = slice(column - window.column, column - window.column + width)
+                writer.append(series, rows, columns)
+                own = slice(bounds[number], bounds[number + 1])
+                valid[own] = _ever_valid(reader, series, samples[own], rows.start, columns.start)
+                number += 1
+            progress.check()
+            progress.percent(100 * number / len(chips))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return valid
+
+
+def _result(future: Future[dict[str, Series]], progress: Progress) -> dict[str, Series]:
+    """Wait for a read, asking for cancellation meanwhile."""
+    while True:
+        try:
+            return future.result(timeout=0.2)
+        except NotYet:
+            progress.check()
+
+
+def _ever_valid(reader: StackReader, series: dict[str, Series], samples: np.ndarray, top: int, left: int) -> np.ndarray:
+    rows, columns = samples["row"] + top, samples["column"] + left
+    valid = np.zeros(len(samples), bool)
+    for name, spec in reader.specs.items():
+        if spec.kind != STATIC:
+            valid |= series[name].mask[0][:, rows, columns].any(axis=0)
+    return valid
+
+
+def _drop_never_valid(samples: np.ndarray, valid: np.ndarray, progress: Progress) -> np.ndarray:
+    dropped = int((~valid).sum())
+    if dropped == len(samples):
+        raise LandloomError(
+            "No sample has a valid date: all images are masked or without data where the reference lies. Check the "
+            "stack's masks, no-data value and dates."
+        )
+    if dropped:
+        progress.warning(f"{dropped} samples have no valid date at all and are left out.")
+    return samples[valid]
+
+
+def _split(samples: np.ndarray, settings: ExtractionSettings, scale: tuple[float, float], progress: Progress) -> None:
+    """Fill split and fold; with SPLIT_BY=block a block becomes the group."""
+    labels = samples["label"]
+    if settings.split_by == "block":
+        samples["group"] = block_units(samples["x"], samples["y"], samples["group"], settings.block_size, scale)
+        progress.info(f"{len(np.unique(samples['group']))} blocks of {settings.block_size:g} m hold samples.")
+    if settings.split_by != "field":
+        samples["split"] = split_groups(labels, samples["group"], settings.validation, settings.test, settings.seed)
+    n_groups = len(np.unique(samples["group"]))
+    folds = min(max(settings.folds, 1), n_groups)
+    if folds < settings.folds:
+        progress.warning(f"There are only {n_groups} groups: {folds} folds instead of {settings.folds}.")
+    samples["fold"] = stratified_group_folds(labels, samples["group"], folds, settings.seed)
+
+
+def _present(nomenclature: Nomenclature, labels: np.ndarray) -> tuple[Nomenclature, np.ndarray]:
+    """Only classes that have samples, and the labels in the new order of indices."""
+    present, renumbered = np.unique(labels, return_inverse=True)
+    if len(present) < 2:
+        raise LandloomError(
+            f"Only the class '{nomenclature.names[int(present[0])]}' has samples; at least two classes are needed."
+        )
+    return nomenclature.subset(present), renumbered.reshape(-1).astype(labels.dtype)
+
+
+def _tell_classes(samples: np.ndarray, nomenclature: Nomenclature, progress: Progress) -> None:
+    few: list[str] = []
+    tiny: list[str] = []
+    for index, name in enumerate(nomenclature.names):
+        own = samples[samples["label"] == index]
+        groups = len(np.unique(own["group"]))
+        if groups < 3:
+            few.append(f"{name} ({groups})")
+        if len(own) < TINY_CLASS:
+            tiny.append(f"{name} ({len(own)})")
+    if few:
+        progress.warning(f"Classes with fewer than three groups cannot be in all three parts: {', '.join(few)}.")
+    if tiny:
+        progress.warning(f"Classes with fewer than {TINY_CLASS} pixels: {', '.join(tiny)}.")
+    for sentence in absent_classes(samples["label"], samples["split"], nomenclature.names):
+        progress.warning(sentence)
+
+
+def _hectares(
+    labelled: Labelled,
+    features: list[Feature],
+    samples: np.ndarray,
+    n_classes: int,
+    grid: Grid,
+    scale: tuple[float, float],
+) -> np.ndarray:
+    """``[K, 3]`` labelled area of the features that have samples, by class and part."""
+    width, height = grid.resolution
+    pixel = width * scale[0] * height * scale[1] / 10_000
+    pixels = {one.fid: int(count) for one, count in zip(features, labelled.pixels, strict=True)}
+    _, first = np.unique(samples["polygon"], return_index=True)
+    result = np.zeros((n_classes, len(PART_NAMES)))
+    for one in samples[first]:
+        result[one["label"], one["split"]] += pixels[int(one["polygon"])] * pixel
+    return result
+
+
+def _describe(
+    stack: Stack,
+    layer: ReferenceLayer,
+    settings: ExtractionSettings,
+    samples: np.ndarray,
+    nomenclature: Nomenclature,
+    hectares: np.ndarray,
+    warnings: list[str],
+) -> dict[str, Any]:
+    counts = [
+        {
+            "code": one.code,
+            "polygons": len(np.unique(own["polygon"])),
+            "groups": len(np.unique(own["group"])),
+            **{name: int((own["split"] == part).sum()) for part, name in enumerate(PART_NAMES)},
+            "hectares": round(float(hectares[index].sum()), 4),
+        }
+        for index, one in enumerate(nomenclature)
+        for own in [samples[samples["label"] == index]]
+    ]
+    chosen = asdict(settings)
+    return {
+        "seed": settings.seed,
+        "split": {key: chosen[key] for key in ("split_by", "validation", "test", "folds", "block_size", "split_field")},
+        "counts": counts,
+        "settings": chosen,
+        "warnings": list(warnings),
+        "provenance": {"stack": str(stack.path), "reference": str(layer.name)},
+    }
+
+
+def _measure(folder: Path, progress: Progress) -> Curves:
+    """Measure and let go of the mapped files: Windows does not rename a folder while they are open."""
+    store = SampleStore.open(folder)
+    try:
+        return measure_curves(store, progress)
+    finally:
+        del store
+        gc.collect()
+
+
+def _mark_suspects(samples: np.ndarray, curves: Curves) -> None:
+    marked = {(int(p), int(c)) for p, c, s in zip(curves.polygons, curves.labels, curves.suspect, strict=True) if s}
+    pairs = zip(samples["polygon"].tolist(), samples["label"].tolist(), strict=True)
+    samples["suspect"] = [pair in marked for pair in pairs]

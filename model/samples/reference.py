@@ -1,0 +1,318 @@
+"""Reading reference data: polygons or points with a class field, in any CRS and format that GDAL reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from osgeo import gdal, ogr, osr
+
+from ..base.errors import LandloomError
+from ..base.nomenclature import source_value
+from ..base.progress import Progress
+from ..base.raster import quiet_gdal, spatial_reference
+from ..stack.grid import Grid
+
+EQUAL_AREA = "EPSG:6933"
+
+
+@dataclass
+class Feature:
+    """A polygon or point that lies on the grid.
+
+    Attributes:
+        fid: its number in the layer.
+        value: the class field's value.
+        wkb: its geometry in the grid's CRS.
+        envelope: xmin, xmax, ymin, ymax in the grid's CRS.
+        group: value of the group field, None without one.
+        part: value of the split field, None without one.
+    """
+
+    fid: int
+    value: str
+    wkb: bytes
+    envelope: tuple[float, float, float, float]
+    group: str | None = None
+    part: str | None = None
+
+    def geometry(self) -> ogr.Geometry:
+        """The geometry, of which the caller has the only copy."""
+        return ogr.CreateGeometryFromWkb(self.wkb)
+
+
+@dataclass
+class Reference:
+    """What was read.
+
+    Attributes:
+        features: those on the grid, with a class.
+        is_point: whether they are points.
+        outside: features outside the grid.
+        empty: features without a class or a geometry.
+        repaired: invalid geometries that were repaired.
+        values: every value of the class field, of features outside too.
+    """
+
+    features: list[Feature]
+    is_point: bool
+    outside: int = 0
+    empty: int = 0
+    repaired: int = 0
+    values: tuple[str, ...] = ()
+
+
+class ReferenceLayer:
+    """A layer opened for reading.
+
+    Args:
+        path: a file, or as QGIS writes it with ``|layername=...``.
+        crs_wkt: the CRS to believe in place of the layer's own.
+
+    Raises:
+        LandloomError: if it cannot be opened or is not made of polygons or points.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], crs_wkt: str = "") -> None:
+        name, layer_name, layer_id = _split_uri(os.fspath(path))
+        if not name.startswith("/vsi") and not Path(name).exists():
+            raise LandloomError(f"The reference data {name} do not exist; check the path.")
+        with quiet_gdal() as messages:
+            try:
+                self._dataset = gdal.OpenEx(name, gdal.OF_VECTOR)
+            except RuntimeError as error:
+                messages.append(str(error))
+                self._dataset = None
+        if self._dataset is None or self._dataset.GetLayerCount() == 0:
+            raise LandloomError(f"Cannot open the reference data {name}: {' '.join(messages) or 'no layer in it'}.")
+        if layer_name:
+            self.layer = self._dataset.GetLayerByName(layer_name)
+        else:
+            self.layer = self._dataset.GetLayer(layer_id)
+        if self.layer is None:
+            raise LandloomError(f"{name} has no layer {layer_name or layer_id}.")
+        self.name = name
+        self._crs_wkt = crs_wkt
+        self._check_type()
+
+    def _check_type(self) -> None:
+        kind = ogr.GT_Flatten(self.layer.GetGeomType())
+        if kind in (ogr.wkbLineString, ogr.wkbMultiLineString, ogr.wkbNone):
+            what = ogr.GeometryTypeToName(kind).lower()
+            raise LandloomError(f"The reference data {self.name} hold {what}; polygons or points are needed.")
+
+    @property
+    def fields(self) -> list[str]:
+        """Names of the attributes."""
+        definition = self.layer.GetLayerDefn()
+        return [definition.GetFieldDefn(i).GetName() for i in range(definition.GetFieldCount())]
+
+    def field_index(self, field: str, parameter: str) -> int:
+        """Position of a field, found whatever its case.
+
+        Raises:
+            LandloomError: if there is none, with the list of those there are.
+        """
+        names = self.fields
+        if field in names:
+            return names.index(field)
+        folded = [name.lower() for name in names]
+        if field and field.lower() in folded:
+            return folded.index(field.lower())
+        raise LandloomError(
+            f"{parameter} is '{field}', but {self.name} has no such field; it has {', '.join(names) or 'none'}."
+        )
+
+    def spatial_reference(self) -> osr.SpatialReference:
+        """The CRS with x before y.
+
+        Raises:
+            LandloomError: if it is missing.
+        """
+        if self._crs_wkt:
+            return spatial_reference(self._crs_wkt)
+        reference = self.layer.GetSpatialRef()
+        if reference is None or not reference.ExportToWkt():
+            raise LandloomError(
+                f"The reference data {self.name} have no coordinate reference system: set it in the layer's properties "
+                "and save it."
+            )
+        return spatial_reference(reference.ExportToWkt())
+
+    def values(
+        self, field: str, progress: Progress, parameter: str = "CLASS_FIELD"
+    ) -> dict[str, tuple[int, float | None]]:
+        """Features and hectares of each value of a class field.
+
+        Areas are measured on the equal-area projection EPSG:6933; None for points and where the CRS is missing.
+
+        Raises:
+            LandloomError: if the field is missing or empty.
+        """
+        position = self.field_index(field, parameter)
+        transformation = None
+        if self._crs_wkt or self.layer.GetSpatialRef() is not None:
+            equal_area = osr.SpatialReference()
+            equal_area.SetFromUserInput(EQUAL_AREA)
+            equal_area.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+            transformation = osr.CoordinateTransformation(self.spatial_reference(), equal_area)
+        counts: dict[str, int] = {}
+        areas: dict[str, float] = {}
+        for feature in self._each(progress):
+            value = source_value(feature.GetField(position))
+            if value is None:
+                continue
+            counts[value] = counts.get(value, 0) + 1
+            geometry = feature.GetGeometryRef()
+            if geometry is None or transformation is None or geometry.GetDimension() != 2:
+                continue
+            geometry = geometry.Clone()
+            if geometry.Transform(transformation) == 0:
+                areas[value] = areas.get(value, 0.0) + geometry.GetArea() / 10_000
+        if not counts:
+            raise LandloomError(self._nothing_in(field, parameter))
+        return {value: (count, areas.get(value)) for value, count in counts.items()}
+
+    def read(
+        self,
+        grid: Grid,
+        class_field: str,
+        progress: Progress,
+        group_field: str = "",
+        split_field: str = "",
+    ) -> Reference:
+        """Read the features that lie on a grid, reprojected to its CRS and repaired where invalid.
+
+        Raises:
+            LandloomError: if a field or the CRS is missing, or no feature with a class lies on the grid.
+        """
+        class_position = self.field_index(class_field, "CLASS_FIELD")
+        group_position = self.field_index(group_field, "GROUP_FIELD") if group_field else None
+        split_position = self.field_index(split_field, "SPLIT_FIELD") if split_field else None
+        source, target = self.spatial_reference(), spatial_reference(grid.crs_wkt)
+        transformation = None if source.IsSame(target) else osr.CoordinateTransformation(source, target)
+        result = Reference([], False)
+        values: set[str] = set()
+        points = polygons = 0
+        extent = [np.inf, -np.inf, np.inf, -np.inf]
+        xmin, ymin, xmax, ymax = grid.bounds
+        for feature in self._each(progress):
+            value = source_value(feature.GetField(class_position))
+            geometry = feature.GetGeometryRef()
+            if value is None or geometry is None or geometry.IsEmpty():
+                result.empty += 1
+                continue
+            values.add(value)
+            geometry, repaired = _prepared(geometry, transformation)
+            if geometry is None:
+                result.outside += 1
+                continue
+            result.repaired += repaired
+            points += geometry.GetDimension() == 0
+            polygons += geometry.GetDimension() == 2
+            west, east, south, north = envelope = geometry.GetEnvelope()
+            extent = [min(extent[0], west), max(extent[1], east), min(extent[2], south), max(extent[3], north)]
+            if west >= xmax or east <= xmin or south >= ymax or north <= ymin:
+                # A point on the outer edge has no pixel either.
+                result.outside += 1
+                continue
+            result.features.append(
+                Feature(
+                    feature.GetFID(),
+                    value,
+                    bytes(geometry.ExportToWkb()),
+                    envelope,
+                    None if group_position is None else source_value(feature.GetField(group_position)),
+                    None if split_position is None else source_value(feature.GetField(split_position)),
+                )
+            )
+        if not values:
+            raise LandloomError(self._nothing_in(class_field, "CLASS_FIELD"))
+        if points and polygons:
+            raise LandloomError(f"{self.name} mixes points and polygons: give them in two layers.")
+        if not result.features:
+            raise LandloomError(
+                f"None of the {result.outside} features of {self.name} lies on the stack: in its CRS they cover "
+                f"{_extent_text(extent)}, the stack {_extent_text([xmin, xmax, ymin, ymax])}. Check the CRS of both."
+            )
+        result.is_point = points > 0
+        result.values = tuple(sorted(values))
+        return result
+
+    def _nothing_in(self, field: str, parameter: str) -> str:
+        if self.layer.GetFeatureCount() == 0:
+            return f"The reference data {self.name} hold no feature: give polygons or points."
+        return f"{parameter} '{field}' is empty in every feature of {self.name}: fill it, or choose another field."
+
+    def _each(self, progress: Progress) -> Iterator[Any]:
+        self.layer.ResetReading()
+        with quiet_gdal():
+            for number, feature in enumerate(self.layer):
+                if number % 200 == 0:
+                    progress.check()
+                yield feature
+
+
+def _split_uri(path: str) -> tuple[str, str, int]:
+    """File, layer name and layer number of a path as QGIS writes it."""
+    name, *options = path.split("|")
+    layer_name, layer_id = "", 0
+    for option in options:
+        key, _, value = option.partition("=")
+        if key.lower() == "layername":
+            layer_name = value
+        elif key.lower() == "layerid" and value.isdigit():
+            layer_id = int(value)
+    return name, layer_name, layer_id
+
+
+def _prepared(
+    geometry: ogr.Geometry, transformation: osr.CoordinateTransformation | None
+) -> tuple[ogr.Geometry | None, bool]:
+    """A flat polygon or point in the grid's CRS, and whether it had to be repaired; None if nothing is left of it."""
+    geometry = geometry.Clone()
+    geometry.FlattenTo2D()
+    if geometry.HasCurveGeometry():
+        geometry = geometry.GetLinearGeometry()
+    repaired = False
+    if geometry.GetDimension() == 2 and not geometry.IsValid():
+        repaired = True
+        geometry = _polygons_of(geometry.MakeValid())
+        if geometry is None:
+            return None, repaired
+    if transformation is not None and geometry.Transform(transformation) != 0:
+        return None, repaired
+    if geometry.GetDimension() not in (0, 2) or geometry.IsEmpty() or not np.isfinite(geometry.GetEnvelope()).all():
+        return None, repaired
+    return geometry, repaired
+
+
+def _polygons_of(geometry: ogr.Geometry | None) -> ogr.Geometry | None:
+    """Only the polygons of what a repair gave: it may add lines and points."""
+    if geometry is None or geometry.IsEmpty():
+        return None
+    if ogr.GT_Flatten(geometry.GetGeometryType()) in (ogr.wkbPolygon, ogr.wkbMultiPolygon):
+        return geometry
+    result = ogr.Geometry(ogr.wkbMultiPolygon)
+    for i in range(geometry.GetGeometryCount()):
+        part = _polygons_of(geometry.GetGeometryRef(i).Clone())
+        if part is None:
+            continue
+        if ogr.GT_Flatten(part.GetGeometryType()) == ogr.wkbPolygon:
+            result.AddGeometry(part)
+        else:
+            for j in range(part.GetGeometryCount()):
+                result.AddGeometry(part.GetGeometryRef(j))
+    return None if result.IsEmpty() else result
+
+
+def _extent_text(extent: list[float]) -> str:
+    if not np.isfinite(extent).all():
+        return "nothing"
+    digits = 4 if max(abs(value) for value in extent) <= 360 else 0
+    west, east, south, north = (f"{value:.{digits}f}" for value in extent)
+    return f"x {west} to {east}, y {south} to {north}"
