@@ -62,6 +62,14 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
     EXAMPLE = ""  # a qgis_process command line
     TAGS: tuple[str, ...] = ()
 
+    def __init_subclass__(cls) -> None:
+        # QGIS has a method ``run`` of its own, which ``processing.run`` and models call with other arguments: a
+        # subclass's ``run`` must not hide it.
+        super().__init_subclass__()
+        if "run" in cls.__dict__:
+            cls.work = cls.__dict__["run"]
+            del cls.run
+
     def tr(self, text: str) -> str:
         return QCoreApplication.translate("Landloom", text)
 
@@ -145,16 +153,16 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
             advanced=True,
         )
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        """Do the work and return the outputs; to be overridden."""
+        """Do the work and return the outputs; what a subclass's ``run`` does."""
         raise NotImplementedError
 
     def processAlgorithm(  # noqa: N802
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        return in_one_sentence(lambda: self.check_enums(parameters) or self.run(parameters, context, feedback))
+        return in_one_sentence(lambda: self.check_enums(parameters) or self.work(parameters, context, feedback))
 
     def check_enums(self, parameters: dict[str, Any]) -> None:
         """Models and ``alg.run()`` skip ``checkParameterValues``: refuse a wrong enum value here too."""
