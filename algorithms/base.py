@@ -67,7 +67,7 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
         # subclass's ``run`` must not hide it.
         super().__init_subclass__()
         if "run" in cls.__dict__:
-            cls.work = cls.__dict__["run"]
+            cls.work = cls.__dict__["run"]  # type: ignore[method-assign]
             del cls.run
 
     def tr(self, text: str) -> str:
