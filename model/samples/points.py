@@ -15,6 +15,7 @@ from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.raster import quiet_gdal, spatial_reference
 from .splits import PART_NAMES
+from .store import SampleStore
 
 DRIVERS = {".gpkg": "GPKG", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
 SUSPECT_COLOR = "#e4002b"
@@ -40,9 +41,8 @@ def write_points(
         LandloomError: if the format is unknown or the file cannot be written.
     """
     path = Path(path)
-    driver_name = DRIVERS.get(path.suffix.lower())
-    if driver_name is None:
-        raise LandloomError(f"POINTS {path.name} has an unknown format: end its name in {', '.join(DRIVERS)}.")
+    check_points_path(path)
+    driver_name = DRIVERS[path.suffix.lower()]
     if driver_name == "ESRI Shapefile":
         # Several files, which cannot be renamed as one: written in place.
         _write(path, driver_name, samples, nomenclature, crs_wkt, progress)
@@ -50,6 +50,24 @@ def write_points(
         with whole_file(path) as temporary:
             _write(temporary, driver_name, samples, nomenclature, crs_wkt, progress)
     write_text(path.with_suffix(".qml"), points_style(nomenclature))
+
+
+def check_points_path(path: str | os.PathLike[str]) -> None:
+    """Check, before the work, that the format of a layer of points is known.
+
+    Raises:
+        LandloomError: if it is not.
+    """
+    if Path(path).suffix.lower() not in DRIVERS:
+        raise LandloomError(f"POINTS {path} has an unknown format: end its name in {', '.join(DRIVERS)}.")
+
+
+def export_points(folder: str | os.PathLike[str], path: str | os.PathLike[str], progress: Progress) -> None:
+    """Write the points of a folder of samples to another place or format."""
+    folder = Path(folder)
+    store = SampleStore.open(folder)
+    samples = np.load(folder / "samples.npy", allow_pickle=False)
+    write_points(path, samples, store.nomenclature, store.crs_wkt, progress)
 
 
 def _write(

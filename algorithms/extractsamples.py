@@ -1,0 +1,304 @@
+"""extractsamples: labelled pixels with their time series, split once for training, validation and test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterVectorDestination,
+)
+
+from .base import FeedbackProgress, LandloomAlgorithm
+from .nomenclature import TABLE_FILTER, reference_path
+
+SPLIT_RULES = ["group", "block", "field"]
+
+
+class ExtractSamples(LandloomAlgorithm):
+    """Reads the series of labelled pixels; see ``model/samples/extraction.py``."""
+
+    ID = "extractsamples"
+    NAME = "Extract samples"
+    GROUP = "2 Reference"
+    SUMMARY = (
+        "Reads the time series of the pixels in reference polygons or points, with some pixels of context, and deals "
+        "them to training, validation, test and folds so that no polygon lies in two parts. The report shows the "
+        "curves of each class and the polygons whose curve is unlike their class."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:extractsamples --STACK=stack.json --REFERENCE=fields.gpkg --CLASS_FIELD=crop "
+        "--OUTPUT=samples --REPORT=samples.html"
+    )
+    TAGS = ("training", "reference", "polygons", "time series", "split", "ground truth")
+
+    # name, label, default, least, most (None = any), advanced, help
+    NUMBERS: ClassVar[list[tuple]] = [
+        (
+            "LEVEL",
+            "Level of the nomenclature",
+            0,
+            0,
+            20,
+            True,
+            "0 for the classes themselves; 1, 2... for the coarser classes in the columns level1, level2... of the "
+            "nomenclature.",
+        ),
+        (
+            "GROUP_DISTANCE",
+            "Group distance (m)",
+            0.0,
+            0,
+            None,
+            True,
+            "Polygons nearer to each other than this, in metres, stay together in training or test; 0 keeps each on "
+            "its own. More gives a stricter test.",
+        ),
+        (
+            "HALO",
+            "Context (pixels)",
+            2,
+            0,
+            64,
+            True,
+            "Pixels round each sample, 0 to 64: twinns needs 2; the others need none, and 0 saves disk.",
+        ),
+        (
+            "INNER_BUFFER",
+            "Inner buffer (m)",
+            0.0,
+            0,
+            None,
+            True,
+            "Polygons are shrunk by this, in metres, so that mixed pixels of their border are left out. One that "
+            "vanishes keeps the pixel it covers most.",
+        ),
+        (
+            "MIN_SHARE",
+            "Least share of a pixel",
+            0.5,
+            0,
+            1,
+            True,
+            "A pixel belongs to a polygon when at least this share of it, 0 to 1, lies inside. 1 keeps pure pixels "
+            "only; a polygon without any keeps the pixel it covers most.",
+        ),
+        (
+            "MAX_PER_CLASS",
+            "Most pixels of a class",
+            0,
+            0,
+            None,
+            True,
+            "0 for no limit. Polygons take turns, so that large ones lose pixels first.",
+        ),
+        (
+            "MAX_PER_GROUP",
+            "Most pixels of a group",
+            200,
+            0,
+            None,
+            True,
+            "So that a large polygon does not drown small fields; 0 for no limit.",
+        ),
+        (
+            "VALIDATION",
+            "Share for validation",
+            0.2,
+            0,
+            0.9,
+            False,
+            "Share of the groups of each class that decides when training stops, 0 to 0.9.",
+        ),
+        (
+            "TEST",
+            "Share for the test",
+            0.2,
+            0,
+            0.9,
+            False,
+            "Share of the groups of each class that training never reads, 0 to 0.9. A class with one group is for "
+            "training only, with two for training and test.",
+        ),
+        ("FOLDS", "Folds", 5, 2, 50, True, "Folds of the cross-validation, 2 to 50."),
+        (
+            "BLOCK_SIZE",
+            "Block size (m)",
+            5000.0,
+            1,
+            None,
+            True,
+            "Side of the square blocks of SPLIT_BY block, in metres: more than the distance over which fields are "
+            "alike.",
+        ),
+    ]
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        file = QgsProcessingParameterFile.Behavior.File
+        self.add(
+            QgsProcessingParameterFile("STACK", self.tr("Stack"), behavior=file, fileFilter="Stack (*.json)"),
+            "A stack.json made by 'Prepare stack' or 'Add rasters'.",
+        )
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                "REFERENCE",
+                self.tr("Reference data"),
+                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
+            ),
+            "Polygons or points whose land cover is known, in any CRS.",
+        )
+        self.add(
+            QgsProcessingParameterField("CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE"),
+            "The field that holds the class, whole numbers or text.",
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "NOMENCLATURE", self.tr("Nomenclature"), behavior=file, optional=True, fileFilter=TABLE_FILTER
+            ),
+            "A table of 'Nomenclature' (CSV, ODS, XLSX) that groups, renames, recodes and leaves out classes, or "
+            "iota2's nomenclature.txt, whose colours are taken from colors.txt beside it. Every value of the field "
+            "must be listed.",
+        )
+        self._add_number("LEVEL")
+        self._add_field("GROUP_FIELD", "Group field", "Features with the same value stay together, such as a farm.")
+        for name in ("GROUP_DISTANCE", "HALO", "INNER_BUFFER", "MIN_SHARE", "MAX_PER_CLASS", "MAX_PER_GROUP"):
+            self._add_number(name)
+        self._add_number("VALIDATION")
+        self._add_number("TEST")
+        self._add_number("FOLDS")
+        self.add(
+            QgsProcessingParameterEnum(
+                "SPLIT_BY",
+                self.tr("Split by"),
+                options=SPLIT_RULES,
+                defaultValue="group",
+                usesStaticStrings=True,
+            ),
+            "group: whole groups, class by class; block: whole squares of the map, a stricter test; field: as "
+            "SPLIT_FIELD says.",
+            advanced=True,
+        )
+        self._add_number("BLOCK_SIZE")
+        self._add_field(
+            "SPLIT_FIELD",
+            "Split field",
+            "For SPLIT_BY field: a field that holds training, validation or test (apprentissage, validation, test).",
+        )
+        self.add_seed()
+        self.add_memory()
+        self.add(
+            QgsProcessingParameterFolderDestination("OUTPUT", self.tr("Samples")),
+            "A new folder, or one of samples, which is replaced.",
+        )
+        self.add(
+            QgsProcessingParameterVectorDestination(
+                "POINTS",
+                self.tr("Points"),
+                QgsProcessing.SourceType.TypeVectorPoint,
+                optional=True,
+                createByDefault=False,
+            ),
+            "The samples as points with class, group, split, fold and suspect, styled by the .qml beside. The same "
+            "layer lies in the folder of samples.",
+        )
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "REPORT", self.tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=True
+            ),
+            "Counts and hectares, curves of each class, valid dates by month, suspect polygons.",
+        )
+
+    def _add_number(self, name: str) -> None:
+        _, label, default, least, most, advanced, help_text = next(one for one in self.NUMBERS if one[0] == name)
+        kind = QgsProcessingParameterNumber.Type
+        parameter = QgsProcessingParameterNumber(
+            name,
+            self.tr(label),
+            kind.Double if isinstance(default, float) else kind.Integer,
+            defaultValue=default,
+            minValue=least,
+        )
+        if most is not None:
+            parameter.setMaximum(most)
+        self.add(parameter, help_text, advanced)
+
+    def _add_field(self, name: str, label: str, help_text: str) -> None:
+        self.add(
+            QgsProcessingParameterField(name, self.tr(label), parentLayerParameterName="REFERENCE", optional=True),
+            help_text,
+            advanced=True,
+        )
+
+    def run(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.base.files import check_writable
+        from ..model.samples.extraction import ExtractionSettings, extract_samples
+        from ..model.samples.points import check_points_path, export_points
+        from ..model.samples.report import write_report
+
+        def text(name: str) -> str:
+            return self.parameterAsString(parameters, name, context) or ""
+
+        def whole(name: str) -> int:
+            return self.parameterAsInt(parameters, name, context)
+
+        def real(name: str) -> float:
+            return self.parameterAsDouble(parameters, name, context)
+
+        progress = FeedbackProgress(feedback)
+        output = Path(self.parameterAsFileOutput(parameters, "OUTPUT", context))
+        points = self.parameterAsOutputLayer(parameters, "POINTS", context) if parameters.get("POINTS") else ""
+        report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""
+        if points:
+            check_points_path(points)
+        for path in (points, report):
+            if path:
+                check_writable(path)
+        reference, crs = reference_path(self, parameters, context, feedback)
+        settings = ExtractionSettings(
+            class_field=text("CLASS_FIELD"),
+            nomenclature=self.parameterAsFile(parameters, "NOMENCLATURE", context) or "",
+            level=whole("LEVEL"),
+            group_field=text("GROUP_FIELD"),
+            group_distance=real("GROUP_DISTANCE"),
+            halo=whole("HALO"),
+            inner_buffer=real("INNER_BUFFER"),
+            min_share=real("MIN_SHARE"),
+            max_per_class=whole("MAX_PER_CLASS"),
+            max_per_group=whole("MAX_PER_GROUP"),
+            validation=real("VALIDATION"),
+            test=real("TEST"),
+            folds=whole("FOLDS"),
+            split_by=self.parameterAsEnumString(parameters, "SPLIT_BY", context),
+            block_size=real("BLOCK_SIZE"),
+            split_field=text("SPLIT_FIELD"),
+            seed=whole("SEED"),
+            memory_mb=whole("MEMORY_MB"),
+            reference_crs=crs,
+        )
+        stack = self.parameterAsFile(parameters, "STACK", context)
+        share = 90 if points else 98
+        extraction = extract_samples(stack, reference, settings, output, progress.part(0, share))
+        results: dict[str, Any] = {"OUTPUT": str(output)}
+        if points:
+            export_points(output, points, progress.part(share, 98))
+            results["POINTS"] = points
+        if report:
+            write_report(extraction, report)
+            results["REPORT"] = report
+        for index, one in enumerate(extraction.nomenclature):
+            progress.info(f"{one.name}: {int((extraction.labels == index).sum())} pixels")
+        progress.info(f"{len(extraction)} samples in {output}.")
+        progress.percent(100)
+        return results

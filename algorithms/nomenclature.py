@@ -1,0 +1,136 @@
+"""nomenclature: a table of the classes in reference data, to be edited and given to extractsamples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
+)
+
+from ..model.base.errors import LandloomError
+from .base import FeedbackProgress, LandloomAlgorithm
+
+TABLE_FILTER = "CSV (*.csv);;OpenDocument (*.ods);;Excel (*.xlsx);;iota2 text files (*.txt)"
+
+
+class MakeNomenclature(LandloomAlgorithm):
+    """Lists the values of a class field; see ``model/samples/table.py``."""
+
+    ID = "nomenclature"
+    NAME = "Nomenclature"
+    GROUP = "2 Reference"
+    SUMMARY = (
+        "Lists the classes of reference data in a table with value, code, name, colour, use, number of features and "
+        "hectares. Edit it to rename, recode, group (same code and name) or leave out (use = no) classes, and give it "
+        "to 'Extract samples'. Columns level1, level2... may name coarser classes. Codes 1 to 65535 are kept as given; "
+        "text classes get 1, 2, 3... in sorted order, and never change when the table is updated."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:nomenclature --REFERENCE=fields.gpkg --CLASS_FIELD=crop --OUTPUT=nomenclature.csv"
+    )
+    TAGS = ("classes", "legend", "codes", "colours", "iota2")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                "REFERENCE",
+                self.tr("Reference data"),
+                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
+            ),
+            "Polygons or points whose land cover is known.",
+        )
+        self.add(
+            QgsProcessingParameterField("CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE"),
+            "The field that holds the class, whole numbers or text.",
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "TABLE",
+                self.tr("Table to update"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                optional=True,
+                fileFilter=TABLE_FILTER,
+            ),
+            "An earlier table: its codes, names, colours and uses are kept, counts are renewed, new values are added.",
+        )
+        self.add(
+            QgsProcessingParameterFileDestination("OUTPUT", self.tr("Nomenclature"), fileFilter=TABLE_FILTER),
+            "The table: .csv, .ods or .xlsx; or .txt for iota2's two text files, lines name:label and, in colors.txt "
+            "beside, label R G B.",
+        )
+
+    def run(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.samples.reference import ReferenceLayer
+        from ..model.samples.table import table_of
+        from ..model.samples.tablefiles import read_table, write_table
+
+        progress = FeedbackProgress(feedback)
+        output = Path(self.parameterAsFileOutput(parameters, "OUTPUT", context))
+        table_path = self.parameterAsFile(parameters, "TABLE", context)
+        old = read_table(table_path) if table_path else None
+        path, crs = reference_path(self, parameters, context, feedback)
+        layer = ReferenceLayer(path, crs)
+        field = self.parameterAsString(parameters, "CLASS_FIELD", context)
+        counts = layer.values(field, progress)
+        if old is not None:
+            table = old.update(counts)
+            added = [row.value for row in table.rows if old.find(row.value) is None]
+            progress.info(f"New values: {', '.join(added)}." if added else "No new value.")
+            gone = [row.value for row in table.rows if row.count == 0]
+            if gone:
+                progress.info(f"No longer in the reference data: {', '.join(gone)}.")
+        else:
+            table, renumbered = table_of(counts)
+            if renumbered:
+                progress.info(
+                    f"{field} holds texts or numbers outside 1 to 65535: the classes get the codes 1 to "
+                    f"{len(table.rows)} in sorted order, and their value as name."
+                )
+        if len({row.code for row in table.rows if row.use}) < 2:
+            progress.warning("There is one class only; a classification needs at least two.")
+        progress.check()
+        written = write_table(table, output)
+        for row in table.rows:
+            area = "" if row.hectares is None else f", {row.hectares:.2f} ha"
+            progress.info(f"{row.code}: {row.name} ({row.count} features{area})")
+        progress.info(f"Written: {', '.join(str(one) for one in written)}.")
+        return {"OUTPUT": str(output)}
+
+
+def reference_path(
+    algorithm: LandloomAlgorithm,
+    parameters: dict[str, Any],
+    context: QgsProcessingContext,
+    feedback: QgsProcessingFeedback,
+    name: str = "REFERENCE",
+) -> tuple[str, str]:
+    """A file that GDAL reads for a vector parameter, and the CRS that QGIS gives the layer.
+
+    Layers in memory, filtered ones and selections are first written to a temporary GeoPackage.
+
+    Raises:
+        LandloomError: if the layer cannot be loaded.
+    """
+    try:
+        source = algorithm.parameterAsSource(parameters, name, context)
+    except QgsProcessingException as error:
+        raise LandloomError(f"{name} cannot be loaded: {error}") from error
+    if source is None:
+        raise LandloomError(f"{name} {parameters.get(name)} cannot be loaded as polygons or points; check the path.")
+    path, layer_name = algorithm.parameterAsCompatibleSourceLayerPathAndLayerName(
+        parameters, name, context, ["gpkg", "shp", "geojson", "json", "sqlite", "fgb", "kml", "gml"], "gpkg", feedback
+    )
+    crs = source.sourceCrs()
+    wkt = crs.toWkt() if crs.isValid() else ""
+    return f"{path}|layername={layer_name}" if layer_name else path, wkt
