@@ -19,7 +19,7 @@ import numpy as np
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, check_writable, make_folder, write_json, writing_failed
 from ..base.progress import Progress
-from .grid import Grid, Window, reproject_bounds
+from .grid import Grid, reproject_bounds
 from .manifest import MaskRule, Part, RadarUnit, Sensor, Source, Stack
 from .rasterinfo import RasterInfo, inspect
 from .schema import check_stack
@@ -141,9 +141,11 @@ class _Build:
     def _write_part(self, sensor: Sensor, part: Part, stem: str) -> Part:
         grid, nodata = self.stack.grid, vrt_nodata(sensor)
         cover = grid.whole
-        warped: dict[tuple[str, str], str] = {}
+        warped: dict[int, str] = {}
+        natives: dict[int, tuple[str, dict[str, int]]] = {}
         bands = []
         sources = list(part.sources)
+        part = replace(part, bands={name: part.bands[name] for name in sensor.bands if name in part.bands})
         for name, (index, number) in part.bands.items():
             source = part.sources[index]
             info = self._infos[source.path]
@@ -160,46 +162,53 @@ class _Build:
                 cover = cover.intersection(target)
                 continue
             sources[index] = replace(source, corner=None)
-            path, native = self._native(sensor, part, index, name, number, stem)
+            if index not in natives:
+                natives[index] = self._native(sensor, part, index, stem)
+            path, numbers = natives[index]
             if placed is not None:
                 target, ratio = placed
-                bands.append(VrtBand(name, path, native, size, target, resampling_of(ratio)))
+                bands.append(VrtBand(name, path, numbers[name], size, target, resampling_of(ratio)))
                 cover = cover.intersection(target)
                 continue
-            key = (path, stem if path == source.path else name)
-            if key not in warped:
+            if index not in warped:
                 text = warped_vrt(path, grid, sensor.dtype, "bilinear", nodata, self.temporary)
-                warped[key] = self._write(f"{stem}_warped{len(warped) + 1}.vrt", text)
-            bands.append(VrtBand(name, warped[key], native, (grid.width, grid.height), grid.whole))
+                warped[index] = self._write(f"{stem}_warped{index + 1}.vrt", text)
+            bands.append(VrtBand(name, warped[index], numbers[name], (grid.width, grid.height), grid.whole))
         text = plain_vrt(grid, bands, sensor.dtype, nodata, self.temporary)
         data = self._write(f"{stem}.vrt", text)
         masks = tuple(self._write_mask(mask, f"{stem}_mask{n}.vrt") for n, mask in enumerate(part.masks, start=1))
         whole = cover == grid.whole
         return replace(part, data=data, sources=tuple(sources), masks=masks, cover=None if whole else cover)
 
-    def _native(self, sensor: Sensor, part: Part, index: int, name: str, number: int, stem: str) -> tuple[str, int]:
-        """The file to resample: itself, or a VRT of one band that declares its no data or holds power.
+    def _native(self, sensor: Sensor, part: Part, index: int, stem: str) -> tuple[str, dict[str, int]]:
+        """The file to resample and its bands: itself, or a VRT that declares its no data and holds power.
 
-        GDAL leaves no-data pixels out of a resampled mean only where the band that it reads declares the value.
+        GDAL leaves no-data pixels out of a resampled mean only where the band that it reads declares the value; and it
+        resamples the input of a pixel function, not its result, unless a band with no data lies between.
         """
         source = part.sources[index]
         info = self._infos[source.path]
-        nodata = vrt_nodata(sensor)
-        declared = info.nodata[number - 1]
-        if part.convert is None and (_same(declared, nodata) or nodata is None):
-            return source.path, number
-        whole = Window(0, 0, info.grid.width, info.grid.height)
-        band = VrtBand(name, source.path, number, whole[2:], whole)
+        numbers = {name: number for name, (place, number) in part.bands.items() if place == index}
+        nodata = vrt_nodata(sensor) if part.convert is None else float("nan")
+        declared = [info.nodata[number - 1] for number in numbers.values()]
+        if part.convert is None and (nodata is None or all(_same(value, nodata) for value in declared)):
+            return source.path, numbers
+        whole = info.grid.whole
+        remap = source.nodata if part.convert is not None or source.nodata != sensor.nodata else None
+        bands = [
+            VrtBand(name, source.path, number, whole[2:], whole, source_nodata=remap)
+            for name, number in numbers.items()
+        ]
         if part.convert is not None:
             unit = part.convert
             function = _POWER_FUNCTIONS[unit.unit]
-            band = replace(
-                band, function=function, scale=unit.scale, offset=unit.offset, source_nodata=_number(source.nodata)
-            )
-        elif source.nodata != sensor.nodata:
-            band = replace(band, source_nodata=_number(source.nodata))
-        text = plain_vrt(info.grid, [band], sensor.dtype, nodata, self.temporary)
-        return self._write(f"{stem}_{name}_native.vrt", text), 1
+            bands = [replace(band, function=function, scale=unit.scale, offset=unit.offset) for band in bands]
+            text = plain_vrt(info.grid, bands, sensor.dtype, nodata, self.temporary)
+            power = self._write(f"{stem}_power{index + 1}.vrt", text)
+            bands = [VrtBand(name, power, place, whole[2:], whole) for place, name in enumerate(numbers, start=1)]
+        text = plain_vrt(info.grid, bands, sensor.dtype, nodata, self.temporary)
+        path = self._write(f"{stem}_native{index + 1}.vrt", text)
+        return path, {name: place for place, name in enumerate(numbers, start=1)}
 
     def _write_mask(self, mask: MaskRule, file_name: str) -> MaskRule:
         grid = self.stack.grid
@@ -235,7 +244,7 @@ def settle(sensor: Sensor, grid: Grid, infos: RasterInfos) -> Sensor:
     warped = any(where is None for where in placed.values())
     resampled = warped or any(where is not None and where[1] != 1 for where in placed.values())
     for path, where in placed.items():
-        if where is None and not _meets(infos[path].grid, grid):
+        if where is None and not meets(infos[path].grid, grid):
             raise LandloomError(outside(path))
     if sensor.kind == RADAR and sensor.unit in _POWER_FUNCTIONS and resampled:
         convert = RadarUnit(sensor.unit, sensor.scale, sensor.offset)
@@ -294,7 +303,8 @@ def source_of(info: RasterInfo, nodata: float | None = None) -> Source:
     return Source(info.path, info.size, info.time, None if nodata is None or np.isnan(nodata) else float(nodata))
 
 
-def _meets(source: Grid, grid: Grid) -> bool:
+def meets(source: Grid, grid: Grid) -> bool:
+    """Whether two rasters overlap, whatever their CRS."""
     a, b = reproject_bounds(source.bounds, source.crs_wkt, grid.crs_wkt), grid.bounds
     return a[0] < b[2] and a[2] > b[0] and a[1] < b[3] and a[3] > b[1]
 
@@ -303,7 +313,3 @@ def _same(first: float | None, second: float | None) -> bool:
     if first is None or second is None:
         return first is second
     return first == second or (np.isnan(first) and np.isnan(second))
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else value
