@@ -1,0 +1,279 @@
+"""train: samples in; a trained model, its report and its accuracy out."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsMapLayer,
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
+)
+
+from ..model.base.errors import LandloomError
+from .base import FeedbackProgress, LandloomAlgorithm
+
+NETWORKS = ["ltae", "twinns", "tempcnn", "randomforest"]
+CLASS_WEIGHTS = ["auto", "none", "balanced", "log"]
+EVALUATIONS = ["auto", "holdout", "folds"]
+MANIFEST = "samples.json"
+
+
+class Train(LandloomAlgorithm):
+    """Trains a network or a forest, judges it on samples it has not seen, and saves it in one file."""
+
+    ID = "train"
+    NAME = "Train model"
+    GROUP = "3 Models"
+    SUMMARY = (
+        "Trains a network or a random forest on samples made by 'Extract samples' and judges it on groups it has not "
+        "seen. The model is one file, to map with 'Classify'. A training that was interrupted goes on where it "
+        "stopped when it is started again in the same way."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:train --SAMPLES=samples --NETWORK=ltae --OUTPUT=model.safetensors "
+        "--REPORT=training.html"
+    )
+    TAGS = ("training", "deep learning", "neural network", "random forest", "classification", "twinns", "fine-tune")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        self.add(
+            QgsProcessingParameterMultipleLayers(
+                "SAMPLES", self.tr("Sample folders"), QgsProcessing.SourceType.TypeFile
+            ),
+            "One or more folders made by 'Extract samples', of several years or sites for example; their samples.json "
+            "may be given instead. Classes are matched by code.",
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "NETWORK", self.tr("Network"), options=NETWORKS, defaultValue="ltae", usesStaticStrings=True
+            ),
+            "ltae: reads the true dates, needs no gap filling, quick. twinns: also sees 5 x 5 pixels, slower. tempcnn: "
+            "convolutions over gap-filled dates. randomforest: needs no PyTorch.",
+        )
+        self._add_number(
+            "EPOCHS",
+            "Epochs",
+            0,
+            0,
+            100_000,
+            "Most passes over the training samples; 0 chooses by their number (30 to 150). Training stops earlier when "
+            "the validation score gets no better. Not for the forest.",
+        )
+        self._add_number(
+            "BATCH_SIZE",
+            "Batch size",
+            128,
+            2,
+            1_000_000,
+            "Samples a step; fewer are taken when there are few samples or too little GPU memory.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "LEARNING_RATE",
+                self.tr("Learning rate"),
+                QgsProcessingParameterNumber.Type.Double,
+                defaultValue=0.0,
+                minValue=0.0,
+                maxValue=1.0,
+            ),
+            "Highest learning rate, 0 to 1; 0 takes 0.002, or 0.0005 when starting from a model.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "CLASS_WEIGHTS",
+                self.tr("Class weights"),
+                options=CLASS_WEIGHTS,
+                defaultValue="auto",
+                usesStaticStrings=True,
+            ),
+            "What rare classes weigh. none: as many as there are; balanced: every class the same; log (networks "
+            "only): in "
+            "between; auto: log for networks, balanced for the forest.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterString("SENSORS", self.tr("Sensors"), optional=True),
+            "Sensors to use, separated by commas, such as S2 or S1,S2 (S1 means every S1_*); empty = all.",
+        )
+        self._add_number(
+            "STEP",
+            "Days between regular dates",
+            10,
+            1,
+            366,
+            "For twinns, tempcnn and randomforest, which read gap-filled dates: days from one to the next. The model "
+            "keeps "
+            "it.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterString("INDICES", self.tr("Indices"), optional=True),
+            "Indices added to the bands, separated by commas: NDVI, NDWI, BRIGHTNESS, VV-VH; none = none; empty = "
+            "those "
+            "that suit the network.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "EVALUATION", self.tr("Evaluation"), options=EVALUATIONS, defaultValue="auto", usesStaticStrings=True
+            ),
+            "holdout: the test groups judge the delivered model. folds: each group is judged once by a model that has "
+            "not "
+            "seen it, then the delivered model is trained on all, which takes about six times as long. auto: folds "
+            "where "
+            "classes have under about 50 groups.",
+        )
+        self._add_number(
+            "RUNS",
+            "Members of the ensemble",
+            1,
+            1,
+            20,
+            "Networks trained with different seeds, whose mean is the model: somewhat better, and as many times "
+            "slower.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "START_FROM",
+                self.tr("Start from model"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                fileFilter=self.tr("Model (*.safetensors)"),
+                optional=True,
+            ),
+            "A model trained before, of the same network and sensors, whose weights are the start: to add a year, a "
+            "site "
+            "or a class. Classes are matched by code.",
+            advanced=True,
+        )
+        self.add_device()
+        self.add_seed()
+        self.add_memory()
+        self.add(
+            QgsProcessingParameterFileDestination("OUTPUT", self.tr("Model"), self.tr("Model (*.safetensors)")),
+            "The trained model. Beside it <OUTPUT>.training.jsonl holds the log, one line an epoch.",
+        )
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "REPORT", self.tr("Report"), self.tr("HTML (*.html)"), optional=True, createByDefault=True
+            ),
+            "Page with scores per pixel and per polygon, confusion matrices and learning curves.",
+        )
+        for name, description in (
+            ("OVERALL_ACCURACY", "Overall accuracy per pixel, 0 to 1"),
+            ("KAPPA", "Cohen's kappa per pixel"),
+            ("MACRO_F1", "Mean F1 of the classes per pixel, 0 to 1"),
+        ):
+            self.addOutput(QgsProcessingOutputNumber(name, self.tr(description)))
+
+    def _add_number(
+        self, name: str, label: str, default: int, low: int, high: int, help: str, advanced: bool = False
+    ) -> None:
+        parameter = QgsProcessingParameterNumber(
+            name,
+            self.tr(label),
+            QgsProcessingParameterNumber.Type.Integer,
+            defaultValue=default,
+            minValue=low,
+            maxValue=high,
+        )
+        self.add(parameter, help, advanced)
+
+    def run(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.samples.store import SampleStore
+        from ..model.training.run import train
+        from ..model.training.settings import TrainingSettings
+
+        indices = words(self.parameterAsString(parameters, "INDICES", context))
+        settings = TrainingSettings(
+            network=self.parameterAsEnumString(parameters, "NETWORK", context),
+            epochs=self.parameterAsInt(parameters, "EPOCHS", context),
+            batch_size=self.parameterAsInt(parameters, "BATCH_SIZE", context),
+            learning_rate=self.parameterAsDouble(parameters, "LEARNING_RATE", context),
+            class_weights=self.parameterAsEnumString(parameters, "CLASS_WEIGHTS", context),
+            sensors=words(self.parameterAsString(parameters, "SENSORS", context)),
+            step=self.parameterAsInt(parameters, "STEP", context),
+            indices=() if [i.lower() for i in indices] == ["none"] else indices or None,
+            evaluation=self.parameterAsEnumString(parameters, "EVALUATION", context),
+            runs=self.parameterAsInt(parameters, "RUNS", context),
+            start_from=self.parameterAsFile(parameters, "START_FROM", context),
+            device=self.parameterAsEnumString(parameters, "DEVICE", context),
+            seed=self.parameterAsInt(parameters, "SEED", context),
+            memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
+        )
+        output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
+        if not output:
+            raise LandloomError("OUTPUT is empty: give the model file to write, such as model.safetensors.")
+        if Path(output).suffix.lower() != ".safetensors":
+            output += ".safetensors"
+        report = self.parameterAsFileOutput(parameters, "REPORT", context)
+        folders = sample_folders(parameters.get("SAMPLES"))
+        stores = [SampleStore.open(folder) for folder in folders]
+        result = train(stores, settings, output, report or None, FeedbackProgress(feedback))
+        pixel = result.evaluation.pixel
+        outputs: dict[str, Any] = {
+            "OUTPUT": output,
+            "OVERALL_ACCURACY": pixel.overall_accuracy,
+            "KAPPA": pixel.kappa,
+            "MACRO_F1": pixel.macro_f1,
+        }
+        if report:
+            outputs["REPORT"] = report
+        return outputs
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a list separated by commas, semicolons or blanks."""
+    return tuple(word for word in re.split(r"[,;\s]+", text.strip()) if word)
+
+
+def sample_folders(value: Any) -> list[Path]:
+    """The folders meant by SAMPLES.
+
+    Args:
+        value: a path, a list of paths, several paths separated by semicolons, or layers (the points of a sample
+            folder, opened in QGIS); the folder itself or a file in it.
+
+    Raises:
+        LandloomError: if it is empty, or if a path does not exist or is given twice.
+    """
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    texts: list[str] = []
+    for one in values:
+        if isinstance(one, QgsMapLayer):
+            texts.append(one.source().split("|")[0])
+        elif one is not None:
+            text = os.fspath(one) if isinstance(one, os.PathLike) else str(one)
+            # A path may hold a semicolon: only what does not exist as it stands is a list.
+            texts.extend([text] if os.path.exists(text) else text.split(";"))
+    folders: list[Path] = []
+    for text in (one.strip().strip('"') for one in texts):
+        if not text:
+            continue
+        path = Path(text)
+        if path.is_file():
+            path = path.parent
+        if not path.is_dir():
+            raise LandloomError(f"SAMPLES names {text}, which does not exist: give folders made by 'Extract samples'.")
+        if path.resolve() in [folder.resolve() for folder in folders]:
+            raise LandloomError(f"SAMPLES names {text} twice: give each folder once.")
+        folders.append(path)
+    if not folders:
+        raise LandloomError("SAMPLES is empty: give at least one folder made by 'Extract samples'.")
+    return folders

@@ -1,0 +1,323 @@
+"""Fit a model: the recipe of its inputs, its members, its temperature."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base.device import describe_device, resolve_device, thread_count
+from ..base.errors import LandloomError
+from ..base.progress import Progress
+from ..networks.forest import fit_forest
+from ..networks.inputs import FITTED_SAMPLES, InputRecipe
+from ..networks.modelfile import Model, ModelHeader, describe
+from ..networks.predictor import Predictor
+from ..networks.registry import network_info
+from .checkpoints import Checkpoints
+from .evaluate import fit_temperature
+from .pool import SamplePool
+
+if TYPE_CHECKING:
+    from ..samples.store import SampleStore
+    from .settings import TrainingSettings
+
+_READ_AT_ONCE = 2048
+_PREDICTED_AT_ONCE = 1024
+
+
+@dataclass
+class Fitted:
+    """A trained model and how it came about.
+
+    Attributes:
+        model: ready to be saved.
+        epochs: for each member the epochs that its weights have seen; empty for the forest.
+        history: the epoch log of all members.
+        seconds: time it took.
+        facts: name -> value of what the report tells, such as the number of parameters.
+    """
+
+    model: Model
+    epochs: list[int] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def fit(
+    stores: SamplePool | SampleStore | Sequence[SampleStore],
+    training: np.ndarray,
+    validation: np.ndarray,
+    settings: TrainingSettings,
+    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
+    unit: str = "",
+    last: Sequence[int] | None = None,
+    temperature: float | None = None,
+    start: Model | None = None,
+) -> Fitted:
+    """Fit a network, an ensemble of ``settings.runs`` of them, or the random forest.
+
+    The forest has nothing to choose by validation samples, so it learns from them as well: it is not the weaker for
+    standing beside networks.
+
+    Args:
+        stores: one or more sample stores.
+        training: indices of the samples to learn from.
+        validation: indices of those that choose the epoch and the temperature; may be empty.
+        settings: how.
+        progress: told of each epoch.
+        checkpoints: where an interrupted training goes on from.
+        unit: what log and checkpoints call this fit, such as ``fold 2``.
+        last: epochs after which each member stops, whatever validation says.
+        temperature: to use instead of fitting it on the validation samples.
+        start: the model whose weights are the start.
+
+    Raises:
+        LandloomError: if there is nothing to learn from, or training diverges.
+        Cancelled: within a step of the user's wish.
+    """
+    begin = time.monotonic()
+    progress = progress or Progress()
+    pool = SamplePool.of(stores, settings.sensors)
+    training, validation = np.asarray(training, dtype=np.int64), np.asarray(validation, dtype=np.int64)
+    check_training_labels(pool, training)
+    if settings.is_forest:
+        fitted = _fit_forest(pool, np.sort(np.concatenate([training, validation])), settings, progress)
+    else:
+        checkpoints = checkpoints or Checkpoints(None)
+        fitted = _fit_networks(
+            pool, training, validation, settings, progress, checkpoints, unit, last, temperature, start
+        )
+    fitted.seconds = time.monotonic() - begin
+    return fitted
+
+
+def check_training_labels(pool: SamplePool, training: np.ndarray) -> None:
+    """Refuse samples from which nothing can be learnt.
+
+    Raises:
+        LandloomError: with fewer than two classes among the training samples.
+    """
+    found = np.unique(pool.labels[training])
+    if len(found) < 2:
+        names = ", ".join(pool.nomenclature.names[k] for k in found) or "none"
+        raise LandloomError(
+            f"The training samples hold {len(found)} class ({names}): at least two are needed. Add reference polygons "
+            f"of "
+            "other classes, or extract the samples again with smaller VALIDATION and TEST shares."
+        )
+
+
+def fit_recipe(pool: SamplePool, training: np.ndarray, settings: TrainingSettings, progress: Progress) -> InputRecipe:
+    """The recipe of the inputs, fitted on the training samples of all stores."""
+    info = network_info(settings.network)
+    random = np.random.default_rng(settings.seed)
+    chosen = np.sort(training)
+    if len(chosen) > FITTED_SAMPLES:
+        chosen = np.sort(random.choice(chosen, FITTED_SAMPLES, replace=False))
+    cut = pool.batches(chosen, _READ_AT_ONCE)
+
+    def batches():  # noqa: ANN202
+        for own in cut:
+            progress.check()
+            yield pool.in_first_units(own)
+
+    names = info.indices if settings.indices is None else settings.indices
+    return InputRecipe.fit_batches(pool.specs, batches(), settings.step, names, settings.seed, len(cut))
+
+
+# ---------------------------------------------------------------------- networks
+
+
+def _fit_networks(
+    pool: SamplePool,
+    training: np.ndarray,
+    validation: np.ndarray,
+    settings: TrainingSettings,
+    progress: Progress,
+    checkpoints: Checkpoints,
+    unit: str,
+    last: Sequence[int] | None,
+    temperature: float | None,
+    start: Model | None,
+) -> Fitted:
+    device = resolve_device(settings.device)
+    import torch
+
+    from .member import MemberTraining
+    from .start import check_start, starting_weights
+    from .trainer import Trainer
+
+    if start is None:
+        recipe = fit_recipe(pool, training, settings, progress)
+        widths: dict[str, Any] = {}
+    else:
+        check_start(start, pool, settings)
+        recipe, widths = start.header.recipe, dict(start.header.settings)
+    trainer = Trainer(pool, recipe, settings, device, checkpoints, progress, widths)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(settings.seed)
+        network = trainer.network()
+        size = describe(Model(_header(pool, training[:0], settings, recipe, widths, 1.0), [network]))
+        facts = {
+            "device": describe_device(device),
+            "parameters": size["parameters"],
+            "mflop_per_pixel": size["mflop_per_pixel"],
+        }
+        progress.info(f"{size['text']}; device: {facts['device']}.")
+        progress.info(
+            f"{len(training)} training and {len(validation)} validation samples, {settings.batch_for(len(training))} a "
+            f"step, at most {settings.epochs_for(len(training))} epochs."
+        )
+        progress.text("Preparing the inputs")
+        sources = (trainer.source(training, True, 0.5), trainer.source(validation, False, 0.25))
+        members = []
+        for run in range(settings.runs):
+            part = progress.part(100.0 * run / settings.runs, 100.0 * (run + 1) / settings.runs)
+            trainer.progress = part
+            name = " ".join(word for word in (unit, f"member {run + 1}") if word)
+            work = MemberTraining(
+                trainer,
+                training,
+                validation,
+                sources,
+                seed=settings.seed + 1000 * run,
+                unit=name,
+                last=None if last is None else last[run % len(last)],
+                start=None if start is None else starting_weights(start, run, network, pool.nomenclature),
+            )
+            members.append(work.run())
+    if temperature is None:
+        logits = np.stack([member.validation for member in members])
+        temperature = fit_temperature(logits, pool.labels[validation]) if len(validation) else 1.0
+    learnt = np.sort(np.concatenate([training, validation]))  # validation samples chose the epoch: not independent
+    networks = []
+    for member in members:
+        network = trainer.network().cpu()
+        network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in member.weights.items()})
+        networks.append(network.eval())
+    model = Model(_header(pool, learnt, settings, recipe, widths, temperature), networks)
+    return Fitted(
+        model,
+        epochs=[member.epoch for member in members],
+        history=[entry for member in members for entry in member.history],
+        facts=facts,
+    )
+
+
+# ---------------------------------------------------------------------- forest
+
+
+def _fit_forest(pool: SamplePool, training: np.ndarray, settings: TrainingSettings, progress: Progress) -> Fitted:
+    recipe = fit_recipe(pool, training, settings, progress)
+    width = len(recipe.feature_names())
+    most = max(1000, int(settings.memory_mb * 2**20 * 0.5 / (4 * width)))
+    if len(training) > most:
+        progress.warning(
+            f"{len(training)} training samples of {width} features do not fit in MEMORY_MB {settings.memory_mb}: the "
+            f"forest "
+            f"learns from {most} of them, drawn at random. Raise MEMORY_MB to use all."
+        )
+        training = np.sort(np.random.default_rng(settings.seed).choice(training, most, replace=False))
+    progress.text("Preparing the features")
+    features = features_of(pool, recipe, training, progress)
+    members = []
+    for run in range(settings.runs):
+        progress.check()
+        progress.text(f"Growing forest {run + 1} of {settings.runs}")
+        members.append(
+            fit_forest(
+                features,
+                pool.labels[training],
+                len(pool.nomenclature),
+                {},
+                settings.weighting,
+                settings.seed + 1000 * run,
+                thread_count(),
+            )
+        )
+        progress.percent(100.0 * (run + 1) / settings.runs)
+    model = Model(_header(pool, training, settings, recipe, {}, 1.0), members)
+    size = describe(model)
+    progress.info(f"{size['text']}, {width} features; {len(training)} training samples; device: cpu.")
+    facts = {"device": "cpu", "nodes": size["nodes"], "features": width, "mflop_per_pixel": None}
+    return Fitted(model, facts=facts)
+
+
+def features_of(pool: SamplePool, recipe: InputRecipe, indices: np.ndarray, progress: Progress) -> np.ndarray:
+    """The forest's features of samples, ``[n, F]`` float32, in the order of ``indices``."""
+    recipes = pool.bind(recipe)
+    result = np.empty((len(indices), len(recipe.feature_names())), dtype=np.float32)
+    position = np.zeros(len(pool), dtype=np.int64)
+    position[indices] = np.arange(len(indices))
+    for own in pool.batches(indices, _READ_AT_ONCE):
+        progress.check()
+        result[position[own]] = recipes[int(pool.part[own[0]])].features(pool.batch(own))
+    return result
+
+
+# ---------------------------------------------------------------------- what both share
+
+
+def predict(model: Model, pool: SamplePool, indices: np.ndarray, device: str, progress: Progress) -> np.ndarray:
+    """Class probabilities ``[n, K]`` of samples, in the order of ``indices``, by the code that makes maps."""
+    where = "cpu" if network_info(model.header.network).is_forest else resolve_device(device)
+    indices = np.asarray(indices, dtype=np.int64)
+    result = np.zeros((len(indices), len(model.header.nomenclature)), dtype=np.float32)
+    position = np.zeros(len(pool), dtype=np.int64)
+    position[indices] = np.arange(len(indices))
+    for own in pool.split_by_store(indices):
+        with Predictor(model, where, thread_count()) as predictor:
+            predictor.check_fits(pool.store_specs(int(pool.part[own[0]])))
+            for few in pool.batches(own, _PREDICTED_AT_ONCE):
+                progress.check()
+                result[position[few]] = predictor.predict(pool.batch(few, predictor.halo))[:, :, 0, 0]
+    return result
+
+
+def _header(
+    pool: SamplePool,
+    learnt: np.ndarray,
+    settings: TrainingSettings,
+    recipe: InputRecipe,
+    widths: dict[str, Any],
+    temperature: float,
+) -> ModelHeader:
+    start, year = pool.season
+    inputs = []
+    for part, store in enumerate(pool.stores):
+        own = learnt[pool.part[learnt] == part]
+        groups = sorted({int(group) for group in store.groups[own - pool.first(part)]})
+        folder = None if store.folder is None else str(store.folder)
+        inputs.append({"samples": folder, "season": list(store.season), "training_groups": groups})
+    return ModelHeader(
+        settings.network,
+        widths,
+        recipe,
+        pool.nomenclature,
+        (start, year or 0),
+        temperature,
+        training_groups=sorted({group for one in inputs for group in one["training_groups"]}),
+        provenance={
+            "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "inputs": inputs,
+            "training": settings.to_json(),
+            "versions": versions(),
+        },
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of what took part."""
+    found = {"python": platform.python_version(), "numpy": np.__version__}
+    for package in ("torch", "sklearn"):
+        if package in sys.modules:
+            found[package] = str(getattr(sys.modules[package], "__version__", "unknown"))
+    return found

@@ -1,0 +1,289 @@
+"""A whole training: samples in; model, report and log out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base.device import resolve_device
+from ..base.errors import LandloomError
+from ..base.files import check_writable, whole_file
+from ..base.metrics import Scores
+from ..base.optional import need
+from ..base.progress import Progress
+from ..networks.modelfile import Model
+from ..networks.registry import network_info
+from .checkpoints import Checkpoints, training_hash
+from .evaluate import Evaluation, evaluate
+from .folds import FOLDS, HOLDOUT, Parts, choose_evaluation, folds, groups_by_class, holdout
+from .loop import Fitted, check_training_labels, fit, predict
+from .pool import SamplePool, describe
+from .report import write_report
+from .settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from ..samples.store import SampleStore
+
+CHECKPOINT, LOG = ".checkpoint", ".training.jsonl"
+
+
+@dataclass
+class TrainingResult:
+    """What a training gave.
+
+    Attributes:
+        model: as saved.
+        evaluation: scores on test samples (``holdout``) or out of fold (``folds``).
+        how: ``holdout`` or ``folds``.
+        parts: the samples of the holdout; in ``folds``, those of the delivered model (no test).
+        fitted: the delivered model's training.
+        fold_scores: scores of each fold.
+        histories: the epoch log, folds included.
+        warnings: what the reader should know.
+        seconds: time it took.
+    """
+
+    model: Model
+    evaluation: Evaluation
+    how: str
+    parts: Parts
+    fitted: Fitted
+    fold_scores: list[Scores] = field(default_factory=list)
+    histories: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def train(
+    stores: Sequence[SampleStore],
+    settings: TrainingSettings,
+    output: str | os.PathLike[str],
+    report: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train, judge and save a model.
+
+    A training that was killed leaves ``<output>.checkpoint``; the same call goes on from there. When it is cancelled or
+    fails with an error of the user's, nothing is left.
+
+    Args:
+        stores: one or more sample stores.
+        settings: how.
+        output: the model file, ``.safetensors``; the epoch log is written beside it.
+        report: an HTML page, or None.
+        progress: told of each epoch.
+
+    Raises:
+        LandloomError: if samples, settings or outputs do not do.
+        Cancelled: if the user stops it.
+    """
+    begin = time.monotonic()
+    progress = _Remembering(progress or Progress())
+    output = Path(output)
+    if network_info(settings.network).is_forest:
+        need("sklearn.ensemble", "The random forest")
+    else:
+        resolve_device(settings.device)
+    for path in (output, report):
+        if path is not None:
+            check_writable(path)
+    pool = SamplePool(stores, settings.sensors, progress)
+    halo = network_info(settings.network).halo
+    if halo > pool.halo:
+        raise LandloomError(
+            f"{settings.network} needs {halo} pixels of context, but the samples hold {pool.halo}: extract them again "
+            f"with "
+            f"HALO {halo}, or choose ltae."
+        )
+    start = Model.load(settings.start_from) if settings.start_from else None
+    checkpoints = Checkpoints(f"{output}{CHECKPOINT}", training_hash(list(stores), settings), progress)
+    try:
+        result = _train(pool, settings, progress, checkpoints, start)
+        result.warnings = progress.warnings
+        result.seconds = time.monotonic() - begin
+        _save(result, pool, settings, output, report, checkpoints)
+    except (LandloomError, OSError):
+        checkpoints.clear()
+        raise
+    checkpoints.clear()
+    pixel = result.evaluation.pixel
+    progress.info(
+        f"Overall accuracy {pixel.overall_accuracy:.3f}, kappa {pixel.kappa:.3f}, macro F1 {pixel.macro_f1:.3f} per "
+        f"pixel; "
+        f"{result.evaluation.polygon.overall_accuracy:.3f}, {result.evaluation.polygon.kappa:.3f}, "
+        f"{result.evaluation.polygon.macro_f1:.3f} per polygon."
+    )
+    return result
+
+
+def _train(
+    pool: SamplePool,
+    settings: TrainingSettings,
+    progress: Progress,
+    checkpoints: Checkpoints,
+    start: Model | None,
+) -> TrainingResult:
+    how = choose_evaluation(pool, settings.evaluation)
+    counts = groups_by_class(pool)
+    progress.info(
+        f"{len(pool)} samples of {int((counts > 0).sum())} classes in {len(np.unique(pool.groups))} groups; "
+        f"{describe(pool.specs)}."
+    )
+    if settings.evaluation == "auto":
+        middle = int(np.median(counts[counts > 0]))
+        progress.info(f"EVALUATION is {how}: the classes have {middle} groups each (median).")
+    if how == HOLDOUT:
+        parts = holdout(pool)
+        check_training_labels(pool, parts.training)
+        _name_absent(pool, parts, progress)
+        fitted = fit(pool, parts.training, parts.validation, settings, progress.part(0, 97), checkpoints, start=start)
+        progress.text("Judging on the test samples")
+        probabilities = predict(fitted.model, pool, parts.test, settings.device, progress)
+        evaluation = evaluate(pool, parts.test, probabilities)
+        result = TrainingResult(fitted.model, evaluation, how, parts, fitted, histories=fitted.history)
+    else:
+        result = _train_folds(pool, settings, progress, checkpoints, start)
+    result.model.header = replace(result.model.header, scores={"evaluation": how, **result.evaluation.to_json()})
+    return result
+
+
+def _train_folds(
+    pool: SamplePool,
+    settings: TrainingSettings,
+    progress: Progress,
+    checkpoints: Checkpoints,
+    start: Model | None,
+) -> TrainingResult:
+    divided = list(folds(pool, settings.seed))
+    counts = groups_by_class(pool)
+    lonely = [pool.nomenclature.names[k] for k in np.flatnonzero(counts == 1)]
+    if lonely:
+        progress.warning(
+            "With one group only, so that they train in every fold and are left out of the scores: "
+            f"{', '.join(lonely)}."
+        )
+    if not divided:
+        raise LandloomError("No class has two groups, so nothing can be judged: add reference polygons.")
+    for number, parts in divided:
+        check_training_labels(pool, parts.training)
+        progress.check()
+        _name_absent(pool, parts, progress, f"fold {number + 1}")
+    probabilities = np.zeros((len(pool), len(pool.nomenclature)), dtype=np.float32)
+    judged: list[np.ndarray] = []
+    histories: list[dict[str, Any]] = []
+    fold_scores, epochs, temperatures = [], [], []
+    share = 100.0 / (len(divided) + 1)
+    for place, (number, parts) in enumerate(divided):
+        name = f"fold {number + 1}"
+        progress.info(f"Fold {place + 1} of {len(divided)}")
+        part = progress.part(place * share, (place + 1) * share)
+        one = fit(pool, parts.training, parts.validation, settings, part, checkpoints, name, start=start)
+        probabilities[parts.test] = predict(one.model, pool, parts.test, settings.device, progress)
+        fold_scores.append(evaluate(pool, parts.test, probabilities[parts.test]).pixel)
+        judged.append(parts.test)
+        histories += one.history
+        epochs += one.epochs
+        temperatures.append(one.model.header.temperature)
+    every = np.arange(len(pool))
+    last = [int(np.median(epochs))] if epochs else None
+    text = f", each member for {last[0]} epochs as the folds chose" if last else ""
+    progress.info(f"Training the delivered model on all {len(pool)} samples{text}.")
+    fitted = fit(
+        pool,
+        every,
+        every[:0],
+        settings,
+        progress.part(100 - share, 98),
+        checkpoints,
+        "final",
+        last=last,
+        temperature=float(np.median(temperatures)),
+        start=start,
+    )
+    test = np.sort(np.concatenate(judged))
+    evaluation = evaluate(pool, test, probabilities[test])
+    parts = Parts(every, every[:0], every[:0])
+    return TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, fold_scores, histories + fitted.history)
+
+
+def _name_absent(pool: SamplePool, parts: Parts, progress: Progress, where: str = "") -> None:
+    """Warn of classes without samples in a part."""
+    present = set(pool.labels.tolist())
+    suffix = f" of {where}" if where else ""
+    for own, name, effect in (
+        (parts.training, "training", "the model cannot learn them"),
+        (parts.validation, "validation", "they do not take part in choosing the epoch"),
+        (parts.test, "test", "they are left out of the scores"),
+    ):
+        absent = sorted(present - set(pool.labels[own].tolist()))
+        if len(own) and absent and (not where or name == "training"):
+            names = ", ".join(pool.nomenclature.names[k] for k in absent)
+            progress.warning(f"Classes without {name} samples{suffix}, so {effect}: {names}.")
+    if not len(parts.validation):
+        progress.warning(f"There are no validation samples{suffix}: training does not stop early.")
+
+
+def _save(
+    result: TrainingResult,
+    pool: SamplePool,
+    settings: TrainingSettings,
+    output: Path,
+    report: str | os.PathLike[str] | None,
+    checkpoints: Checkpoints,
+) -> None:
+    """Write model, report and log; what a failure leaves half done is removed."""
+    written: list[Path] = []
+    try:
+        if report is not None:
+            written.append(Path(report))
+            write_report(report, result, pool, settings, output)
+        if not settings.is_forest:
+            log = Path(f"{output}{LOG}")
+            written.append(log)
+            lines = checkpoints.log_lines()
+            with whole_file(log) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        written.append(output)
+        result.model.save(output)
+    except BaseException:
+        for path in written:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
+
+
+def forget(output: str | os.PathLike[str]) -> None:
+    """Remove what a killed training of this output has left."""
+    shutil.rmtree(f"{output}{CHECKPOINT}", ignore_errors=True)
+
+
+class _Remembering(Progress):
+    """Passes everything on and keeps the warnings for the report."""
+
+    def __init__(self, inner: Progress) -> None:
+        self._inner = inner
+        self.warnings: list[str] = []
+
+    def percent(self, value: float) -> None:
+        self._inner.percent(value)
+
+    def info(self, message: str) -> None:
+        self._inner.info(message)
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+        self._inner.warning(message)
+
+    def text(self, message: str) -> None:
+        self._inner.text(message)
+
+    def is_cancelled(self) -> bool:
+        return self._inner.is_cancelled()
