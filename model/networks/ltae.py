@@ -134,12 +134,12 @@ class AttentionBranch(nn.Module):
         scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
         peak = scores.detach().amax(dim=0).clamp_min(-1e30)
         weights = torch.exp(scores - peak)
-        weights = weights / weights.sum(dim=0).clamp_min(1e-20)
+        total = weights.sum(dim=0).clamp_min(1e-20)
         parts = x.view(dates, self.heads, channels // self.heads, pixels)
         summary = (weights.unsqueeze(2) * parts).sum(dim=0)
         # The encoding is the same for all pixels: its weighted sum is a small product, not a pass over x.
         codes = encoding.view(dates, self.heads, -1).permute(1, 2, 0)
-        summary = torch.baddbmm(summary, codes, weights.transpose(0, 1))
+        summary = torch.baddbmm(summary, codes, weights.transpose(0, 1)) / total.unsqueeze(1)
         return summary.reshape(channels, pixels)
 
 

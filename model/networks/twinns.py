@@ -16,7 +16,7 @@ from .registry import check_settings
 from .tempcnn import filled_groups, filled_of
 
 DEFAULTS: dict[str, Any] = {
-    "stem": (32, 32),
+    "stem": (16, 32),
     "recurrent": 64,
     "convolutions": (128, 128),
     "descriptor": 256,
@@ -57,14 +57,13 @@ class Twinns(nn.Module):
         for group, members in self.recurrent_groups.items():
             channels = sensors[members[0]].channels
             self.recurrent[group] = RecurrentBranch(channels, len(members), self.settings["stem"], hidden)
-        self.convolutional = nn.ModuleDict()
+        self.convolutional, self.pointwise = nn.ModuleDict(), nn.ModuleDict()
         for group, members in self.filled_groups.items():
             channels = sum((sensors[name].channels + 1) * sensors[name].target_dates for name in members)
             self.convolutional[group] = nn.Sequential(
-                Convolution(channels, widths[0], 3),
-                Convolution(widths[0], widths[-1], 3),
-                Convolution(widths[-1], widths[-1], 1),
+                Convolution(channels, widths[0], 3), Convolution(widths[0], widths[-1], 3)
             )
+            self.pointwise[group] = PlanarLinear(widths[-1], widths[-1], norm=True)
         sizes = {f"{group}_recurrent": hidden for group in self.recurrent}
         sizes |= {f"{group}_convolutional": widths[-1] for group in self.convolutional}
         self.auxiliary = nn.ModuleDict({name: PlanarLinear(size, classes) for name, size in sizes.items()})
@@ -81,8 +80,9 @@ class Twinns(nn.Module):
             descriptors[f"{group}_recurrent"] = self.recurrent[group]([inputs[name] for name in members])
         for group, members in self.filled_groups.items():
             stacked = torch.cat([filled_of(inputs[name]).flatten(1, 2) for name in members], dim=1)
-            found = self.convolutional[group](stacked)
-            descriptors[f"{group}_convolutional"] = found.transpose(0, 1).reshape(1, found.shape[1], -1)
+            found = self.convolutional[group](stacked.contiguous(memory_format=torch.channels_last))
+            found = found.transpose(0, 1).reshape(1, found.shape[1], -1)
+            descriptors[f"{group}_convolutional"] = torch.relu_(self.pointwise[group](found))
         fused = torch.relu_(self.fusion(self.dropout(torch.cat(list(descriptors.values()), dim=1))))
         logits = self.head(self.dropout(fused))
 
@@ -108,13 +108,14 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         layer, norm = self.convolution, self.norm
-        if self.training and x.shape[0] * (x.shape[2] - 2) * (x.shape[3] - 2) > 1:
+        border = layer.kernel_size[0] - 1
+        if self.training and x.shape[0] * (x.shape[2] - border) * (x.shape[3] - border) > 1:
             return torch.relu_(norm(layer(x)))
-        mean, variance = norm.running_mean, norm.running_var
-        assert mean is not None and variance is not None  # it tracks them
+        mean, variance, bias = norm.running_mean, norm.running_var, layer.bias
+        assert mean is not None and variance is not None and bias is not None  # as constructed
         factor = norm.weight * torch.rsqrt(variance + norm.eps)
-        bias = (layer.bias - mean) * factor + norm.bias
-        return torch.relu_(functional.conv2d(x, layer.weight * factor[:, None, None, None], bias))
+        weight = layer.weight * factor[:, None, None, None]
+        return torch.relu_(functional.conv2d(x, weight, (bias - mean) * factor + norm.bias))
 
 
 class RecurrentBranch(nn.Module):
@@ -122,63 +123,64 @@ class RecurrentBranch(nn.Module):
 
     def __init__(self, channels: int, members: int, stem: tuple[int, ...], hidden: int) -> None:
         super().__init__()
+        self.hidden = hidden
         self.stem = nn.Sequential(Convolution(channels + 1, stem[0], 3), Convolution(stem[0], stem[-1], 3))
         self.offsets = nn.Parameter(torch.zeros(members, stem[-1]))  # one a sensor: an orbit sees another angle
-        self.gates = PlanarLinear(stem[-1], 3 * hidden)
-        self.recurrence = nn.Parameter(torch.empty(3 * hidden, hidden))
-        self.candidate_bias = nn.Parameter(torch.zeros(hidden))
-        for gate in self.recurrence.data.split(hidden):
+        self.gates = nn.Linear(stem[-1], 3 * hidden)  # reset, update, candidate
+        self.recurrence = nn.Linear(hidden, 3 * hidden)
+        for gate in self.recurrence.weight.data.split(hidden):
             if not gate.is_meta:
                 nn.init.orthogonal_(gate)
-        self.hidden = hidden
-        self.score_inner = PlanarLinear(hidden, hidden)
-        self.score_outer = PlanarLinear(hidden, 1)
+        self.score_inner = nn.Linear(hidden, hidden)
+        self.score_outer = nn.Linear(hidden, 1)
 
     def forward(self, members: list[SensorInput]) -> Tensor:
         """Descriptor ``[1, hidden, N]``, N = pixels without the halo; 0 where no date is valid."""
-        planes, masks, days = [], [], []
+        steps: list[tuple[float, Tensor, Tensor, Tensor]] = []
         for place, sensor in enumerate(members):
-            x, mask, day = sensor.x, sensor.mask, sensor.days
+            x, mask, days = sensor.x, sensor.mask, sensor.days
             centre = mask_to_planes(mask[:, :, 2:-2, 2:-2])
             if not self.training:  # a date that no pixel has changes no state
                 kept = centre.any(dim=1)
                 if not bool(kept.all()):
-                    x, mask, day, centre = x[:, kept], mask[:, kept], day[kept], centre[kept]
+                    x, mask, days, centre = x[:, kept], mask[:, kept], days[kept], centre[kept]
             if not x.shape[1]:
                 continue
             batch, dates = x.shape[:2]
             joined = torch.cat([x, mask.unsqueeze(2).to(x.dtype)], dim=2).flatten(0, 1)
-            found = self.stem(joined)
-            found = found.unflatten(0, (batch, dates)).permute(1, 2, 0, 3, 4).reshape(dates, found.shape[1], -1)
-            planes.append(found + self.offsets[place][:, None])
-            masks.append(centre)
-            days.append(day)
-        if not planes:
-            pixels = mask_to_planes(members[0].mask[:, :1, 2:-2, 2:-2]).shape[1]
-            return self.offsets.new_zeros(1, self.hidden, pixels)
-        if len(planes) == 1 and bool((days[0].diff() >= 0).all()):
-            return self._recur(planes[0], masks[0])
-        order = torch.argsort(torch.cat(days), stable=True)
-        return self._recur(torch.cat(planes)[order], torch.cat(masks)[order])
+            found = self.stem(joined.contiguous(memory_format=torch.channels_last)).unflatten(0, (batch, dates))
+            bias = self.gates.bias + self.gates.weight @ self.offsets[place]
+            for date, day in enumerate(days.tolist()):
+                plane = found[:, date].transpose(0, 1).reshape(found.shape[2], -1)
+                steps.append((day, plane, centre[date : date + 1], bias))
+        steps.sort(key=lambda step: step[0])
+        pixels = mask_to_planes(members[0].mask[:, :1, 2:-2, 2:-2]).shape[1]
+        return self._recur([step[1:] for step in steps], pixels).unsqueeze(0)
 
-    def _recur(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``[T, C, N]``, ``[T, N]`` -> ``[1, hidden, N]``."""
-        hidden, valid = self.hidden, mask.to(x.dtype)
-        gates = self.gates(x)  # of all dates at once
-        reset_update, candidate_weight = self.recurrence[: 2 * hidden], self.recurrence[2 * hidden :]
-        bias = self.candidate_bias[:, None]
-        state = x.new_zeros(hidden, x.shape[2])
-        states = []
-        for date in range(len(x)):
-            both = torch.sigmoid(torch.addmm(gates[date, : 2 * hidden], reset_update, state))
+    def _recur(self, steps: list[tuple[Tensor, Tensor, Tensor]], pixels: int) -> Tensor:
+        """Planes ``[C, N]``, masks ``[1, N]`` and gate biases of the dates in order -> ``[hidden, N]``.
+
+        Everything of a date is done while it is in the cache; the softmax over the dates is accumulated with a
+        running maximum (Milakov and Gimelshein 2018, arXiv 1805.02867).
+        """
+        hidden = self.hidden
+        weight, memory_bias = self.recurrence.weight, self.recurrence.bias[:, None]
+        state = weight.new_zeros(hidden, pixels)
+        summary, total = torch.zeros_like(state), weight.new_zeros(1, pixels)
+        peak = weight.new_full((1, pixels), -1e30)
+        for plane, mask, bias in steps:
+            gates = torch.addmm(bias[:, None], self.gates.weight, plane)
+            memory = torch.addmm(memory_bias, weight, state)
+            both = torch.sigmoid(gates[: 2 * hidden] + memory[: 2 * hidden])
             reset, update = both[:hidden], both[hidden:]
-            memory = torch.addmm(bias, candidate_weight, state)
-            candidate = torch.tanh(torch.addcmul(gates[date, 2 * hidden :], reset, memory))
-            state = state + update * valid[date] * (candidate - state)  # masked: the state is kept
-            states.append(state)
-        stacked = torch.stack(states)
-        scores = self.score_outer(torch.tanh(self.score_inner(stacked)))
-        scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
-        weights = torch.exp(scores - scores.detach().amax(dim=0).clamp_min(-1e30))
-        weights = weights / weights.sum(dim=0).clamp_min(1e-20)
-        return (weights * stacked).sum(dim=0, keepdim=True)
+            candidate = torch.tanh(torch.addcmul(gates[2 * hidden :], reset, memory[2 * hidden :]))
+            state = torch.addcmul(state, update * mask, candidate - state)  # masked: the state is kept
+            inner = torch.tanh(torch.addmm(self.score_inner.bias[:, None], self.score_inner.weight, state))
+            score = torch.addmm(self.score_outer.bias[:, None], self.score_outer.weight, inner).float()
+            score = score.masked_fill(~mask, -torch.inf)
+            highest = torch.maximum(peak, score.detach())
+            shrink, share = torch.exp(peak - highest), torch.exp(score - highest)
+            summary = torch.addcmul(summary * shrink, share, state)
+            total = total * shrink + share
+            peak = highest
+        return summary / total.clamp_min(1e-20)
