@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -133,15 +134,19 @@ class ReferenceLayer:
         Raises:
             LandloomError: if it is missing.
         """
-        if self._crs_wkt:
-            return spatial_reference(self._crs_wkt)
-        reference = self.layer.GetSpatialRef()
-        if reference is None or not reference.ExportToWkt():
+        wkt = self._crs_wkt or self._own_wkt()
+        reference = spatial_reference(wkt) if wkt else None
+        # GeoPackages without a CRS say "Undefined geographic SRS" or "Undefined Cartesian SRS".
+        if reference is None or (reference.GetName() or "").lower().startswith("undefined"):
             raise LandloomError(
                 f"The reference data {self.name} have no coordinate reference system: set it in the layer's properties "
                 "and save it."
             )
-        return spatial_reference(reference.ExportToWkt())
+        return reference
+
+    def _own_wkt(self) -> str:
+        reference = self.layer.GetSpatialRef()
+        return "" if reference is None else reference.ExportToWkt()
 
     def values(
         self, field: str, progress: Progress, parameter: str = "CLASS_FIELD"
@@ -155,11 +160,8 @@ class ReferenceLayer:
         """
         position = self.field_index(field, parameter)
         transformation = None
-        if self._crs_wkt or self.layer.GetSpatialRef() is not None:
-            equal_area = osr.SpatialReference()
-            equal_area.SetFromUserInput(EQUAL_AREA)
-            equal_area.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-            transformation = osr.CoordinateTransformation(self.spatial_reference(), equal_area)
+        with contextlib.suppress(LandloomError):
+            transformation = osr.CoordinateTransformation(self.spatial_reference(), spatial_reference(EQUAL_AREA))
         counts: dict[str, int] = {}
         areas: dict[str, float] = {}
         for feature in self._each(progress):
@@ -171,7 +173,7 @@ class ReferenceLayer:
             if geometry is None or transformation is None or geometry.GetDimension() != 2:
                 continue
             geometry = geometry.Clone()
-            if geometry.Transform(transformation) == 0:
+            if _transformed(geometry, transformation):
                 areas[value] = areas.get(value, 0.0) + geometry.GetArea() / 10_000
         if not counts:
             raise LandloomError(self._nothing_in(field, parameter))
@@ -281,14 +283,29 @@ def _prepared(
     repaired = False
     if geometry.GetDimension() == 2 and not geometry.IsValid():
         repaired = True
-        geometry = _polygons_of(geometry.MakeValid())
+        geometry = _polygons_of(_made_valid(geometry))
         if geometry is None:
             return None, repaired
-    if transformation is not None and geometry.Transform(transformation) != 0:
+    if transformation is not None and not _transformed(geometry, transformation):
         return None, repaired
     if geometry.GetDimension() not in (0, 2) or geometry.IsEmpty() or not np.isfinite(geometry.GetEnvelope()).all():
         return None, repaired
     return geometry, repaired
+
+
+def _transformed(geometry: ogr.Geometry, transformation: osr.CoordinateTransformation) -> bool:
+    """Reproject in place; False where that is impossible, whether GDAL's exceptions are on or off."""
+    try:
+        return geometry.Transform(transformation) == 0
+    except RuntimeError:
+        return False
+
+
+def _made_valid(geometry: ogr.Geometry) -> ogr.Geometry | None:
+    try:
+        return geometry.MakeValid()
+    except RuntimeError:
+        return None
 
 
 def _polygons_of(geometry: ogr.Geometry | None) -> ogr.Geometry | None:
