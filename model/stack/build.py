@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +129,12 @@ class _Build:
             raise
         shutil.rmtree(older, ignore_errors=True)
         return final
+
+    def forget(self, stems: Iterable[str]) -> None:
+        """Remove the VRTs of dates that were left out, by the beginning of their names."""
+        for stem in stems:
+            for path in [*self.temporary.glob(f"{stem}.vrt"), *self.temporary.glob(f"{stem}_*.vrt")]:
+                path.unlink()
 
     def _write(self, name: str, text: str) -> str:
         path = self.temporary / name

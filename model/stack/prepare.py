@@ -1,0 +1,400 @@
+"""From a folder of products to a stack: what is found, used, skipped and why."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..base.progress import Progress
+from .build import RasterInfos, building, meets, source_of
+from .calendar import DEFAULT_SEASON_START, check_season_start, parse_date
+from .choosegrid import choose_grid
+from .grid import Bounds, Grid, Window
+from .join import common_dtype, join_sensor, ordered_bands, redate
+from .manifest import Acquisition, MaskRule, Part, Sensor, Stack
+from .products import FORMS, Choice, Product, find_products
+from .reader import StackReader
+from .sensors import OPTICAL, matches
+
+EXACT_PIXELS = 1_000_000
+"""Shares of validity are counted on every pixel of smaller grids, on a lattice of windows of larger ones."""
+_WINDOWS, _WINDOW = 7, 64
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """The choices of ``preparestack``; None or empty means: find out.
+
+    Attributes:
+        sensors: names or choices such as ``S1`` to take; empty for all.
+        crs: of a new stack.
+        resolution: of a new stack, in units of its CRS.
+        extent: bounds and their CRS.
+        start: first date, ISO.
+        end: last date, ISO.
+        season_start: ``MM-DD``.
+        campaign_year: year of the season's start.
+        max_cloud: largest share of masked pixels among those with data, percent.
+        mask_buffer: metres by which cloud masks grow.
+        reflectance: ``FRE`` or ``SRE`` for Theia.
+        orbits: ``direction`` or ``orbit``: one radar sensor a direction, or one a relative orbit.
+    """
+
+    sensors: Sequence[str] = ()
+    crs: str | None = None
+    resolution: float | None = None
+    extent: tuple[Bounds, str] | None = None
+    start: str = ""
+    end: str = ""
+    season_start: str = ""
+    campaign_year: int | None = None
+    max_cloud: float = 100.0
+    mask_buffer: float = 0.0
+    reflectance: str = "FRE"
+    orbits: str = "direction"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the report: what became of a product or date."""
+
+    sensor: str
+    date: str
+    name: str
+    used: bool
+    why: str = ""
+    valid: float = float("nan")  # share of the grid's pixels
+    cloud: float = float("nan")  # share of masked pixels among those with data
+
+
+@dataclass
+class Prepared:
+    """A stack and how it came about."""
+
+    stack: Stack
+    lines: list[Line] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def prepare_stack(
+    folder: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    settings: PrepareSettings,
+    stack_path: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Find the products of a folder and make a stack of them, or add them to a copy of one.
+
+    Raises:
+        LandloomError: if there is nothing to use, a product lacks a file, or nothing can be written.
+    """
+    progress = progress or Progress()
+    _check(settings)
+    infos = RasterInfos()
+    progress.text("Searching products")
+    found = find_products(folder, Choice(settings.reflectance, settings.orbits), progress)
+    result = Prepared(Stack(Path(output), Grid("", (0, 1, 0, 0, 0, -1), 1, 1), "01-01", 2000))
+    result.lines += [Line("", "", name, False, why) for name, why in found.left_out]
+    products = _select(found.products, settings, result)
+    products = _newest(products, result)
+    products = _one_calibration(products, result)
+    existing = Stack.read(stack_path) if stack_path else None
+    if existing is not None:
+        products = _not_there_yet(products, existing, result)
+    if not products:
+        raise LandloomError(_nothing(folder, result))
+    _check_bands(products, result)
+    _open_all(products, infos, progress.part(0, 40))
+    if existing is None:
+        grid = choose_grid(_reference_grids(products, infos), settings.crs, settings.resolution, settings.extent)
+        stack = Stack(Path(output), grid, check_season_start(settings.season_start or DEFAULT_SEASON_START), 2000)
+    else:
+        if settings.crs or settings.resolution or settings.extent:
+            result.warnings.append("CRS, RESOLUTION and EXTENT are ignored: the grid is that of STACK.")
+        stack = replace(existing, path=Path(output))
+    products = _overlapping(products, stack.grid, infos, result)
+    if not products:
+        raise LandloomError(_nothing(folder, result))
+    for sensor in make_sensors(products, infos, settings):
+        there = stack.sensors.get(sensor.name)
+        stack = stack.with_sensor(sensor if there is None else join_sensor(there, sensor, infos, mosaic=True))
+    season = check_season_start(settings.season_start or stack.season_start)
+    year = settings.campaign_year or (existing.campaign_year if existing else None)
+    stack = redate(stack, season, year)
+    with building(stack, progress.part(40, 60), infos) as build:
+        progress.text("Measuring clouds")
+        new = {(product.sensor, product.date) for product in products}
+        kept = _measure(build.stack, new, settings, result, progress.part(60, 100))
+        if not any(sensor.complete for sensor in kept.sensors.values()):
+            raise LandloomError(f"No valid date is left in {folder}: {_reasons(result)}.")
+        kept = redate(kept, season, year)
+        dropped = _dates_of(build.stack) - _dates_of(kept)
+        build.forget(f"{name}_{date.replace('-', '')}" for name, date in dropped)
+        result.stack = build.commit(kept)
+    for line in result.lines:
+        if not line.used:
+            progress.info(f"Skipped {line.name}: {line.why}.")
+    for message in result.warnings:
+        progress.warning(message)
+    for name, sensor in result.stack.sensors.items():
+        progress.info(f"{name}: {len(sensor.complete)} dates, bands {', '.join(sensor.bands)}.")
+    grid = result.stack.grid
+    progress.info(
+        f"Grid: {grid.width} x {grid.height} pixels of {grid.resolution[0]:g}; days count from "
+        f"{result.stack.season_start} of {result.stack.campaign_year}."
+    )
+    return result
+
+
+def make_sensors(products: Sequence[Product], infos: RasterInfos, settings: PrepareSettings) -> list[Sensor]:
+    """Group products by sensor and date; several products of one date are several parts."""
+    sensors = []
+    for name in sorted({product.sensor for product in products}):
+        own = [product for product in products if product.sensor == name]
+        by_date: dict[str, list[Product]] = {}
+        for product in own:
+            by_date.setdefault(product.date, []).append(product)
+        acquisitions = tuple(
+            Acquisition(date, 0, tuple(_part(product, infos, settings) for product in by_date[date]))
+            for date in sorted(by_date)
+        )
+        first = own[0]
+        dtypes = [infos[path].dtypes[band - 1] for product in own for path, band in product.bands.values()]
+        orbits = sorted({product.orbit for product in own if product.orbit})
+        sensors.append(
+            Sensor(
+                name,
+                first.kind,
+                ordered_bands([band for product in own for band in product.bands]),
+                common_dtype(dtypes),
+                first.scale,
+                first.offset,
+                first.nodata,
+                first.unit,
+                first.calibration,
+                " ".join([first.direction, *orbits]).strip(),
+                acquisitions,
+            )
+        )
+    return sensors
+
+
+def _part(product: Product, infos: RasterInfos, settings: PrepareSettings) -> Part:
+    paths = list(dict.fromkeys(path for path, _ in product.bands.values()))
+    masks = tuple(
+        MaskRule(
+            source_of(infos[mask.path]),
+            mask.band,
+            mask.invalid_values,
+            mask.invalid_bits,
+            mask.valid_values,
+            settings.mask_buffer if mask.buffered else 0.0,
+        )
+        for mask in product.masks
+    )
+    return Part(
+        product.name,
+        {band: (paths.index(path), number) for band, (path, number) in product.bands.items()},
+        tuple(source_of(infos[path], product.nodata) for path in paths),
+        masks,
+    )
+
+
+def _check(settings: PrepareSettings) -> None:
+    if settings.start:
+        parse_date(settings.start)
+    if settings.end:
+        parse_date(settings.end)
+    if settings.start and settings.end and settings.start > settings.end:
+        raise LandloomError(f"START {settings.start} lies after END {settings.end}; exchange them.")
+    if not 0 <= settings.max_cloud <= 100:
+        raise LandloomError(f"MAX_CLOUD is {settings.max_cloud:g}; give a percentage from 0 to 100.")
+    if settings.mask_buffer < 0:
+        raise LandloomError(f"MASK_BUFFER is {settings.mask_buffer:g}; give metres, 0 or more.")
+
+
+def _skip(result: Prepared, product: Product, why: str) -> None:
+    result.lines.append(Line(product.sensor, product.date, product.name, False, why))
+
+
+def _select(products: Sequence[Product], settings: PrepareSettings, result: Prepared) -> list[Product]:
+    today = datetime.date.today().isoformat()
+    kept = []
+    for product in products:
+        try:
+            date = parse_date(product.date)
+        except LandloomError:
+            date = ""
+        if settings.sensors and not any(matches(product.sensor, choice) for choice in settings.sensors):
+            _skip(result, product, f"{product.sensor} is not among SENSORS")
+        elif not date or date > today:
+            _skip(result, product, f"{product.date} is no possible date")
+        elif settings.start and date < settings.start:
+            _skip(result, product, f"before START {settings.start}")
+        elif settings.end and date > settings.end:
+            _skip(result, product, f"after END {settings.end}")
+        else:
+            kept.append(product)
+    return kept
+
+
+def _newest(products: list[Product], result: Prepared) -> list[Product]:
+    """One processing of each product: the most complete, then the newest; copies are named."""
+    best: dict[tuple[str, str, str], Product] = {}
+    for product in sorted(products, key=lambda one: (one.rank, one.name), reverse=True):
+        key = (product.form, product.sensor, product.same or product.name)
+        if key in best:
+            copy = best[key].name == product.name
+            _skip(result, product, "a copy of it was already found" if copy else f"{best[key].name} is used instead")
+        else:
+            best[key] = product
+    return sorted(best.values(), key=lambda one: (one.sensor, one.date, one.name))
+
+
+def _one_calibration(products: list[Product], result: Prepared) -> list[Product]:
+    """Keep in each radar sensor the calibration that most products have: they are never mixed."""
+    kept = []
+    for sensor in sorted({product.sensor for product in products}):
+        own = [product for product in products if product.sensor == sensor]
+        count = Counter(product.calibration for product in own)
+        main = max(count, key=lambda name: (count[name], name))
+        for product in own:
+            if product.calibration == main:
+                kept.append(product)
+            else:
+                _skip(result, product, f"its calibration {product.calibration} is not {main} as of the others")
+        if len(count) > 1:
+            result.warnings.append(f"{sensor}: several calibrations were found ({', '.join(count)}); {main} is used.")
+    return kept
+
+
+def _not_there_yet(products: list[Product], stack: Stack, result: Prepared) -> list[Product]:
+    there = {part.product for sensor in stack.sensors.values() for one in sensor.acquisitions for part in one.parts}
+    for product in products:
+        if product.name in there:
+            _skip(result, product, "already in STACK")
+    return [product for product in products if product.name not in there]
+
+
+def _check_bands(products: list[Product], result: Prepared) -> None:
+    """A band that only some products lack is a damaged product; one that all lack is the user's choice."""
+    for sensor in sorted({product.sensor for product in products}):
+        own = [product for product in products if product.sensor == sensor]
+        together = ordered_bands([band for product in own for band in product.bands])
+        for product in own:
+            missing = [band for band in together if band not in product.bands]
+            if missing:
+                raise LandloomError(
+                    f"The product {product.name} has no band {', '.join(missing)}, which other products have; "
+                    "get it again, or move it out of the folder."
+                )
+        whole = next((form.bands for form in FORMS if form.name == own[0].form), ())
+        absent = [band for band in whole if band not in together]
+        if absent:
+            result.warnings.append(
+                f"{sensor}: no product has {', '.join(absent)}; the stack goes without and holds {', '.join(together)}."
+            )
+        unmasked = [product.name for product in own if not product.masks]
+        if unmasked and own[0].kind == OPTICAL:
+            result.warnings.append(
+                f"{sensor}: {len(unmasked)} products have no mask and are used whole: {', '.join(unmasked[:5])}"
+            )
+
+
+def _open_all(products: list[Product], infos: RasterInfos, progress: Progress) -> None:
+    """Check every file now, so that nothing is found damaged hours later."""
+    for index, product in enumerate(products):
+        progress.check()
+        for path in {path for path, _ in product.bands.values()} | {mask.path for mask in product.masks}:
+            try:
+                infos[path]
+            except LandloomError as error:
+                raise LandloomError(f"{error} It belongs to the product {product.name}.") from error
+        progress.percent(100 * (index + 1) / len(products))
+
+
+def _reference_grids(products: list[Product], infos: RasterInfos) -> list[Grid]:
+    """The rasters of the optical products, or of all where there is none."""
+    optical = [product for product in products if product.kind == OPTICAL] or products
+    return list({infos[path].grid: None for product in optical for path, _ in product.bands.values()})
+
+
+def _overlapping(products: list[Product], grid: Grid, infos: RasterInfos, result: Prepared) -> list[Product]:
+    kept = []
+    for product in products:
+        if all(meets(infos[path].grid, grid) for path, _ in product.bands.values()):
+            kept.append(product)
+        else:
+            _skip(result, product, "it does not overlap the grid")
+    return kept
+
+
+def sample_windows(grid: Grid) -> list[Window]:
+    """All of a small grid; of a large one 7 x 7 windows of 64 pixels, spread evenly."""
+    if grid.width * grid.height <= EXACT_PIXELS:
+        return [grid.whole]
+    width, height = min(_WINDOW, grid.width), min(_WINDOW, grid.height)
+    columns = np.unique(np.linspace(0, grid.width - width, _WINDOWS).astype(int))
+    rows = np.unique(np.linspace(0, grid.height - height, _WINDOWS).astype(int))
+    return [Window(int(column), int(row), width, height) for row in rows for column in columns]
+
+
+def _measure(
+    stack: Stack, new: set[tuple[str, str]], settings: PrepareSettings, result: Prepared, progress: Progress
+) -> Stack:
+    """Shares of data and validity of each date; new dates without data or with too much cloud go."""
+    windows = sample_windows(stack.grid)
+    pixels = sum(window.width * window.height for window in windows)
+    total = sum(len(sensor.complete) for sensor in stack.sensors.values()) or 1
+    done = 0
+    with StackReader(stack, bands={name: sensor.bands[:1] for name, sensor in stack.sensors.items()}) as reader:
+        for name, sensor in stack.sensors.items():
+            kept = []
+            for index, acquisition in enumerate(sensor.complete):
+                data = valid = 0
+                for window in windows:
+                    progress.check()
+                    holds, clear = reader.validity(name, index, window)
+                    data += int(np.count_nonzero(holds))
+                    valid += int(np.count_nonzero(clear))
+                done += 1
+                progress.percent(100 * done / total)
+                cloud = 1 - valid / data if data else float("nan")
+                names = ", ".join(part.product for part in acquisition.parts)
+                why = ""
+                if (name, acquisition.date) in new:
+                    if data == 0:
+                        why = "wholly without data"
+                    elif 100 * cloud > settings.max_cloud:
+                        why = f"{100 * cloud:.0f} % masked, above MAX_CLOUD {settings.max_cloud:g} %"
+                if not why:
+                    kept.append(acquisition)
+                    why = "" if valid else "no valid pixel"
+                    result.lines.append(Line(name, acquisition.date, names, True, why, valid / pixels, cloud))
+                else:
+                    result.lines.append(Line(name, acquisition.date, names, False, why, valid / pixels, cloud))
+            stack = stack.with_sensor(replace(sensor, acquisitions=tuple(kept)))
+    empty = [name for name, sensor in stack.sensors.items() if not sensor.acquisitions]
+    for name in empty:
+        result.warnings.append(f"{name}: no date is left; the stack goes without it.")
+    return replace(stack, sensors={name: one for name, one in stack.sensors.items() if name not in empty})
+
+
+def _dates_of(stack: Stack) -> set[tuple[str, str]]:
+    return {(name, one.date) for name, sensor in stack.sensors.items() for one in sensor.acquisitions}
+
+
+def _reasons(result: Prepared) -> str:
+    count = Counter(line.why for line in result.lines if not line.used)
+    return "; ".join(f"{number} {why}" for why, number in count.most_common(4)) or "nothing was found"
+
+
+def _nothing(folder: str | os.PathLike[str], result: Prepared) -> str:
+    return f"No product of {folder} can be used: {_reasons(result)}. Check INPUT, SENSORS, START, END and EXTENT."
