@@ -1,0 +1,288 @@
+"""Speed and peak memory of classify and of training, beside Orfeo Toolbox's random forest.
+
+    python benchmarks/speed.py --size 1000 --networks ltae,tempcnn,randomforest,twinns --peer otb --json speed.json
+
+One tiled int16 stack (24 S2 dates x 10 bands, 30 S1 dates x 2; see ``speed_data.py`` for how it is simulated) is
+classified from files to files: map and confidence. The peer, ``otbcli_ImageClassifier``, gets the same pixels as one
+tiled image of 300 bands and writes the same two files; its forest has 100 trees, depth 25, at least 5 samples a node,
+and is trained by ``otbcli_TrainImagesClassifier`` on 20,000 reference pixels, as Landloom's is through its own
+extraction and training. The networks have their default width and are trained for one epoch, since their speed does
+not depend on what they have learnt. All runs use the same two cores and take turns (peer, first network, second, ...,
+peer, ...), each in a process of its own; the median counts. Seconds are those of the function ``classify``, libraries
+loaded on the way included, and those of the peer's whole process. Peak memory is the process's largest resident size.
+With --repeat N the stack shows every image N x N times (VRTs) in a further run of each network: memory must not grow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from common import load_package
+from speed_data import make_data, write_one_image
+
+load_package()
+
+FOREST = "randomforest"
+OTB_TRAIN, OTB_CLASSIFY = "otbcli_TrainImagesClassifier", "otbcli_ImageClassifier"
+
+
+# ---------------------------------------------------------------------- what a child process does
+
+
+def child(task: dict[str, Any]) -> dict[str, Any]:
+    """Do one task and say how long it took and how much memory this process held at most."""
+    import resource
+
+    result = {"classify": child_classify, "train": child_train}[task["do"]](task)
+    result["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return result
+
+
+def child_classify(task: dict[str, Any]) -> dict[str, Any]:
+    """Map a stack, from file to file."""
+    from landloom.model.mapping.classify import classify
+
+    begin = time.monotonic()
+    done = classify(
+        task["stack"],
+        task["model"],
+        task["output"],
+        task["confidence"],
+        memory_mb=task["memory_mb"],
+        device=task["device"],
+        threads=task["threads"],
+    )
+    return {"seconds": time.monotonic() - begin, "pixels": done.summary.pixels}
+
+
+def child_train(task: dict[str, Any]) -> dict[str, Any]:
+    """Extract samples and train: through the product's own steps for the forest, one epoch for a network."""
+    from landloom.model.base.progress import Progress
+    from landloom.model.samples.extraction import ExtractionSettings, extract_samples
+    from landloom.model.samples.store import SampleStore
+    from landloom.model.training.loop import fit
+    from landloom.model.training.run import train
+    from landloom.model.training.settings import TrainingSettings
+
+    folder = Path(task["samples"])
+    begin = time.monotonic()
+    if not folder.exists():
+        settings = ExtractionSettings(class_field="code", validation=0.0, test=0.2, memory_mb=task["memory_mb"])
+        extract_samples(task["stack"], task["reference"], settings, folder, Progress())
+    result: dict[str, Any] = {"sampling_seconds": time.monotonic() - begin}
+    store = SampleStore.open(folder)
+    training = store.indices(0)
+    settings = TrainingSettings(network=task["network"], epochs=1, evaluation="holdout", device=task["device"])
+    begin = time.monotonic()
+    if settings.is_forest:
+        train([store], settings, task["model"], None, Progress())
+        result["samples_per_second"] = len(training) / (time.monotonic() - begin)
+    else:
+        fitted = fit(store, training, training[:0], settings, Progress())
+        fitted.model.save(task["model"])
+        result["samples_per_second"] = fitted.history[-1]["samples_per_second"]
+    result["training_seconds"] = time.monotonic() - begin
+    result["training_samples"] = len(training)
+    return result
+
+
+def run_child(task: dict[str, Any]) -> dict[str, Any]:
+    """Run a task in a process of its own.
+
+    Raises:
+        RuntimeError: with the end of what it said, if it failed.
+    """
+    command = [sys.executable, str(Path(__file__).resolve()), "--child", json.dumps(task)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{task['do']} failed: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# ---------------------------------------------------------------------- the peer
+
+
+def run_peer(*words: str) -> float:
+    """Seconds of an Orfeo Toolbox application.
+
+    Raises:
+        RuntimeError: with the end of what it said, if it failed.
+    """
+    environment = {**os.environ, "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": str(len(os.sched_getaffinity(0)))}
+    begin = time.monotonic()
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    seconds = time.monotonic() - begin
+    if done.returncode:
+        raise RuntimeError(f"{words[0]} failed: {(done.stdout + done.stderr)[-2000:]}")
+    return seconds
+
+
+def train_peer(image: Path, reference: Path, model: Path, memory_mb: int) -> float:
+    """Sampling and training in one application; a fifth of the pixels is left for its own scores."""
+    words = f"-sample.vfn code -sample.mt -1 -sample.mv -1 -sample.bm 0 -sample.vtr 0.2 -rand 0 -ram {memory_mb}"
+    forest = "-classifier rf -classifier.rf.nbtrees 100 -classifier.rf.max 25 -classifier.rf.min 5"
+    files = ["-io.il", str(image), "-io.vd", str(reference), "-io.out", str(model)]
+    return run_peer(OTB_TRAIN, *files, *words.split(), *forest.split())
+
+
+def classify_peer(image: Path, model: Path, folder: Path, memory_mb: int) -> float:
+    """Map and confidence, tiled and compressed as Landloom's."""
+    options = "?&gdal:co:COMPRESS=DEFLATE&gdal:co:TILED=YES"
+    files = ["-in", str(image), "-model", str(model), "-out", f"{folder / 'otb.tif'}{options}", "uint8"]
+    files += ["-confmap", f"{folder / 'otb_confidence.tif'}{options}", "float"]
+    return run_peer(OTB_CLASSIFY, *files, "-ram", str(memory_mb))
+
+
+# ---------------------------------------------------------------------- the measurement
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The content of the JSON file."""
+    names = [name for name in arguments.networks.split(",") if name]
+    stack = make_data(folder, arguments.size, arguments.samples, clouds=arguments.clouds)
+    peer = arguments.peer == "otb"
+    common = {"memory_mb": arguments.memory_mb, "device": arguments.device, "threads": arguments.cores}
+    figures: dict[str, Any] = {
+        "size": arguments.size,
+        "runs": arguments.runs,
+        "cores": arguments.cores,
+        "memory_mb": arguments.memory_mb,
+        "clouds": arguments.clouds,
+        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+        "networks": {},
+    }
+    models: dict[str, Path] = {}
+    # The forest first: sampling is timed with it.
+    for name in sorted(names, key=lambda name: name != FOREST):
+        models[name] = folder / f"{name}.safetensors"
+        task = {"do": "train", "network": name, "stack": str(stack), "reference": str(folder / "reference.shp")}
+        task |= {"samples": str(folder / "samples"), "model": str(models[name]), **common}
+        trained = run_child(task)
+        figures["networks"][name] = {"training_samples_per_second": trained["samples_per_second"]}
+        tell(f"{name}: {trained['samples_per_second']:,.0f} training samples a second")
+        if name == FOREST:
+            figures["sampling_and_training"] = {
+                key: trained[key] for key in ("training_samples", "sampling_seconds", "training_seconds")
+            }
+    image = peer_model = None
+    if peer:
+        image, peer_model = write_one_image(folder, arguments.size), folder / "otb.rf"
+        seconds = train_peer(image, folder / "reference.shp", peer_model, arguments.memory_mb)
+        tell(f"{OTB_TRAIN}: {seconds:.1f} s")
+        if own := figures.get("sampling_and_training"):
+            own["peer_seconds"] = seconds
+            own["ratio_to_peer"] = seconds / (own["sampling_seconds"] + own["training_seconds"])
+    speeds: dict[str, list[float]] = {name: [] for name in names}
+    memory: dict[str, float] = dict.fromkeys(names, 0.0)
+    peer_speeds = []
+    pixels = arguments.size**2
+    for run in range(arguments.runs):
+        if image is not None and peer_model is not None:
+            peer_speeds.append(pixels / classify_peer(image, peer_model, folder, arguments.memory_mb))
+            tell(f"run {run + 1}: {OTB_CLASSIFY} {peer_speeds[-1]:,.0f} pixels a second")
+        for name in names:
+            done = run_child(classify_task(stack, models[name], folder, name, common))
+            speeds[name].append(pixels / done["seconds"])
+            memory[name] = max(memory[name], done["peak_memory_mb"])
+            tell(f"run {run + 1}: {name} {speeds[name][-1]:,.0f} pixels a second, {done['peak_memory_mb']:,.0f} MB")
+    reference = statistics.median(peer_speeds) if peer_speeds else None
+    figures["peer_pixels_per_second"] = reference
+    for name in names:
+        speed = statistics.median(speeds[name])
+        figures["networks"][name] |= {
+            "pixels_per_second": speed,
+            "ratio_to_peer": speed / reference if reference else None,
+            "peak_memory_mb": memory[name],
+        }
+    if arguments.repeat > 1:
+        large = make_data(folder, arguments.size, arguments.samples, arguments.repeat, arguments.clouds)
+        for name in names:
+            done = run_child(classify_task(large, models[name], folder, f"{name}_large", common))
+            figures["networks"][name] |= {
+                "large_pixels": done["pixels"],
+                "large_peak_memory_mb": done["peak_memory_mb"],
+                "large_pixels_per_second": done["pixels"] / done["seconds"],
+            }
+            tell(f"{name}, {done['pixels']:,} pixels: {done['peak_memory_mb']:,.0f} MB")
+    return figures
+
+
+def classify_task(stack: Path, model: Path, folder: Path, name: str, common: dict[str, Any]) -> dict[str, Any]:
+    """What a child needs to map."""
+    outputs = {"output": str(folder / f"{name}.tif"), "confidence": str(folder / f"{name}_confidence.tif")}
+    return {"do": "classify", "stack": str(stack), "model": str(model), **outputs, **common}
+
+
+@contextlib.contextmanager
+def few_cores(count: int) -> Iterator[None]:
+    """Keep this process and its children, the peer's too, to some cores (on Linux)."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def tell(message: str) -> None:
+    """A line for who waits."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=1000, help="rows and columns")
+    parser.add_argument("--networks", default="ltae,tempcnn,randomforest,twinns", help="names, separated by commas")
+    parser.add_argument("--peer", choices=["otb"], help="also measure Orfeo Toolbox")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=20_000, help="reference pixels that train")
+    parser.add_argument("--clouds", type=float, default=0.0, help="share of optical pixels without data, 0 to 0.9")
+    parser.add_argument(
+        "--repeat", type=int, default=1, help="map also a stack of N x N times the size, for its memory"
+    )
+    parser.add_argument("--memory-mb", type=int, default=1024)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--folder", help="where the data stay, to be used again; by default they are removed")
+    parser.add_argument("--json", help="where the figures go")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(words)
+    if not arguments.child and not arguments.json:
+        parser.error("--json is needed")
+    if arguments.peer and not shutil.which(OTB_CLASSIFY):
+        parser.error("--peer otb needs Orfeo Toolbox (otbcli_ImageClassifier) on the PATH")
+    return arguments
+
+
+def main(words: list[str] | None = None) -> int:
+    """Measure and write."""
+    arguments = parse(words)
+    if arguments.child:
+        print(json.dumps(child(json.loads(arguments.child))))
+        return 0
+    with tempfile.TemporaryDirectory() as temporary, few_cores(arguments.cores):
+        figures = measure(arguments, Path(arguments.folder or temporary))
+    Path(arguments.json).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
