@@ -17,6 +17,7 @@ STEP = 10  # days of one step of a curve
 PER_POLYGON = 20  # pixels of a polygon that make its curve
 FLOOR_DB = -35.0
 FEWEST_POLYGONS = 5  # of a class, below which nobody can say what is usual in it
+BATCH = 4096
 LIMIT = 3.0  # robust standard deviations
 
 
@@ -78,10 +79,12 @@ def measure_curves(store: SampleStore, progress: Progress) -> Curves:
     quantities = _quantities(store.specs)
     series = {name: np.full((len(chosen), len(steps[name][1])), np.nan, np.float32) for name in quantities}
     valid = {name: np.zeros(len(store.specs[name].days)) for name in steps}
-    for start in range(0, len(chosen), 4096):
+    for start in range(0, len(chosen), BATCH):
+        if start % (8 * BATCH) == 0:
+            store.release_pages()
         progress.check()
         progress.percent(100 * start / len(chosen))
-        part = slice(start, start + 4096)
+        part = slice(start, start + BATCH)
         batch = store.batch(chosen[part], 0, list(steps))
         for name, (step, middle) in steps.items():
             valid[name] += batch[name].mask[:, :, 0, 0].sum(axis=0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from osgeo import ogr
 
 from ..base.errors import LandloomError
-from ..base.optional import need
 from ..base.progress import Progress
 from .reference import Feature
 
@@ -52,30 +52,33 @@ def group_features(
 
 def near_pairs(
     features: Sequence[Feature], distance: float, progress: Progress, scale: tuple[float, float]
-) -> list[tuple[int, int]]:
+) -> Iterator[tuple[int, int]]:
     """Pairs of features nearer to each other than a distance in metres."""
-    need("shapely", "GROUP_DISTANCE")
-    from shapely import wkb
-    from shapely.affinity import scale as scaled
-    from shapely.geometry import box
-    from shapely.strtree import STRtree
-
-    shapes = [wkb.loads(feature.wkb) for feature in features]
-    if scale != (1.0, 1.0):
-        shapes = [scaled(shape, *scale, origin=(0, 0)) for shape in shapes]
-    place = {id(shape): index for index, shape in enumerate(shapes)}
-    tree = STRtree(shapes)
-    pairs = []
-    for index, shape in enumerate(shapes):
-        if index % 100 == 0:
+    shapes = [_scaled(feature.geometry(), *scale) for feature in features]
+    envelopes = np.array([shape.GetEnvelope() for shape in shapes])
+    order = np.argsort(envelopes[:, 0], kind="stable")
+    west, east, south, north = envelopes[order].T
+    for position, index in enumerate(order):
+        if position % 100 == 0:
             progress.check()
-        west, south, east, north = shape.bounds
-        for found in tree.query(box(west - distance, south - distance, east + distance, north + distance)):
-            # Shapely 1.8 gives the shapes, 2 their positions.
-            other = int(found) if isinstance(found, int | np.integer) else place[id(found)]
-            if other > index and shape.distance(shapes[other]) < distance:
-                pairs.append((index, other))
-    return pairs
+        # Only shapes that begin further east, but not too far, and meet the envelope grown by the distance.
+        end = np.searchsorted(west, east[position] + distance, side="right")
+        rest = slice(position + 1, end)
+        near = (south[rest] <= north[position] + distance) & (north[rest] >= south[position] - distance)
+        for other in order[rest][near]:
+            if shapes[index].Distance(shapes[other]) < distance:
+                yield int(index), int(other)
+
+
+def _scaled(geometry: ogr.Geometry, x: float, y: float) -> ogr.Geometry:
+    """The geometry with its coordinates multiplied, in place."""
+    if (x, y) != (1.0, 1.0):
+        for i in range(geometry.GetGeometryCount()):
+            _scaled(geometry.GetGeometryRef(i), x, y)
+        if not geometry.GetGeometryCount():
+            for i in range(geometry.GetPointCount()):
+                geometry.SetPoint_2D(i, geometry.GetX(i) * x, geometry.GetY(i) * y)
+    return geometry
 
 
 class UnionFind:

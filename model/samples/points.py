@@ -18,6 +18,7 @@ from .splits import PART_NAMES
 from .store import SampleStore
 
 DRIVERS = {".gpkg": "GPKG", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
+_COLUMNS = ("label", "group", "polygon", "split", "fold", "suspect", "x", "y")
 SUSPECT_COLOR = "#e4002b"
 
 
@@ -99,8 +100,8 @@ def _write(
         position = {name: i for i, name in enumerate(kinds)}
         codes, names = nomenclature.codes.tolist(), nomenclature.names
         layer.StartTransaction()
-        columns = [samples[key].tolist() for key in ("label", "group", "polygon", "split", "fold", "suspect", "x", "y")]
-        for number, (label, group, polygon, split, fold, suspect, x, y) in enumerate(zip(*columns, strict=True)):
+        for number, one in enumerate(samples):
+            label, group, polygon, split, fold, suspect, x, y = (one[key].item() for key in _COLUMNS)
             if number % 1000 == 0:
                 progress.check()
                 progress.percent(100 * number / len(samples))

@@ -158,6 +158,13 @@ class SampleStore:
             result[name] = Series(patches, valid, np.array(spec.days, np.int32))
         return result
 
+    def release_pages(self) -> None:
+        """Map the files anew, so that what was read no longer counts as memory of this process."""
+        if self.folder is not None:
+            for kept, suffix in ((self._values, "values"), (self._masks, "mask")):
+                for name, array in kept.items():
+                    kept[name] = _map(self.folder, f"{name}.{suffix}.npy", array.dtype, array.shape)
+
     @classmethod
     def from_arrays(
         cls,
