@@ -84,7 +84,7 @@ class ModelHeader:
         try:
             header = cls(
                 str(content["network"]),
-                dict(content["settings"]),
+                {key: tuple(v) if isinstance(v, list) else v for key, v in dict(content["settings"]).items()},
                 InputRecipe.from_json(content["recipe"]),
                 Nomenclature.from_json(content["nomenclature"]),
                 (str(content["season"]["start"]), int(content["season"]["year"])),

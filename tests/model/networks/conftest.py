@@ -50,6 +50,20 @@ class World:
         return InputRecipe.fit_batches(self.specs, [self.batch(200, seed=9)], **options)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small tensors are slower with several threads, and much slower on a busy machine."""
+    try:
+        import torch
+    except ImportError:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def make_world():
     return World
