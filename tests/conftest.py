@@ -125,3 +125,75 @@ def make_stack():
         return write_stack(replace(stack, sensors=made)).path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_product():
+    """Writers of small products as archives name them: ``.theia(folder, date, ...)`` and ``.s1tiling(folder, ...)``."""
+    import numpy as np
+    from landloom.model.base.raster import spatial_reference, write_raster
+    from osgeo import gdal
+
+    ten, twenty = ("B2", "B3", "B4", "B8"), ("B5", "B6", "B7", "B8A", "B11", "B12")
+
+    class Writer:
+        epsg = 32738
+        corner = (500000.0, 8000000.0)
+
+        def raster(self, path, values, size, epsg=None, corner=None, tags=None):
+            x, y = corner or self.corner
+            crs = spatial_reference(f"EPSG:{epsg or self.epsg}").ExportToWkt()
+            write_raster(path, values, (x, size, 0.0, y, 0.0, -size), crs)
+            if tags:
+                dataset = gdal.Open(str(path), gdal.GA_Update)
+                dataset.SetMetadata(tags)
+                dataset.FlushCache()
+            return path
+
+        def theia(
+            self,
+            folder,
+            date,
+            values=None,
+            cloud=None,
+            tile="T38KPE",
+            version="2-2",
+            bands=ten + twenty,
+            flat=False,
+            **at,
+        ):
+            """``values`` maps a band to its array; ``cloud`` is the CLM mask at 10 m (R1) or 20 m (R2)."""
+            name = f"SENTINEL2A_{date}-071211-123_L2A_{tile}_C_V{version}"
+            base = Path(folder) if flat else Path(folder) / name
+            for number, band in enumerate(bands):
+                size, side = (10, 24) if band in ten else (20, 12)
+                array = np.full((side, side), 1000 + 10 * number, np.int16)
+                array = (values or {}).get(band, array)
+                self.raster(base / f"{name}_FRE_{band}.tif", array, size, **at)
+            if cloud is not None:
+                size, part = (10, "R1") if cloud.shape[0] == 24 else (20, "R2")
+                place = base if flat else base / "MASKS"
+                self.raster(place / f"{name}_CLM_{part}.tif", cloud.astype(np.uint8), size, **at)
+            return base
+
+        def s1tiling(
+            self,
+            folder,
+            date,
+            direction="ASC",
+            orbit="044",
+            time="025501",
+            vv=0.1,
+            vh=0.02,
+            variant="",
+            tag="sigma",
+            **at,
+        ):
+            """One GeoTIFF a polarisation; ``vv`` and ``vh`` are numbers or arrays [24, 24], None for no file."""
+            for band, value in (("vv", vv), ("vh", vh)):
+                if value is not None:
+                    array = np.broadcast_to(np.float32(value), (24, 24)).astype(np.float32)
+                    name = f"s1a_38KPE_{band}_{direction}_{orbit}_{date}t{time}{variant}.tif"
+                    self.raster(Path(folder) / name, array, 10, tags={"CALIBRATION": tag}, **at)
+
+    return Writer()

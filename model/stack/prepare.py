@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -89,8 +89,12 @@ def prepare_stack(
     settings: PrepareSettings,
     stack_path: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    before_commit: Callable[[Prepared], None] | None = None,
 ) -> Prepared:
     """Find the products of a folder and make a stack of them, or add them to a copy of one.
+
+    ``before_commit`` gets the result while nothing is written yet but the VRTs in a temporary folder: reports and
+    rasters made there fail before the stack does.
 
     Raises:
         LandloomError: if there is nothing to use, a product lacks a file, or nothing can be written.
@@ -137,6 +141,9 @@ def prepare_stack(
         kept = redate(kept, season, year)
         dropped = _dates_of(build.stack) - _dates_of(kept)
         build.forget(f"{name}_{date.replace('-', '')}" for name, date in dropped)
+        result.stack = kept
+        if before_commit is not None:
+            before_commit(result)
         result.stack = build.commit(kept)
     for line in result.lines:
         if not line.used:
@@ -356,8 +363,9 @@ def _measure(
     done = 0
     with StackReader(stack, bands={name: sensor.bands[:1] for name, sensor in stack.sensors.items()}) as reader:
         for name, sensor in stack.sensors.items():
-            kept = []
-            for index, acquisition in enumerate(sensor.complete):
+            complete = sensor.complete
+            kept = [acquisition for acquisition in sensor.acquisitions if acquisition not in complete]
+            for index, acquisition in enumerate(complete):
                 data = valid = 0
                 for window in windows:
                     progress.check()
@@ -380,7 +388,7 @@ def _measure(
                     result.lines.append(Line(name, acquisition.date, names, True, why, valid / pixels, cloud))
                 else:
                     result.lines.append(Line(name, acquisition.date, names, False, why, valid / pixels, cloud))
-            stack = stack.with_sensor(replace(sensor, acquisitions=tuple(kept)))
+            stack = stack.with_sensor(replace(sensor, acquisitions=tuple(sorted(kept, key=lambda one: one.date))))
     empty = [name for name, sensor in stack.sensors.items() if not sensor.acquisitions]
     for name in empty:
         result.warnings.append(f"{name}: no date is left; the stack goes without it.")

@@ -1,0 +1,207 @@
+"""preparestack: a stack from a folder of downloaded products."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterString,
+)
+
+from ..model.base.errors import LandloomError
+from ..model.base.files import check_writable
+from ..model.stack.prepare import Prepared, PrepareSettings, prepare_stack
+from ..model.stack.report import write_report
+from ..model.stack.validity import write_validity
+from .base import FeedbackProgress, LandloomAlgorithm
+from .stackinputs import (
+    add_grid_and_season,
+    add_output,
+    add_stack,
+    crs_or_none,
+    crs_text,
+    number_or_none,
+    year_or_none,
+)
+
+REFLECTANCES = ["FRE", "SRE"]
+ORBITS = ["direction", "orbit"]
+
+
+class PrepareStack(LandloomAlgorithm):
+    """Finds products by what lies in a folder tree; see ``model/stack/prepare.py``."""
+
+    ID = "preparestack"
+    NAME = "Prepare stack"
+    GROUP = "1 Images"
+    SUMMARY = (
+        "Makes a stack of all Sentinel-2 (Theia L2A) and Sentinel-1 (S1Tiling) products found in a folder, as they "
+        "were downloaded: nothing is renamed or copied. Clouds, saturation, swath edges and no data are masked."
+    )
+    EXAMPLE = "qgis_process run landloom:preparestack --INPUT=products --OUTPUT=stack.json --REPORT=stack.html"
+    TAGS = ("stack", "time series", "sentinel-1", "sentinel-2", "theia", "muscate", "s1tiling", "clouds")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        tr = self.tr
+        self.add(
+            QgsProcessingParameterFile("INPUT", tr("Products"), behavior=QgsProcessingParameterFile.Behavior.Folder),
+            "A folder that is searched through, with products nested or side by side: Theia S2 L2A folders, S1Tiling "
+            "GeoTIFFs.",
+        )
+        add_stack(self, "A stack to which the products are added; its grid is used. Empty: a new stack is made.")
+        self.add(
+            QgsProcessingParameterString("SENSORS", tr("Sensors"), optional=True),
+            "Sensors to take, separated by commas: S2,S1 or S2,S1_DES. S1 means every S1 sensor. Empty: all.",
+        )
+        self.add(
+            QgsProcessingParameterString("START", tr("First date"), optional=True),
+            "Earlier products are skipped: 2021-01-01. Empty: no limit.",
+        )
+        self.add(
+            QgsProcessingParameterString("END", tr("Last date"), optional=True),
+            "Later products are skipped: 2021-12-31. Empty: no limit.",
+        )
+        self.add(
+            QgsProcessingParameterExtent("EXTENT", tr("Extent"), optional=True),
+            "Only this area, grown to whole pixels; any CRS. Empty: all that the finest images cover.",
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "MAX_CLOUD",
+                tr("Largest cloud share (%)"),
+                QgsProcessingParameterNumber.Type.Double,
+                defaultValue=100.0,
+                minValue=0.0,
+                maxValue=100.0,
+            ),
+            "Dates with a larger share of masked pixels within the extent are skipped; percent, 0 to 100.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "MASK_BUFFER",
+                tr("Buffer around clouds (m)"),
+                QgsProcessingParameterNumber.Type.Double,
+                defaultValue=0.0,
+                minValue=0.0,
+                maxValue=5000.0,
+            ),
+            "Pixels nearer than this to a masked cloud or shadow are masked too; metres, 0 to 5000.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "REFLECTANCE", tr("Reflectance"), options=REFLECTANCES, defaultValue="FRE", usesStaticStrings=True
+            ),
+            "Of Theia products: FRE with, or SRE without correction of slopes.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "ORBITS", tr("Radar orbits"), options=ORBITS, defaultValue="direction", usesStaticStrings=True
+            ),
+            "direction: one sensor for ascending and one for descending passes (S1_ASC, S1_DES); orbit: one for each "
+            "relative orbit (S1_ASC_044).",
+            advanced=True,
+        )
+        add_grid_and_season(self)
+        add_output(self)
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "REPORT", tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=True
+            ),
+            "What was found, used, skipped and why; dates by sensor with their valid share; long gaps.",
+        )
+        self.add(
+            QgsProcessingParameterRasterDestination(
+                "VALID_COUNT", tr("Number of valid dates"), optional=True, createByDefault=False
+            ),
+            "A band for each sensor: how many dates are valid in a pixel.",
+        )
+        self.add(
+            QgsProcessingParameterRasterDestination(
+                "LONGEST_GAP", tr("Longest gap"), optional=True, createByDefault=False
+            ),
+            "A band for each sensor: the longest time without a valid date, in days; 65535 where there is none.",
+        )
+
+    def run(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        def text(name: str) -> str:
+            return (self.parameterAsString(parameters, name, context) or "").strip()
+
+        folder = text("INPUT")
+        if not folder:
+            raise LandloomError("INPUT is missing; give the folder that holds the products.")
+        outputs = {"OUTPUT": self.parameterAsFileOutput(parameters, "OUTPUT", context)}
+        if not outputs["OUTPUT"]:
+            raise LandloomError("OUTPUT is missing; give the path of the stack.json to write.")
+        if parameters.get("REPORT"):
+            outputs["REPORT"] = self.parameterAsFileOutput(parameters, "REPORT", context)
+        for name in ("VALID_COUNT", "LONGEST_GAP"):
+            if parameters.get(name):
+                outputs[name] = self.parameterAsOutputLayer(parameters, name, context)
+        for path in outputs.values():
+            check_writable(path)
+        extent = None
+        if parameters.get("EXTENT"):
+            box = self.parameterAsExtent(parameters, "EXTENT", context)
+            if not box.isNull():
+                crs = crs_text(self.parameterAsExtentCrs(parameters, "EXTENT", context))
+                if not crs:
+                    raise LandloomError("EXTENT has no CRS; write it as xmin,xmax,ymin,ymax [EPSG:32738].")
+                extent = ((box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()), crs)
+        settings = PrepareSettings(
+            tuple(name for name in re.split(r"[,;\s]+", text("SENSORS").upper()) if name),
+            crs_or_none(self, parameters, context),
+            number_or_none(self, parameters, "RESOLUTION", context),
+            extent,
+            text("START"),
+            text("END"),
+            text("SEASON_START"),
+            year_or_none(self, parameters, context),
+            self.parameterAsDouble(parameters, "MAX_CLOUD", context),
+            self.parameterAsDouble(parameters, "MASK_BUFFER", context),
+            self.parameterAsEnumString(parameters, "REFLECTANCE", context) or "FRE",
+            self.parameterAsEnumString(parameters, "ORBITS", context) or "direction",
+        )
+        progress = FeedbackProgress(feedback)
+        rasters = [outputs.get("VALID_COUNT"), outputs.get("LONGEST_GAP")]
+        share = 50 if any(rasters) else 95
+
+        def write_others(prepared: Prepared) -> None:
+            write_validity(prepared.stack, *rasters, progress.part(share, 98))
+            if outputs.get("REPORT"):
+                write_report(prepared, outputs["REPORT"])
+
+        with nothing_on_failure(outputs.values()):
+            prepare_stack(
+                folder, outputs["OUTPUT"], settings, text("STACK") or None, progress.part(0, share), write_others
+            )
+        return outputs
+
+
+@contextlib.contextmanager
+def nothing_on_failure(paths: Iterable[str]) -> Iterator[None]:
+    """Remove the outputs that were written before something failed or was cancelled; older files stay."""
+    new = [Path(path) for path in paths if not Path(path).exists()]
+    try:
+        yield
+    except BaseException:
+        for path in new:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
