@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -100,8 +102,7 @@ def _write(
         position = {name: i for i, name in enumerate(kinds)}
         codes, names = nomenclature.codes.tolist(), nomenclature.names
         layer.StartTransaction()
-        for number, one in enumerate(samples):
-            label, group, polygon, split, fold, suspect, x, y = (one[key].item() for key in _COLUMNS)
+        for number, (label, group, polygon, split, fold, suspect, x, y) in enumerate(_rows(samples)):
             if number % 1000 == 0:
                 progress.check()
                 progress.percent(100 * number / len(samples))
@@ -121,6 +122,13 @@ def _write(
         if layer.CommitTransaction() != 0:
             raise LandloomError(f"Cannot write {path}: {' '.join(messages[-1:])}. Free space there.")
         layer = dataset = feature = None
+
+
+def _rows(samples: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    """Rows of Python values, some thousands at a time: a million at once would take hundreds of megabytes."""
+    for start in range(0, len(samples), 10_000):
+        part = samples[start : start + 10_000]
+        yield from zip(*(part[key].tolist() for key in _COLUMNS), strict=True)
 
 
 def points_style(nomenclature: Nomenclature) -> str:
