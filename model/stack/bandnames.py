@@ -10,7 +10,7 @@ from .calendar import find_date
 from .sensors import RADAR
 
 _SENTINEL2 = re.compile(r"B0?(\d{1,2}A?)(?:_\d+m)?", re.IGNORECASE)
-_POLARISATION = re.compile(r"(?:^|[^A-Z])(VV|VH|HH|HV)(?:[^A-Z]|$)", re.IGNORECASE)
+_POLARISATION = re.compile(r"(?<![A-Z])(VV|VH|HH|HV)(?![A-Z])", re.IGNORECASE)
 
 
 def tidy_band(name: str, sensor: str, kind: str) -> str:
