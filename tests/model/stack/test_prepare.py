@@ -253,11 +253,13 @@ def test_cancel_leaves_nothing(archive, tmp_path):
 
         def is_cancelled(self):
             self.calls += 1
-            return self.calls > limit
+            return self.calls > self.limit
 
     for limit in (0, 3, 12, 15):
+        cancelling = Cancelling()
+        cancelling.limit = limit
         with pytest.raises(Cancelled):
-            prepare_stack(archive, tmp_path / "o" / "stack.json", PrepareSettings(), None, Cancelling())
+            prepare_stack(archive, tmp_path / "o" / "stack.json", PrepareSettings(), None, cancelling)
         assert not (tmp_path / "o").exists() or not list((tmp_path / "o").iterdir())
 
 
