@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -234,9 +233,9 @@ def _curve(
 
 
 def _by_month(spec: SensorSpec, share: np.ndarray) -> dict[str, float]:
-    months: Counter[str] = Counter()
+    months: dict[str, float] = {}
     for date, value in zip(spec.dates, share, strict=True):
-        months[date[:7]] += float(value)
+        months[date[:7]] = months.get(date[:7], 0.0) + float(value)
     return dict(sorted(months.items()))
 
 

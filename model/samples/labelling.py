@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from osgeo import ogr
 
 from ..base.errors import LandloomError
 from ..base.progress import Progress
@@ -209,25 +210,25 @@ def _label_one(
         _claim_best(index, geometry, grid, canvas)
 
 
-def _claim_best(index: int, geometry: object, grid: Grid, canvas: _Canvas) -> None:
+def _claim_best(index: int, geometry: ogr.Geometry, grid: Grid, canvas: _Canvas) -> None:
     """Give a feature the one pixel that it covers most, or that holds a point of it where it is a sliver."""
     best = (0.0, 0, 0)
-    for rows, columns, share in pixel_shares(geometry, grid.transform, grid.width, grid.height):  # type: ignore[arg-type]
+    for rows, columns, share in pixel_shares(geometry, grid.transform, grid.width, grid.height):
         if len(share) and share.max() > best[0]:
             i = int(np.argmax(share))
             best = (float(share[i]), int(rows[i]), int(columns[i]))
     if best[0] > 0:
         canvas.claim(index, np.array([best[1]]), np.array([best[2]]))
         return
-    inside = geometry.PointOnSurface()  # type: ignore[attr-defined]
+    inside = geometry.PointOnSurface()
     if inside is not None and not inside.IsEmpty():
         canvas.claim(index, *_point_pixels(inside, grid))
 
 
-def _point_pixels(geometry: object, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def _point_pixels(geometry: ogr.Geometry, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the pixels on the grid in which points lie."""
-    count = geometry.GetGeometryCount()  # type: ignore[attr-defined]
-    parts = [geometry.GetGeometryRef(i) for i in range(count)] if count else [geometry]  # type: ignore[attr-defined]
+    count = geometry.GetGeometryCount()
+    parts = [geometry.GetGeometryRef(i) for i in range(count)] if count else [geometry]
     points = np.array([(part.GetX(), part.GetY()) for part in parts]).reshape(-1, 2)
     columns = np.floor((points[:, 0] - grid.transform[0]) / grid.transform[1]).astype(np.int64)
     rows = np.floor((points[:, 1] - grid.transform[3]) / grid.transform[5]).astype(np.int64)

@@ -85,11 +85,11 @@ def _curves(report: Report, extraction: Extraction) -> None:
         report.heading(curve.title)
         label = "days since the season's start"
         series = {name: curve.mean[i] for i, name in enumerate(names)}
-        report.lines("All classes: means", curve.days, series, label, curve.title, colors)
+        report.lines("All classes: means", curve.days.tolist(), series, label, curve.title, colors)
         report.paragraph("By class: mean, and the band that holds 80 % of the pixels (10 to 90 %).")
         for i, name in enumerate(names):
             band = {name: (curve.mean[i], curve.low[i], curve.high[i])}
-            report.lines(name, curve.days, band, label, curve.title, [colors[i]])
+            report.lines(name, curve.days.tolist(), band, label, curve.title, [colors[i]])
     if not extraction.curves.curves:
         report.paragraph("No sensor has red and near-infrared bands or a VH band: no curves are shown.")
 

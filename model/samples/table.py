@@ -172,14 +172,14 @@ def _complete(rows: list[Row], source: str) -> list[Row]:
                 f"In {source} '{row.name}' has two codes, {codes[row.name]} and {row.code}: give it one code, or "
                 "different names."
             )
-    colors = {}
+    colors: dict[int | None, str] = {}
     for row in rows:
         if row.color:
             colors.setdefault(row.code, normalise_color(row.color, f"'{row.name}' in {source}"))
     for position, row in enumerate(sorted(rows, key=lambda one: one.code or 0)):
         if row.code not in colors:
             colors[row.code] = default_color(row.name, position, list(colors.values()))
-    parents = {}
+    parents: dict[int | None, tuple[str, ...]] = {}
     for row in rows:
         if row.parents:
             parents.setdefault(row.code, row.parents)
