@@ -36,9 +36,9 @@ def find_date(text: str) -> tuple[str, str] | None:
     ('2021-01-03', 'S2_10m')
     """
     for match in _DATE.finditer(text):
-        date = _iso(match)
-        if date:
-            return date, _without(text, match)
+        iso = _iso(match)
+        if iso:
+            return iso, _without(text, match)
     for match in _DAY_OF_YEAR.finditer(text):
         year, day = int(match.group(1)), int(match.group(2))
         date = datetime.date(year, 1, 1) + datetime.timedelta(days=day - 1)

@@ -10,7 +10,7 @@ import math
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..base.errors import LandloomError
 from ..base.raster import open_raster, quiet_gdal, reading_failed
 from .grid import Window
 from .manifest import MaskRule, Part, Sensor, Stack
+from .maskrules import dilate, valid_values
 from .rasterinfo import size_and_time
 from .sensors import SensorSpec, Series
 
@@ -90,7 +91,7 @@ class StackReader:
         self,
         stack: Stack | str | os.PathLike[str],
         sensors: Sequence[str] | None = None,
-        bands: dict[str, Sequence[str]] | None = None,
+        bands: Mapping[str, Sequence[str]] | None = None,
         memory_mb: float = 512,
     ) -> None:
         self.stack = stack if isinstance(stack, Stack) else Stack.read(stack)
@@ -369,42 +370,10 @@ def check_sources(sensors: Sequence[Sensor]) -> None:
                 )
 
 
-def valid_values(rule: MaskRule, values: np.ndarray) -> np.ndarray:
-    """Where the values of a mask mean valid, by its one rule."""
-    if rule.invalid_bits is not None:
-        whole = values if values.dtype.kind in "iu" else np.nan_to_num(values, nan=rule.invalid_bits).astype(np.int64)
-        return (whole & np.array(rule.invalid_bits & _bits_of(whole.dtype), whole.dtype)) == 0
-    if rule.valid_values is not None:
-        return np.isin(values, np.array(rule.valid_values))
-    return ~np.isin(values, np.array(rule.invalid_values or ()))
-
-
-def dilate(mask: np.ndarray, radius: int) -> np.ndarray:
-    """Grow True by a disc of ``radius`` pixels, ``[H, W]``."""
-    height, width = mask.shape
-    grown = mask.copy()
-    if not mask.any():
-        return grown
-    sums = np.zeros((height, width + 1), np.int32)
-    np.cumsum(mask, axis=1, out=sums[:, 1:])
-    columns = np.arange(width)
-    for step in range(-radius, radius + 1):
-        half = math.isqrt(radius * radius - step * step)
-        left, right = np.maximum(columns - half, 0), np.minimum(columns + half + 1, width)
-        source = slice(max(0, -step), min(height, height - step))
-        target = slice(max(0, step), min(height, height + step))
-        grown[target] |= (sums[source][:, right] - sums[source][:, left]) > 0
-    return grown
-
-
 def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
     """The rows and columns of ``outer`` that ``inner`` takes."""
     top, left = inner.row - outer.row, inner.column - outer.column
     return slice(top, top + inner.height), slice(left, left + inner.width)
-
-
-def _bits_of(dtype: np.dtype) -> int:
-    return int(np.iinfo(dtype).max)
 
 
 def _as_type(nodata: float | None, dtype: np.dtype) -> np.generic | None:

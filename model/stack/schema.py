@@ -170,7 +170,8 @@ def _is(value: Any, kind: str) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind == "number":
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return isinstance(value, {"string": str, "array": list, "object": dict, "null": type(None)}[kind])
+    kinds: dict[str, type] = {"string": str, "array": list, "object": dict, "null": type(None)}
+    return isinstance(value, kinds[kind])
 
 
 def _beyond_schema(content: dict[str, Any]) -> str:

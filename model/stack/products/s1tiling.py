@@ -30,8 +30,8 @@ _CALIBRATIONS = {"sigma": "sigma0", "gamma": "gamma0", "normlim": "sigma0_normli
 
 def find(folders: Sequence[Folder], choice: Choice) -> Found:
     """Products by the names of their files; VV and VH of one pass are one product."""
-    groups: dict[tuple[str, ...], dict[str, str]] = {}
-    matches: dict[tuple[str, ...], re.Match[str]] = {}
+    groups: dict[tuple[str, str], dict[str, str]] = {}
+    matches: dict[tuple[str, str], re.Match[str]] = {}
     left_out = []
     for folder in folders:
         for name in folder.files:

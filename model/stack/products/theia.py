@@ -34,8 +34,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
             if match:
                 key = (base, match["product"].upper())
                 matches[key] = match
-                layer = (match["layer"].upper(), match["part"].upper())
-                files.setdefault(key, {})[layer] = str(folder.path / name)
+                files.setdefault(key, {})[match["layer"].upper(), match["part"].upper()] = str(folder.path / name)
     products, left_out = [], []
     for (base, name), layers in sorted(files.items()):
         match = matches[base, name]

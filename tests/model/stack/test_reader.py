@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from landloom.model.base.errors import LandloomError
 from landloom.model.stack.grid import Window
 from landloom.model.stack.manifest import Stack
-from landloom.model.stack.reader import StackReader, dilate
+from landloom.model.stack.maskrules import dilate
+from landloom.model.stack.reader import StackReader
 from osgeo import gdal
 
 DATES = ["2021-01-03", "2021-01-18", "2021-03-01"]
