@@ -37,8 +37,14 @@ def plan_chips(rows: np.ndarray, columns: np.ndarray, groups: np.ndarray, halo: 
         groups: ``[N]``.
         halo: pixels of context on each side.
     """
-    order = np.lexsort((columns, rows, columns // LARGEST, rows // LARGEST, groups))
-    key = np.stack([groups, rows // LARGEST, columns // LARGEST], 1)[order]
+    # Squares counted from each group's own corner, so that a small field is never cut.
+    _, group = np.unique(groups, return_inverse=True)
+    corner = np.full((2, group.max(initial=-1) + 1), np.iinfo(np.int64).max)
+    np.minimum.at(corner[0], group, rows)
+    np.minimum.at(corner[1], group, columns)
+    square_row, square_column = (rows - corner[0][group]) // LARGEST, (columns - corner[1][group]) // LARGEST
+    order = np.lexsort((columns, rows, square_column, square_row, group))
+    key = np.stack([group, square_row, square_column], 1)[order]
     starts = np.flatnonzero(np.r_[True, (key[1:] != key[:-1]).any(1)]) if len(order) else np.zeros(0, np.int64)
     windows: list[tuple[int, int, int, int]] = []
     chip = np.zeros(len(rows), np.int64)

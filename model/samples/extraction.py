@@ -43,7 +43,7 @@ from .writer import SampleWriter, chip_table, write_tables
 SPLIT_RULES = ("group", "block", "field")
 TINY_CLASS = 30
 TILE = 256
-MOST_TILE_BYTES = 96 * 2**20
+MOST_TILE_BYTES = 64 * 2**20
 IN_FLIGHT = 2
 
 
@@ -103,8 +103,10 @@ class Extraction:
         labels: ``[N]``, as are ``polygons``, ``groups``, ``split``.
         hectares: ``[K, 3]`` labelled area of each class in each part, before pixels were drawn.
         curves: by class and polygon.
-        warnings: sentences.
         settings: what the user chose.
+        season: its start (``"10-01"``) and campaign year, from which days count.
+        description: what ``samples.json`` says besides.
+        warnings: sentences.
     """
 
     folder: Path
@@ -116,6 +118,7 @@ class Extraction:
     hectares: np.ndarray
     curves: Curves
     settings: ExtractionSettings
+    season: tuple[str, int]
     description: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -248,6 +251,7 @@ def extract_samples(
         hectares,
         curves,
         settings,
+        (stack.season_start, stack.campaign_year),
         description,
         warnings,
     )

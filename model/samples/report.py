@@ -83,7 +83,7 @@ def _curves(report: Report, extraction: Extraction) -> None:
     names, colors = extraction.nomenclature.names, extraction.nomenclature.colors
     for curve in extraction.curves.curves:
         report.heading(curve.title)
-        label = "days since the season's start"
+        label = f"days since {extraction.season[1]}-{extraction.season[0]}"
         series = {name: curve.mean[i] for i, name in enumerate(names)}
         report.lines("All classes: means", curve.days.tolist(), series, label, curve.title, colors)
         report.paragraph("By class: mean, and the band that holds 80 % of the pixels (10 to 90 %).")
