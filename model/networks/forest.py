@@ -16,7 +16,7 @@ from .registry import check_settings
 # iota2's settings for its forest
 DEFAULTS: dict[str, Any] = {"trees": 100, "depth": 25, "min_samples_split": 5}
 CLASS_WEIGHTS = ("none", "balanced")
-BLOCK = 1024  # pixels: their features stay in the cache while the trees go by
+BLOCK = 2048  # pixels: their features stay in the cache while the trees go by
 
 _ARRAYS: dict[str, Any] = {
     "start": np.int32,
@@ -137,8 +137,11 @@ class Forest:
 
     def _evaluate_compiled(self, features: np.ndarray) -> np.ndarray:
         total = np.zeros((len(features), self.classes), dtype=np.float32)
+        shares = np.empty_like(total)
         for tree, rows in self._compiled:
-            total += self.leaf[rows[tree.apply(features)]]
+            # mode="clip" lets take write straight into its output; no row is out of range
+            np.take(self.leaf, rows[tree.apply(features)], axis=0, out=shares, mode="clip")
+            total += shares
         return total / np.float32(self.trees)
 
     def _compile(self) -> bool:

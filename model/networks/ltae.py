@@ -130,13 +130,18 @@ class AttentionBranch(nn.Module):
         """Attention over the valid dates: ``[T, C, N]`` -> ``[C, N]``, 0 for a pixel without one."""
         dates, channels, pixels = x.shape
         encoding = day_encoding(days, channels)
-        scores = self.key(x, shift=encoding @ self.key.weight.T)
-        scores = scores.masked_fill(~mask.unsqueeze(1), -torch.inf)
-        peak = scores.detach().amax(dim=0).clamp_min(-1e30)
-        weights = torch.exp(scores - peak)
+        scores = self.key(x, shift=encoding @ self.key.weight.T).float()
+        scores.masked_fill_(~mask.unsqueeze(1), -torch.inf)
+        peak = scores.detach().amax(dim=0).clamp_min_(-1e30)
+        weights = scores.sub_(peak).exp_()
         total = weights.sum(dim=0).clamp_min(1e-20)
         parts = x.view(dates, self.heads, channels // self.heads, pixels)
-        summary = (weights.unsqueeze(2) * parts).sum(dim=0)
+        if torch.is_grad_enabled():
+            summary = (weights.unsqueeze(2) * parts).sum(dim=0)
+        else:  # date by date: a product of all dates would not fit in the cache
+            summary = weights[0].unsqueeze(1) * parts[0]
+            for date in range(1, dates):
+                summary.addcmul_(weights[date].unsqueeze(1), parts[date])
         # The encoding is the same for all pixels: its weighted sum is a small product, not a pass over x.
         codes = encoding.view(dates, self.heads, -1).permute(1, 2, 0)
         summary = torch.baddbmm(summary, codes, weights.transpose(0, 1)) / total.unsqueeze(1)

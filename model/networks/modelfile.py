@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,7 +118,10 @@ class Model:
         for number, member in enumerate(self.members):
             for name, array in _member_arrays(member).items():
                 tensors[f"{number}.{name}"] = array
-        write_tensors(path, tensors, {**self.header.to_json(), "members": len(self.members)})
+        # All settings, also those left at their defaults: a later version may have other defaults.
+        settings = {**getattr(self.members[0], "settings", {}), **self.header.settings}
+        header = replace(self.header, settings=settings)
+        write_tensors(path, tensors, {**header.to_json(), "members": len(self.members)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:

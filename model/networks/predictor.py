@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # Pixels computed at a time. On a CPU a block and its activations should stay in the second-level cache; the windows
 # of twinns are larger, since their borders are computed twice.
-CPU_BLOCK = {"ltae": 512, "tempcnn": 512, "twinns": 2048, "randomforest": 1024}
+CPU_BLOCK = {"ltae": 512, "tempcnn": 512, "twinns": 2048, "randomforest": 2048}
 GPU_BLOCK = 16384
 
 
@@ -55,6 +56,7 @@ class Predictor:
         self.recipe = model.header.recipe
         self.threads = max(1, threads or os.cpu_count() or 1)
         self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
         on_cpu = self.info.is_forest or str(device) == "cpu"
         self.block = CPU_BLOCK[model.header.network] if on_cpu else GPU_BLOCK
         if not self.info.is_forest:
@@ -139,10 +141,12 @@ class Predictor:
         return not self.info.is_forest  # torch's thread count is set in workers, never in the caller's thread
 
     def _workers(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            start = None if self.info.is_forest else _single_torch_thread
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="landloom", initializer=start)
-        return self._pool
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="landloom")
+                if not self.info.is_forest:
+                    _give_one_torch_thread(self._pool, self.threads)
+            return self._pool
 
     def _compute(self, batch: dict[str, Series]) -> np.ndarray:
         if self.info.is_forest:
@@ -198,8 +202,24 @@ def _cut(batch: dict[str, Series], block: _Block, halo: int) -> dict[str, Series
     }
 
 
-def _single_torch_thread() -> None:
-    """Let torch use one thread in this worker thread, and leave the other threads' setting alone."""
+def _give_one_torch_thread(pool: ThreadPoolExecutor, workers: int) -> None:
+    """Let torch use one thread in each worker, and leave the setting of all other threads as it is.
+
+    The setting is kept by thread, but a thread takes it at its first use from one that all share: so every worker
+    uses it while that one is 1, and then it is put back.
+    """
     import torch
 
-    torch.set_num_threads(1)
+    before, gate = torch.get_num_threads(), threading.Barrier(workers)
+
+    def start() -> None:
+        gate.wait()  # each worker gets one of these tasks
+        torch.set_num_threads(1)
+        torch.get_num_threads()
+        gate.wait()  # nobody goes on before all have taken it
+
+    try:
+        for started in [pool.submit(start) for _ in range(workers)]:
+            started.result()
+    finally:
+        torch.set_num_threads(before)

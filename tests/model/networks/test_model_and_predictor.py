@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -121,6 +122,22 @@ def test_same_seed_same_network(world):
     first, second = (make_model(world, "ltae") for _ in range(2))
     batch = world.batch(10)
     assert np.array_equal(Predictor(first).predict(batch), Predictor(second).predict(batch))
+
+
+def test_threads_of_torch_are_left_as_they_were(world):
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with Predictor(make_model(world, "ltae"), threads=3) as predictor:
+            predictor.predict(world.batch(1, 60))
+            inside = {predictor._workers().submit(torch.get_num_threads).result() for _ in range(10)}
+        assert inside == {1}
+        assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_missing_sensor_is_a_warning_for_ltae_and_refused_by_others(world):
