@@ -9,7 +9,7 @@ from __future__ import annotations
 import colorsys
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -221,7 +221,7 @@ def hex_color(red: int, green: int, blue: int) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def default_color(name: str, position: int, taken: Sequence[str] = ()) -> str:
+def default_color(name: str, position: int, taken: Collection[str] = ()) -> str:
     """A colour for a class that has none: by its name where that says it, else well apart from its neighbours."""
     for pattern, color in _FAMILIAR:
         if re.search(pattern, name.lower()) and color not in taken:
@@ -281,6 +281,12 @@ def assign_codes(values: Iterable[str]) -> tuple[dict[str, int], bool]:
     if all(number is not None and 1 <= number <= HIGHEST_CODE for number in numbers):
         return {value: int(value) for value in distinct}, False
     return {value: position for position, value in enumerate(distinct, start=1)}, True
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Names for a sentence, the first ones where there are very many."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _order(value: str) -> tuple[bool, int, str]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .extraction import ExtractionSettings
 
 
+MOST_CLASSES = 2000
+
+
 @dataclass
 class Classes:
     """Features in use and their classes.
@@ -69,6 +72,11 @@ def classes_of(layer: ReferenceLayer, grid: Grid, settings: ExtractionSettings, 
     if len(merged) < 2:
         raise LandloomError(
             f"{settings.class_field} holds one class on the stack, '{merged.names[0]}'; at least two are needed."
+        )
+    if len(merged) > MOST_CLASSES:
+        raise LandloomError(
+            f"{settings.class_field} holds {len(merged)} classes, more than {MOST_CLASSES}: "
+            "is it the field of the class?"
         )
     return Classes(features, np.asarray(labels), merged)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import check_writable, whole_folder
-from ..base.nomenclature import Nomenclature
+from ..base.nomenclature import Nomenclature, listed
 from ..base.progress import Progress
 from ..base.raster import spatial_reference
 from ..stack.grid import Grid
@@ -491,9 +491,9 @@ def _tell_classes(samples: np.ndarray, nomenclature: Nomenclature, progress: Pro
         if len(own) < TINY_CLASS:
             tiny.append(f"{name} ({len(own)})")
     if few:
-        progress.warning(f"Classes with fewer than three groups cannot be in all three parts: {', '.join(few)}.")
+        progress.warning(f"Classes with fewer than three groups cannot be in all three parts: {listed(few)}.")
     if tiny:
-        progress.warning(f"Classes with fewer than {TINY_CLASS} pixels: {', '.join(tiny)}.")
+        progress.warning(f"Classes with fewer than {TINY_CLASS} pixels: {listed(tiny)}.")
     for sentence in absent_classes(samples["label"], samples["split"], nomenclature.names):
         progress.warning(sentence)
 

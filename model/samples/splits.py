@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.nomenclature import listed
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
 PART_NAMES = ("training", "validation", "test")
@@ -164,7 +165,7 @@ def absent_classes(labels: np.ndarray, split: np.ndarray, names: Sequence[str]) 
         absent = [name for index, name in enumerate(names) if index not in present]
         if absent:
             effect = "cannot be learnt" if part == TRAINING else "is left out of its scores"
-            sentences.append(f"Absent from the {part_name} part, so that it {effect}: {', '.join(absent)}.")
+            sentences.append(f"Absent from the {part_name} part, so that it {effect}: {listed(absent)}.")
     return sentences
 
 

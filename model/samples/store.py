@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -252,7 +253,8 @@ class SampleStore:
         folder = Path(folder)
         description = _read_manifest(folder)
         try:
-            specs = {one["name"]: SensorSpec.from_json(one) for one in description["sensors"]}
+            specs = {_name(one): SensorSpec.from_json(one) for one in description["sensors"]}
+            dtypes = {name: np.dtype(spec.dtype) for name, spec in specs.items()}
             nomenclature = Nomenclature.from_json(description["nomenclature"])
             season = (str(description["season"]["start"]), description["season"]["year"])
             halo, crs_wkt = int(description["halo"]), str(description.get("crs", ""))
@@ -263,7 +265,7 @@ class SampleStore:
         values, masks = {}, {}
         for name, spec in specs.items():
             shape = (n_pixels, len(spec.days), len(spec.bands))
-            values[name] = _map(folder, f"{name}.values.npy", np.dtype(spec.dtype), shape)
+            values[name] = _map(folder, f"{name}.values.npy", dtypes[name], shape)
             masks[name] = _map(folder, f"{name}.mask.npy", np.dtype(bool), shape[:2])
         own = chips[samples["chip"]]
         return cls(
@@ -316,6 +318,13 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             "extract them again."
         )
     return content
+
+
+def _name(sensor: dict[str, Any]) -> str:
+    """The name of a sensor, which is a part of file names."""
+    if not re.fullmatch(r"[A-Z0-9_]{1,100}", sensor["name"]):
+        raise ValueError(f"the sensor {sensor['name']}")
+    return sensor["name"]
 
 
 def _damaged(folder: Path, why: str) -> LandloomError:

@@ -17,6 +17,7 @@ from ..base.nomenclature import (
     as_code,
     assign_codes,
     default_color,
+    listed,
     normalise_color,
 )
 
@@ -81,7 +82,7 @@ class NomenclatureTable:
         unlisted = sorted({value for value in values if self.find(value) is None})
         if unlisted:
             raise LandloomError(
-                f"{self.source} does not list these values of {field}: {', '.join(unlisted)}. "
+                f"{self.source} does not list these values of {field}: {listed(unlisted, 200)}. "
                 "Add a row for each, with use = no for those to leave out."
             )
 
@@ -176,9 +177,11 @@ def _complete(rows: list[Row], source: str) -> list[Row]:
     for row in rows:
         if row.color:
             colors.setdefault(row.code, normalise_color(row.color, f"'{row.name}' in {source}"))
+    taken = set(colors.values())
     for position, row in enumerate(sorted(rows, key=lambda one: one.code or 0)):
         if row.code not in colors:
-            colors[row.code] = default_color(row.name, position, list(colors.values()))
+            colors[row.code] = default_color(row.name, position, taken)
+            taken.add(colors[row.code])
     parents: dict[int | None, tuple[str, ...]] = {}
     for row in rows:
         if row.parents:

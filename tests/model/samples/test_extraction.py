@@ -293,6 +293,15 @@ def test_samples_without_any_valid_date_are_dropped(make_stack, field_layer, tmp
     assert not (tmp_path / "b").exists()
 
 
+def test_a_field_of_numbers_of_features_is_no_class_field(extract, tmp_path, monkeypatch):
+    from landloom.model.samples import classes
+
+    monkeypatch.setattr(classes, "MOST_CLASSES", 20)
+    fields = [(wkt, {"number": fid}) for fid, (wkt, _) in enumerate(samples_scene.fields())]
+    with pytest.raises(LandloomError, match=r"30 classes.*is it the field of the class"):
+        extract(reference=layer_of(tmp_path, fields), class_field="number")
+
+
 def test_refuses_wrong_settings(extract):
     for settings, word in (
         (dict(split_by="farm"), "SPLIT_BY is 'farm'"),

@@ -160,7 +160,8 @@ def damage(folder, name, how):
         ("samples.json", lambda c: c.update(version=99), "version 99"),
         ("samples.json", lambda c: c.pop("season"), "season"),
         ("samples.json", lambda c: c["sensors"][0].update(days=[1, 2, 3]), "S2.values.npy"),
-        ("samples.json", lambda c: c["sensors"][0].update(name="../S2"), "damaged"),
+        ("samples.json", lambda c: c["sensors"][0].update(name="../S2"), "the sensor ../S2"),
+        ("samples.json", lambda c: c["sensors"][0].update(dtype="banana"), "damaged"),
         ("samples.json", lambda c: c.update(nomenclature=c["nomenclature"][:1]), "outside their chip or nomenclature"),
         ("samples.json", lambda c: c.update(halo=3), "outside their chip"),
         ("samples.npy", "missing", "samples.npy"),
@@ -181,6 +182,14 @@ def test_pickles_are_not_loaded(tmp_path):
     np.save(folder / "samples.npy", np.array([{"a": 1}], object), allow_pickle=True)
     with pytest.raises(LandloomError, match=r"samples\.npy"):
         SampleStore.open(folder)
+
+
+def test_release_pages_changes_nothing(folder):
+    store = SampleStore.open(folder)
+    before = store.batch([3, 1], 1)
+    store.release_pages()
+    after = store.batch([3, 1], 1)
+    assert all(np.array_equal(before[name].values, after[name].values) for name in before)
 
 
 def test_is_sample_folder(folder, tmp_path):
