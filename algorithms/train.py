@@ -68,7 +68,7 @@ class Train(LandloomAlgorithm):
             0,
             0,
             100_000,
-            "Most passes over the training samples; 0 chooses by their number (30 to 150). Training stops earlier when "
+            "Most passes over the training samples; 0 chooses by their number (25 to 100). Training stops earlier when "
             "the validation score gets no better. Not for the forest.",
         )
         self._add_number(

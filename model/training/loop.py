@@ -153,7 +153,7 @@ def _fit_networks(
 
     from .member import MemberTraining
     from .start import check_start, starting_weights
-    from .trainer import Trainer
+    from .trainer import Trainer, training_threads
 
     if start is None:
         recipe = fit_recipe(pool, training, settings, progress)
@@ -162,7 +162,8 @@ def _fit_networks(
         check_start(start, pool, settings)
         recipe, widths = start.header.recipe, dict(start.header.settings)
     trainer = Trainer(pool, recipe, settings, device, checkpoints, progress, widths)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    threads = training_threads(settings.network, settings.batch_for(len(training)))
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), threads:
         torch.manual_seed(settings.seed)
         network = trainer.network()
         size = describe(Model(_header(pool, training[:0], settings, recipe, widths, 1.0), [network]))
@@ -194,15 +195,15 @@ def _fit_networks(
                 start=None if start is None else starting_weights(start, run, network, pool.nomenclature),
             )
             members.append(work.run())
+        networks = []
+        for member in members:
+            network = trainer.network().cpu()
+            network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in member.weights.items()})
+            networks.append(network.eval())
     if temperature is None:
         logits = np.stack([member.validation for member in members])
         temperature = fit_temperature(logits, pool.labels[validation]) if len(validation) else 1.0
     learnt = np.sort(np.concatenate([training, validation]))  # validation samples chose the epoch: not independent
-    networks = []
-    for member in members:
-        network = trainer.network().cpu()
-        network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in member.weights.items()})
-        networks.append(network.eval())
     model = Model(_header(pool, learnt, settings, recipe, widths, temperature), networks)
     return Fitted(
         model,
@@ -291,7 +292,7 @@ def _header(
     temperature: float,
 ) -> ModelHeader:
     start, year = pool.season
-    inputs = []
+    inputs: list[dict[str, Any]] = []
     for part, store in enumerate(pool.stores):
         own = learnt[pool.part[learnt] == part]
         groups = sorted({int(group) for group in store.groups[own - pool.first(part)]})

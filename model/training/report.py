@@ -106,7 +106,7 @@ def _by_class(report: Report, result: TrainingResult, pool: SamplePool) -> None:
         ],
         colors=colors,
     )
-    report.bars("F1 per pixel", names, found.pixel.f1, "F1", colors=colors)
+    report.bars("F1 per pixel", names, found.pixel.f1.tolist(), "F1", colors=colors)
 
 
 def _curves(report: Report, result: TrainingResult) -> None:
@@ -138,10 +138,11 @@ def _samples(report: Report, result: TrainingResult, pool: SamplePool) -> None:
     report.heading("Samples")
     for part, _store in enumerate(pool.stores):
         own = pool.part == part
-        groups = len(np.unique(pool.groups[own]))
-        report.paragraph(f"{pool.name(part)}: {int(own.sum())} pixels, {groups} groups.")
+        count = len(np.unique(pool.groups[own]))
+        report.paragraph(f"{pool.name(part)}: {int(own.sum())} pixels, {count} groups.")
     labels, groups = pool.labels, groups_by_class(pool)
-    header, columns = ["class", "groups", "pixels"], [groups, np.bincount(labels, minlength=len(groups))]
+    header = ["class", "groups", "pixels"]
+    columns: list[np.ndarray] = [groups, np.bincount(labels, minlength=len(groups))]
     if result.how == HOLDOUT:
         for name, own in zip(("training", "validation", "test"), result.parts, strict=True):
             pairs = np.unique(np.stack([labels[own], pool.groups[own]], axis=1), axis=0)

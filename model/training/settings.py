@@ -18,8 +18,8 @@ FOREST = "randomforest"
 #: Under this many groups a class (median over classes) the automatic evaluation is ``folds``.
 GROUPS_FOR_HOLDOUT = 50
 
-_STEPS = 1400  # optimiser steps that the automatic number of epochs aims at
-_FEWEST_EPOCHS, _MOST_EPOCHS = 30, 150
+_STEPS = 800  # optimiser steps that the automatic number of epochs aims at
+_FEWEST_EPOCHS, _MOST_EPOCHS = 25, 100
 
 
 @dataclass(frozen=True)

@@ -113,13 +113,7 @@ class InputSource:
                 pieces.append(self._prepare(own[start : start + _PREPARED_AT_ONCE]))
             self._row[own] = np.arange(len(own))
             self._ready[int(self._pool.part[own[0]])] = {
-                name: SensorInput(
-                    torch.cat([piece[name].x for piece in pieces]),
-                    torch.cat([piece[name].mask for piece in pieces]),
-                    first.days,
-                    None if first.filled is None else torch.cat([piece[name].filled for piece in pieces]),
-                )
-                for name, first in pieces[0].items()
+                name: _joined([piece[name] for piece in pieces]) for name in pieces[0]
             }
 
     def _prepare(self, indices: np.ndarray) -> dict[str, SensorInput]:
@@ -132,7 +126,7 @@ class InputSource:
 
     def _batch(self, indices: np.ndarray, random: np.random.Generator | None) -> Batch:
         labels = torch.from_numpy(self._pool.labels[indices])
-        augmented = self._settings is not None and random is not None
+        settings = self._settings
         part = int(self._pool.part[indices[0]])
         if self.is_kept:
             rows = torch.from_numpy(self._row[indices])
@@ -143,18 +137,28 @@ class InputSource:
                 )
                 for name, one in ready.items()
             }
-            if augmented:
+            if settings is not None and random is not None:
                 centres = {name: _centre(one.mask.numpy()) for name, one in inputs.items()}
-                inputs = hide_in_inputs(inputs, draw_kept(centres, self._kinds, self._settings, random))
+                inputs = hide_in_inputs(inputs, draw_kept(centres, self._kinds, settings, random))
         else:
             raw = self._pool.batch(indices, self._info.halo)
-            if augmented:
+            if settings is not None and random is not None:
                 centres = {name: _centre(one.mask) for name, one in raw.items()}
-                raw = hide_in_series(raw, draw_kept(centres, self._kinds, self._settings, random))
+                raw = hide_in_series(raw, draw_kept(centres, self._kinds, settings, random))
             inputs = self._inputs(raw, part)
-        if augmented:
-            inputs = turn(move_season(inputs, self._kinds, self._settings, random), random)
+        if settings is not None and random is not None:
+            inputs = turn(move_season(inputs, self._kinds, settings, random), random)
         return Batch(inputs, labels)
+
+
+def _joined(pieces: list[SensorInput]) -> SensorInput:
+    filled = [piece.filled for piece in pieces if piece.filled is not None]
+    return SensorInput(
+        torch.cat([piece.x for piece in pieces]),
+        torch.cat([piece.mask for piece in pieces]),
+        pieces[0].days,
+        torch.cat(filled) if filled else None,
+    )
 
 
 def _centre(mask: np.ndarray) -> np.ndarray:
