@@ -243,9 +243,10 @@ class ExtractSamples(LandloomAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         from ..model.base.files import check_writable
-        from ..model.samples.extraction import ExtractionSettings, extract_samples
+        from ..model.samples.extraction import extract_samples
         from ..model.samples.points import check_points_path, export_points
         from ..model.samples.report import write_report
+        from ..model.samples.settings import ExtractionSettings
 
         def text(name: str) -> str:
             return self.parameterAsString(parameters, name, context) or ""

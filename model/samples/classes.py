@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,11 +11,9 @@ from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..stack.grid import Grid
 from .reference import Feature, Reference, ReferenceLayer
+from .settings import ExtractionSettings
 from .table import table_of
 from .tablefiles import read_table
-
-if TYPE_CHECKING:
-    from .extraction import ExtractionSettings
 
 
 MOST_CLASSES = 2000

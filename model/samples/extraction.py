@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import math
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,21 +12,21 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..base.files import check_writable, whole_folder
+from ..base.files import whole_folder
 from ..base.nomenclature import Nomenclature, listed
 from ..base.progress import Progress
 from ..base.raster import spatial_reference
 from ..stack.grid import Grid
 from ..stack.manifest import Stack
 from ..stack.reader import StackReader
-from ..stack.sensors import STATIC, Series
-from .chips import ChipPlan, bounding_window, plan_chips, reading_order
+from .chips import ChipPlan, plan_chips
 from .classes import Classes, classes_of
 from .curves import Curves, measure_curves
 from .groups import group_features
 from .labelling import Labelled, label_pixels, limit, pixel_keys
 from .points import write_points
 from .reference import Feature, ReferenceLayer
+from .settings import ExtractionSettings, check_output
 from .splits import (
     PART_NAMES,
     absent_classes,
@@ -37,60 +35,11 @@ from .splits import (
     split_groups,
     stratified_group_folds,
 )
-from .store import SAMPLE, SampleStore, is_sample_folder
+from .store import SAMPLE, SampleStore
+from .streaming import check_space, reading_plan, write_series
 from .writer import SampleWriter, chip_table, write_tables
 
-SPLIT_RULES = ("group", "block", "field")
 TINY_CLASS = 30
-TILE = 256
-MOST_TILE_BYTES = 64 * 2**20
-IN_FLIGHT = 2
-
-
-@dataclass(frozen=True)
-class ExtractionSettings:
-    """What the user chose; see the parameters of ``extractsamples``.
-
-    Distances are metres, shares 0 to 1, limits of 0 mean none.
-    """
-
-    class_field: str
-    nomenclature: str = ""
-    level: int = 0
-    group_field: str = ""
-    group_distance: float = 0.0
-    halo: int = 2
-    inner_buffer: float = 0.0
-    min_share: float = 0.5
-    max_per_class: int = 0
-    max_per_group: int = 200
-    validation: float = 0.2
-    test: float = 0.2
-    folds: int = 5
-    split_by: str = "group"
-    block_size: float = 5000.0
-    split_field: str = ""
-    seed: int = 0
-    memory_mb: int = 1024
-    reference_crs: str = ""
-
-    def check(self) -> None:
-        """Raise a :class:`LandloomError` that names the first wrong parameter."""
-        if self.split_by not in SPLIT_RULES:
-            raise LandloomError(f"SPLIT_BY is '{self.split_by}'; choose one of: {', '.join(SPLIT_RULES)}.")
-        if self.split_by == "field" and not self.split_field:
-            raise LandloomError("SPLIT_BY is 'field': give the SPLIT_FIELD that holds training, validation or test.")
-        if not 0 <= self.halo <= 64:
-            raise LandloomError(f"HALO is {self.halo}; give 0 to 64 pixels.")
-        if not self.class_field:
-            raise LandloomError("CLASS_FIELD is empty: name the field of the reference data that holds the class.")
-        for name in ("inner_buffer", "max_per_class", "max_per_group", "group_distance", "level"):
-            if getattr(self, name) < 0:
-                raise LandloomError(f"{name.upper()} is {getattr(self, name):g}; give 0 or more.")
-        if self.split_by != "field" and self.validation + self.test >= 1:
-            raise LandloomError(
-                f"VALIDATION ({self.validation:g}) and TEST ({self.test:g}) leave nothing for training: give less."
-            )
 
 
 @dataclass
@@ -207,13 +156,13 @@ def extract_samples(
     plan = plan_chips(labelled.rows, labelled.columns, groups[labelled.owner], settings.halo)
     progress.text(f"Reading the series of {len(labelled.rows)} pixels")
     with whole_folder(output) as folder, StackReader(stack, memory_mb=settings.memory_mb / 4) as reader:
-        order, tiles = _reading_plan(reader, plan, settings.memory_mb)
+        order, tiles = reading_plan(reader, plan, settings.memory_mb)
         chips = chip_table([tuple(window) for window in plan.windows[order].tolist()])
         samples = _sample_table(labelled, plan, order, chips, features, classes, groups, grid)
         n_pixels = int((chips["width"].astype(np.int64) * chips["height"]).sum())
-        _check_space(folder, n_pixels * reader.bytes_per_pixel)
+        check_space(folder, n_pixels * reader.bytes_per_pixel)
         with SampleWriter(folder, reader.specs, n_pixels) as writer:
-            valid = _write_series(reader, writer, plan.windows, tiles, samples, chips, progress.part(25, 85))
+            valid = write_series(reader, writer, plan.windows, tiles, samples, chips, progress.part(25, 85))
             samples = _drop_never_valid(samples, valid, progress)
             if settings.split_by == "field":
                 assert parts is not None
@@ -255,22 +204,6 @@ def extract_samples(
         description,
         warnings,
     )
-
-
-def check_output(folder: Path) -> None:
-    """Refuse, before any work, to replace what is not a folder of samples, or to write where that is not possible.
-
-    Raises:
-        LandloomError: naming the folder.
-    """
-    if folder.exists():
-        if not folder.is_dir():
-            raise LandloomError(f"OUTPUT {folder} is a file; give the name of a folder for the samples.")
-        if any(folder.iterdir()) and not is_sample_folder(folder):
-            raise LandloomError(
-                f"OUTPUT {folder} holds something else than samples and is not replaced: choose a new folder."
-            )
-    check_writable(folder)
 
 
 def metric_scale(grid: Grid) -> tuple[float, float]:
@@ -336,20 +269,6 @@ def _tell_labelling(labelled: Labelled, features: list[Feature], progress: Progr
         )
 
 
-def _reading_plan(reader: StackReader, plan: ChipPlan, memory_mb: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Tiles to read: whole blocks of the sources where memory allows, as wide as the raster where it is striped."""
-    width, height = reader.block_size()
-    most = min(memory_mb * 2**20 // 4, MOST_TILE_BYTES) // max(reader.bytes_per_pixel, 1)
-    tile_width, tile_height = max(width, TILE), max(height, TILE)
-    while tile_width * tile_height > most and max(tile_width, tile_height) > 64:
-        # Rows of a striped file are best read whole: make tiles flat before making them narrow.
-        if (tile_height > 2 * height and tile_height > 32) or tile_width <= 64:
-            tile_height = max(tile_height // 2, 1)
-        else:
-            tile_width = max(tile_width // 2, 64)
-    return reading_order(plan.windows, tile_width, tile_height)
-
-
 def _sample_table(
     labelled: Labelled,
     plan: ChipPlan,
@@ -375,72 +294,6 @@ def _sample_table(
     samples["x"] = grid.transform[0] + (columns + 0.5) * grid.transform[1]
     samples["y"] = grid.transform[3] + (rows + 0.5) * grid.transform[5]
     return samples
-
-
-def _check_space(folder: Path, size: int) -> None:
-    import shutil
-
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise LandloomError(
-            f"The samples need {size / 2**30:.1f} GB, but {folder.parent} has {free / 2**30:.1f} GB free: free space, "
-            "lower MAX_PER_GROUP, MAX_PER_CLASS or HALO, or choose another output."
-        )
-
-
-def _write_series(
-    reader: StackReader,
-    writer: SampleWriter,
-    windows: np.ndarray,
-    tiles: list[np.ndarray],
-    samples: np.ndarray,
-    chips: np.ndarray,
-    progress: Progress,
-) -> np.ndarray:
-    """Read tile after tile, one ahead, and append the chips; gives whether each sample is valid at any date."""
-    valid = np.zeros(len(samples), bool)
-    bounds = np.searchsorted(samples["chip"], np.arange(len(chips) + 1))
-    number = 0
-    pool = ThreadPoolExecutor(IN_FLIGHT, "landloom-read")
-    waiting: list[Future[dict[str, Series]]] = []
-    try:
-        for position, tile in enumerate(tiles):
-            while len(waiting) < IN_FLIGHT and position + len(waiting) < len(tiles):
-                window = bounding_window(windows[tiles[position + len(waiting)]])
-                waiting.append(pool.submit(reader.read, window))
-            series = _result(waiting.pop(0), progress)
-            window = bounding_window(windows[tile])
-            for chip in tile:
-                column, row, width, height = (int(value) for value in windows[chip])
-                rows = slice(row - window.row, row - window.row + height)
-                columns = slice(column - window.column, column - window.column + width)
-                writer.append(series, rows, columns)
-                own = slice(bounds[number], bounds[number + 1])
-                valid[own] = _ever_valid(reader, series, samples[own], rows.start, columns.start)
-                number += 1
-            progress.check()
-            progress.percent(100 * number / len(chips))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-    return valid
-
-
-def _result(future: Future[dict[str, Series]], progress: Progress) -> dict[str, Series]:
-    """Wait for a read, asking for cancellation meanwhile."""
-    while True:
-        try:
-            return future.result(timeout=0.2)
-        except NotYet:
-            progress.check()
-
-
-def _ever_valid(reader: StackReader, series: dict[str, Series], samples: np.ndarray, top: int, left: int) -> np.ndarray:
-    rows, columns = samples["row"] + top, samples["column"] + left
-    valid = np.zeros(len(samples), bool)
-    for name, spec in reader.specs.items():
-        if spec.kind != STATIC:
-            valid |= series[name].mask[0][:, rows, columns].any(axis=0)
-    return valid
 
 
 def _drop_never_valid(samples: np.ndarray, valid: np.ndarray, progress: Progress) -> np.ndarray:

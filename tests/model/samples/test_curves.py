@@ -7,9 +7,10 @@ import pytest
 import samples_scene
 from landloom.model.base.progress import Progress
 from landloom.model.samples.curves import find_suspects, measure_curves, to_decibel
-from landloom.model.samples.extraction import ExtractionSettings, extract_samples
+from landloom.model.samples.extraction import extract_samples
 from landloom.model.samples.points import points_style
 from landloom.model.samples.report import sample_report
+from landloom.model.samples.settings import ExtractionSettings
 from landloom.model.samples.store import SampleStore
 
 

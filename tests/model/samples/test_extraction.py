@@ -11,9 +11,10 @@ import pytest
 import samples_scene
 from landloom.model.base.errors import Cancelled, LandloomError
 from landloom.model.base.progress import Progress
-from landloom.model.samples import extraction
-from landloom.model.samples.extraction import ExtractionSettings, extract_samples
+from landloom.model.samples import streaming
+from landloom.model.samples.extraction import extract_samples
 from landloom.model.samples.report import sample_report
+from landloom.model.samples.settings import ExtractionSettings
 from landloom.model.samples.splits import TEST, TRAINING, VALIDATION
 from landloom.model.samples.store import SampleStore
 from landloom.model.stack.grid import Window
@@ -136,7 +137,7 @@ def test_little_memory_and_striped_files_give_the_same(extract, make_stack, fiel
         one["creation"] = ("COMPRESS=DEFLATE",)
     striped = make_stack(tmp_path / "bandes", sensors)
     _, expected = extract()
-    monkeypatch.setattr(extraction, "MOST_TILE_BYTES", 2000)
+    monkeypatch.setattr(streaming, "MOST_TILE_BYTES", 2000)
     _, store = extract(stack=striped, output=tmp_path / "autre")
     key = lambda s: np.lexsort((s.x, s.y))  # noqa: E731
     first, second = key(expected), key(store)

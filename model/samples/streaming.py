@@ -1,0 +1,104 @@
+"""From images to disk: chips are read tile by tile, one tile ahead, and written as they come."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..base.progress import Progress
+from ..stack.reader import StackReader
+from ..stack.sensors import STATIC, Series
+from .chips import ChipPlan, bounding_window, reading_order
+from .writer import SampleWriter
+
+TILE = 256
+MOST_TILE_BYTES = 64 * 2**20
+IN_FLIGHT = 2
+
+
+def reading_plan(reader: StackReader, plan: ChipPlan, memory_mb: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Tiles to read: whole blocks of the sources where memory allows, as wide as the raster where it is striped."""
+    width, height = reader.block_size()
+    most = min(memory_mb * 2**20 // 4, MOST_TILE_BYTES) // max(reader.bytes_per_pixel, 1)
+    tile_width, tile_height = max(width, TILE), max(height, TILE)
+    while tile_width * tile_height > most and max(tile_width, tile_height) > 64:
+        # Rows of a striped file are best read whole: make tiles flat before making them narrow.
+        if (tile_height > 2 * height and tile_height > 32) or tile_width <= 64:
+            tile_height = max(tile_height // 2, 1)
+        else:
+            tile_width = max(tile_width // 2, 64)
+    return reading_order(plan.windows, tile_width, tile_height)
+
+
+def check_space(folder: Path, size: int) -> None:
+    """Check that so many bytes fit on the disk of a folder.
+
+    Raises:
+        LandloomError: if they do not.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise LandloomError(
+            f"The samples need {size / 2**30:.1f} GB, but {folder.parent} has {free / 2**30:.1f} GB free: free space, "
+            "lower MAX_PER_GROUP, MAX_PER_CLASS or HALO, or choose another output."
+        )
+
+
+def write_series(
+    reader: StackReader,
+    writer: SampleWriter,
+    windows: np.ndarray,
+    tiles: list[np.ndarray],
+    samples: np.ndarray,
+    chips: np.ndarray,
+    progress: Progress,
+) -> np.ndarray:
+    """Read tile after tile, one ahead, and append the chips; gives whether each sample is valid at any date."""
+    valid = np.zeros(len(samples), bool)
+    bounds = np.searchsorted(samples["chip"], np.arange(len(chips) + 1))
+    number = 0
+    pool = ThreadPoolExecutor(IN_FLIGHT, "landloom-read")
+    waiting: list[Future[dict[str, Series]]] = []
+    try:
+        for position, tile in enumerate(tiles):
+            while len(waiting) < IN_FLIGHT and position + len(waiting) < len(tiles):
+                window = bounding_window(windows[tiles[position + len(waiting)]])
+                waiting.append(pool.submit(reader.read, window))
+            series = _result(waiting.pop(0), progress)
+            window = bounding_window(windows[tile])
+            for chip in tile:
+                column, row, width, height = (int(value) for value in windows[chip])
+                rows = slice(row - window.row, row - window.row + height)
+                columns = slice(column - window.column, column - window.column + width)
+                writer.append(series, rows, columns)
+                own = slice(bounds[number], bounds[number + 1])
+                valid[own] = _ever_valid(reader, series, samples[own], rows.start, columns.start)
+                number += 1
+            progress.check()
+            progress.percent(100 * number / len(chips))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return valid
+
+
+def _result(future: Future[dict[str, Series]], progress: Progress) -> dict[str, Series]:
+    """Wait for a read, asking for cancellation meanwhile."""
+    while True:
+        try:
+            return future.result(timeout=0.2)
+        except NotYet:
+            progress.check()
+
+
+def _ever_valid(reader: StackReader, series: dict[str, Series], samples: np.ndarray, top: int, left: int) -> np.ndarray:
+    rows, columns = samples["row"] + top, samples["column"] + left
+    valid = np.zeros(len(samples), bool)
+    for name, spec in reader.specs.items():
+        if spec.kind != STATIC:
+            valid |= series[name].mask[0][:, rows, columns].any(axis=0)
+    return valid
