@@ -15,7 +15,6 @@ from .settings import ExtractionSettings
 from .table import table_of
 from .tablefiles import read_table
 
-
 MOST_CLASSES = 2000
 
 
