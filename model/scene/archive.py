@@ -111,7 +111,7 @@ def _metadata(name: str, date: datetime.date, climate: Climate, image: Image, su
     <PRODUCT_ID>{name}</PRODUCT_ID>
     <ACQUISITION_DATE>{date:%Y-%m-%d}T{time[:2]}:{time[2:4]}:{time[4:]}.000Z</ACQUISITION_DATE>
     <PRODUCT_VERSION>{VERSION.replace("-", ".")}</PRODUCT_VERSION>
-    <PLATFORM>{name.split("_")[0].replace("SENTINEL2", "SENTINEL-2")}</PLATFORM>
+    <PLATFORM>{name.partition("_")[0].replace("SENTINEL2", "SENTINEL-2")}</PLATFORM>
     <PRODUCT_LEVEL>L2A</PRODUCT_LEVEL>
   </Product_Characteristics>
   <Geoposition_Informations>

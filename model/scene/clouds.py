@@ -105,7 +105,7 @@ def sky(size: int, climate: Climate, seed: int, date: int, day: int, common: flo
     half = size // 2
     coarse_cloud, coarse_shadow, coarse_veil = (a.reshape(half, 2, half, 2).mean((1, 3)) for a in (cloud, shadow, veil))
     seen = coarse_cloud >= THIN_MISSED
-    shaded = (coarse_shadow >= 0.4) & ~seen
+    shaded = (coarse_shadow >= 0.5) & ~seen
     rows = 2 * np.arange(half)[:, None] + source_row
     columns = 2 * np.arange(half)[None, :] + source_column
     from_inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)

@@ -144,11 +144,11 @@ TROPICAL_COVERS = (
     Cover(31, "sugar cane", (150, 75, 0), "farm", "cane", base=0.0, rainfed=0.2, dry=0.55, cut=True,
           leaf=(-0.1, 0.2, 0.0), share=0.09, wet=0.2, large=0.8),
     Cover(32, "trees over crops", (120, 160, 40), "farm", "tall", (Season(86, 184, 3.0, 11, 10),),
-          base=0.3, rainfed=0.9, dry=0.40, tree=0.15, leaf=(0.2, 0.0, 0.0), crowns=0.24, share=0.15, wet=-0.3),
-    Cover(41, "fallow", (214, 200, 150), "farm", "shrub", base=0.35, rainfed=1.9, dry=0.55, tree=0.15,
-          leaf=(-0.3, -0.1, -0.2), crowns=0.04, burn=0.10, share=0.15, wet=-0.4),
-    Cover(51, "savanna", (186, 214, 120), "open", "grass", base=0.30, rainfed=2.1, dry=0.65, tree=0.10,
-          leaf=(-0.4, -0.2, -0.2), crowns=0.08, burn=0.22),
+          base=0.3, rainfed=0.9, dry=0.40, tree=0.15, leaf=(0.2, 0.0, 0.0), crowns=0.30, share=0.15, wet=-0.3),
+    Cover(41, "fallow", (214, 200, 150), "farm", "shrub", base=0.25, rainfed=1.3, dry=0.42, tree=0.10,
+          leaf=(-0.1, 0.1, -0.1), crowns=0.03, burn=0.06, share=0.15, wet=-0.4),
+    Cover(51, "savanna", (186, 214, 120), "open", "grass", base=0.40, rainfed=2.4, dry=0.72, tree=0.10,
+          leaf=(-0.5, -0.3, -0.3), crowns=0.09, burn=0.28),
     Cover(52, "forest", (20, 100, 35), "forest", "forest", base=4.2, rainfed=0.8, dry=0.5, tree=1.0,
           leaf=(0.2, 0.0, 0.0)),
     Cover(61, "water", (20, 50, 160), "water"),
@@ -167,9 +167,9 @@ TEMPERATE_COVERS = (
           rainfed=0.5, dry=0.30, leaf=(0.2, 0.1, 0.1), share=0.15, wet=0.6, large=0.3),
     Cover(22, "sunflower", (200, 110, 0), "farm", "tall", (Season(154, 232, 3.2, 9, 9, None, (36, 18)),),
           rainfed=0.4, dry=0.30, leaf=(-0.1, 0.3, 0.2), share=0.12),
-    Cover(23, "soya", (150, 200, 60), "farm", "broadleaf", (Season(172, 260, 5.0, 9, 8),),
+    Cover(23, "soya", (150, 200, 60), "farm", "broadleaf", (Season(170, 254, 5.0, 9, 8),),
           rainfed=0.5, dry=0.30, leaf=(0.0, 0.1, 0.5), share=0.09, wet=0.4),
-    Cover(31, "sorghum", (170, 90, 60), "farm", "tall", (Season(168, 256, 3.8, 10, 10),),
+    Cover(31, "sorghum", (170, 90, 60), "farm", "tall", (Season(177, 264, 3.4, 11, 10),),
           rainfed=0.5, dry=0.30, leaf=(0.1, 0.0, 0.0), share=0.06),
     Cover(41, "temporary grassland", (130, 230, 90), "farm", "grass", base=1.0, rainfed=3.0, dry=0.25, mown=3,
           leaf=(0.1, 0.1, 0.1), share=0.10),
@@ -205,6 +205,7 @@ class Climate:
     orbits: tuple[
         tuple[str, int, float, str, int], ...
     ]  # direction, relative orbit, incidence angle, satellite, first day
+    s2_first: int  # day of the first Sentinel-2 product
     s2_time: str
     sun_zenith: tuple[float, float]  # smallest, largest over the year
     field_median: float  # ha
@@ -225,19 +226,20 @@ class Climate:
 
 TROPICAL = Climate(
     "tropical", "38KPD", 32738, (642000.0, 7858000.0), "2020-10-01", TROPICAL_COVERS,
-    cloud_base=0.24, cloud_amplitude=0.57, cloud_peak=108, cloud_width=52, rain_base=0.04, rain_amplitude=0.62,
-    orbits=(("DES", 20, 39.0, "s1a", 4),), s2_time="070211", sun_zenith=(20.0, 48.0),
+    cloud_base=0.15, cloud_amplitude=0.65, cloud_peak=108, cloud_width=36, rain_base=0.04, rain_amplitude=0.62,
+    orbits=(("DES", 20, 39.0, "s1a", 4),), s2_first=2, s2_time="070211", sun_zenith=(20.0, 48.0),
     field_median=0.55, field_sigma=0.75, village_density=0.5, village_radius=130.0,
     open_share=0.16, forest_share=0.10, lake_share=0.016,
-    start_sd=13.0, length_sd=0.08, vigour_sd=0.22, poor_share=0.06, soil_red=1.0, fringe=0.35, season_start="10-01",
+    start_sd=11.0, length_sd=0.07, vigour_sd=0.18, poor_share=0.06, soil_red=1.0, fringe=0.35, season_start="10-01",
 )  # fmt: skip
 TEMPERATE = Climate(
     "temperate", "31TCJ", 32631, (358000.0, 4838020.0), "2021-01-01", TEMPERATE_COVERS,
-    cloud_base=0.32, cloud_amplitude=0.26, cloud_peak=5, cloud_width=70, rain_base=0.22, rain_amplitude=0.22,
-    orbits=(("ASC", 30, 35.0, "s1a", 3), ("DES", 110, 40.0, "s1b", 8)), s2_time="105331", sun_zenith=(21.0, 67.0),
+    cloud_base=0.30, cloud_amplitude=0.30, cloud_peak=5, cloud_width=70, rain_base=0.22, rain_amplitude=0.22,
+    orbits=(("ASC", 30, 35.0, "s1a", 33), ("DES", 110, 40.0, "s1b", 38)), s2_first=35, s2_time="105331",
+    sun_zenith=(21.0, 67.0),
     field_median=1.5, field_sigma=0.6, village_density=0.3, village_radius=170.0,
     open_share=0.14, forest_share=0.16, lake_share=0.012,
-    start_sd=7.0, length_sd=0.05, vigour_sd=0.16, poor_share=0.02, soil_red=0.3, fringe=0.5,
+    start_sd=6.0, length_sd=0.05, vigour_sd=0.16, poor_share=0.02, soil_red=0.3, fringe=0.5,
 )  # fmt: skip
 CLIMATES = {"tropical": TROPICAL, "temperate": TEMPERATE}
 
@@ -245,7 +247,7 @@ MIN_FIELD, MAX_FIELD = 0.1, 5.0  # ha
 WRONG_LABELS = 0.03
 
 # Optical sensor
-S2_STEP = 10  # days between products, each time on either satellite's day
+S2_LONG_STEPS, S2_SHORT_STEPS = 23, 12  # of 10 days and of 5 (both satellites): 36 dates in 290 days
 S2_PSF = 0.53  # pixels of 10 m, standard deviation: MTF 0.25 at Nyquist
 S2_NOISE = 0.0025  # reflectance
 S2_GAIN_SD = 0.02  # date to date: residual of directional and atmospheric correction
@@ -254,21 +256,21 @@ ADJACENCY = 0.06  # share of the reflectance that comes from about 100 m around
 S2_SHIFT = 0.15  # pixels of 10 m, misregistration between dates
 SATURATION = 0.90  # reflectance from which a detector saturates
 SOIL_TEXTURE_SD = 0.14  # relative brightness
-VIGOUR_TEXTURE_SD = 0.20  # relative leaf area inside a parcel
-SWATH_EDGE_SHARE = 0.2  # share of dates cut by the edge of the swath
+VIGOUR_TEXTURE_SD = 0.16  # relative leaf area inside a parcel
+SWATH_EDGE_SHARE = 0.15  # share of dates cut by the edge of the swath
 
 # Clouds
-CLOUD_COMMON = 0.40  # variance of the cloud field shared by the whole scene at a date
+CLOUD_COMMON = 0.45  # variance of the cloud field shared by the whole scene at a date
 CLOUD_EDGE = 0.45  # width of the soft edge, in standard deviations of the field
 THIN_MISSED = 0.40  # opacity below which the mask sees nothing
 CIRRUS_SHARE = 0.25  # dates with a thin veil
 CIRRUS_MAX = 0.16  # its largest opacity
 SHADOW_DARKENING = 0.55
-CLOUD_HEIGHT = (700.0, 1800.0)  # metres
+CLOUD_HEIGHT = (500.0, 1200.0)  # metres
 HIGH_CLOUD_SHARE = 0.3  # dates whose clouds are also seen in the 1.38 um band
 
 # Radar
-S1_STEP = 12
+S1_STEP, S1_DATES = 12, 25  # days, dates of an orbit
 LOOKS = 4.5  # nine squared Gaussians
 S1_PSF = 0.85  # pixels of 10 m
 SOIL_VV, SOIL_VH = -14.0, -21.5  # dry, mean roughness, 38 degrees
@@ -276,6 +278,7 @@ MOISTURE_VV, MOISTURE_VH = 5.5, 4.5  # dB from dry to saturated
 TILLAGE_VV, TILLAGE_VH = 1.5, 1.8  # dB after ploughing
 ROUGHNESS_SD = 0.9  # dB, between fields
 CANOPY_SD = 0.6  # dB, between fields
+LEAF_SD = 0.25  # units of the leaf traits, between fields
 FLOODED_VV, FLOODED_VH = -18.5, -26.0  # rice paddies under water, before tillers
 WATER_VV, WATER_VH = -19.5, -27.5
 WIND_SD = 1.8  # dB, date to date
@@ -283,8 +286,8 @@ BUILT_VV, BUILT_VH = -5.5, -12.5
 BUILT_SD = 2.2  # dB, pixel to pixel
 ANGLE_SLOPE = -0.10  # dB for each degree of incidence
 NOISE_FLOOR = 10**-2.75  # power
-FLOOD_BOUNCE_VV = -6.0  # dB, double bounce between standing water and stems where both are seen
-TEXTURE_SD = 0.7  # dB, lasting differences inside a parcel
+FLOOD_BOUNCE_VV = -9.0  # dB, double bounce between standing water and stems where both are seen
+TEXTURE_SD = 0.5  # dB, lasting differences inside a parcel
 S1_GAIN_SD = 0.2  # dB, date to date
 S1_EDGE_SHARE = 0.1  # share of dates cut by the edge of the swath
 

@@ -171,7 +171,7 @@ def _roads(shape: tuple[int, int], villages: np.ndarray, seed: int) -> np.ndarra
         bend = sum(rng.normal(0, 9.0 / k) * np.sin(np.pi * k * along) for k in (1, 2, 3, 5))
         points = start + along[:, None] * (end - start) + bend[:, None] * across
         for dr, dc in ((0, 0), (0, 1), (1, 0)):
-            row, column = (points + (dr, dc)).astype(int).T
+            row, column = (points + np.array([dr, dc])).astype(int).T
             inside = (row >= 0) & (row < shape[0]) & (column >= 0) & (column < shape[1])
             road[row[inside], column[inside]] = True
     return road

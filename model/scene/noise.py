@@ -14,17 +14,19 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def surface(
-    rng: np.random.Generator, shape: tuple[int, int], longest: float, slope: float = 3.0, shortest: float = 0.0
+    rng: np.random.Generator, shape: tuple[int, ...], longest: float, slope: float = 3.0, shortest: float = 0.0
 ) -> np.ndarray:
     """A random surface ``[H, W]`` float32 with mean 0 and variance 1 and a power-law spectrum.
 
     Args:
+        rng: the stream of random numbers.
+        shape: rows, columns.
         longest: wavelength in pixels above which the spectrum is flat.
         slope: exponent of the two-dimensional power spectrum (8/3 for clouds, 3 to 4 for soils).
         shortest: wavelength in pixels below which there is nothing.
     """
     height, width = (_fast_length(n + int(min(longest, n) / 4)) for n in shape)  # the margin hides the wrap-around
-    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+    frequency = np.hypot(np.fft.fftfreq(height, 1.0)[:, None], np.fft.rfftfreq(width, 1.0)[None, :])
     amplitude = np.maximum(frequency, 1.0 / longest) ** (-slope / 2.0)
     amplitude[0, 0] = 0.0
     if shortest:

@@ -133,6 +133,7 @@ def deliver(values: np.ndarray, air: Sky, outside: np.ndarray) -> Image:
 
     Args:
         values: ``[10, N, N]`` reflectance.
+        air: gives the cloud mask.
         outside: ``[N/2, N/2]`` bool, outside the swath.
     """
     size = values.shape[1]

@@ -24,7 +24,7 @@ GPS_SD = 1.5  # metres
 
 @dataclass(frozen=True)
 class Reference:
-    """The chosen parcels: ``parcels`` ``[R]``, true ``cover`` and given ``label`` ``[R]`` (indices), ``village`` ``[R]``."""
+    """The chosen parcels, ``[R]`` each: ``parcels``, true ``cover`` and given ``label`` (indices), ``village``."""
 
     parcels: np.ndarray
     cover: np.ndarray

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .constants import CANOPIES, EXTINCTION, Climate
+from .constants import CANOPIES, CANOPY_SD, EXTINCTION, LEAF_SD, ROUGHNESS_SD, Climate
 from .landscape import Landscape
 from .noise import stream, surface
 
@@ -75,8 +75,6 @@ class Units:
 
 def draw_units(land: Landscape, climate: Climate, seed: int) -> Units:
     """Draw the random side of every parcel: sowing date, vigour, burning, cutting, roughness."""
-    from .constants import CANOPY_SD, ROUGHNESS_SD
-
     rng = stream(seed, "units")
     parcels = len(land.cover)
     count = parcels + TREE_UNITS
@@ -91,12 +89,11 @@ def draw_units(land: Landscape, climate: Climate, seed: int) -> Units:
     vigour = np.exp(climate.vigour_sd * rng.standard_normal(count))
     poor = rng.random(count) < climate.poor_share
     vigour[poor] *= rng.uniform(0.25, 0.6, poor.sum())
-    leaf = np.array([c.leaf for c in climate.covers])[cover] + rng.normal(0, 0.35, (count, 3))
+    leaf = np.array([c.leaf for c in climate.covers])[cover] + rng.normal(0, LEAF_SD, (count, 3))
     burnt = rng.random(count) < np.array([c.burn for c in climate.covers])[cover]
-    burn_day = np.where(burnt, rng.choice([1.0, 0.0], count, p=[0.35, 0.65]), np.nan)
-    burn_day = np.where(
-        burn_day == 1.0, rng.uniform(0, 35, count), np.where(burnt, rng.uniform(285, 360, count), np.inf)
-    )
+    early = rng.random(count) < 0.5  # fires before the rains, or after them
+    burn_day = np.where(early, rng.uniform(0, 40, count), rng.uniform(255, 330, count))
+    burn_day = np.where(burnt, burn_day, np.inf)
     return Units(
         cover, start, np.exp(climate.length_sd * rng.standard_normal(count)), vigour, leaf, burn_day,
         rng.uniform(0, 365, count), np.sort(rng.uniform(115, 300, (count, 3)), axis=1),
@@ -109,7 +106,7 @@ def draw_units(land: Landscape, climate: Climate, seed: int) -> Units:
 class State:
     """All units at one day; ``[U]`` arrays.
 
-    ``lai`` leaf area; ``fresh`` 0..1, water content of what stands; ``dry`` share of dry plant matter, ``flood`` share of
+    ``lai`` leaf area; ``fresh`` 0..1, water content of what stands; ``dry`` share of dry plant matter, ``flood`` of
     standing water, ``burnt`` share of ash, each of the ground not under leaves; ``flower`` 0..1; ``tilled`` 0..1;
     ``cover_green`` share of the area under green leaves.
     """
@@ -134,7 +131,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 def state(units: Units, climate: Climate, sky: Weather, day: int) -> State:
     """Where every unit stands on a day: double-logistic seasons, green after rain, cuts, floods and burns."""
     count = len(units.cover)
-    lai, fresh, flood, flower, tilled = (np.zeros(count) for _ in range(5))
+    lai, fresh, flood, flower, tilled = (np.zeros(count, np.float64) for _ in range(5))
     base, rainfed, dry = (
         np.array([getattr(c, k) for c in climate.covers])[units.cover] for k in ("base", "rainfed", "dry")
     )
@@ -147,7 +144,8 @@ def state(units: Units, climate: Climate, sky: Weather, day: int) -> State:
             end = start + (season.end - season.start) * units.length[here]
             rise, fall = _sigmoid((day - start) / season.rise), _sigmoid((day - end) / season.fall)
             growing = np.clip(rise - fall, 0.0, 1.0)
-            weeding = 1.0 - 0.75 * _sigmoid((day - start + 30) / 5.0) * (1.0 - _sigmoid((day - end - 10) / 6.0))
+            ploughed = season.flood[0] - 5 if season.flood else -30.0
+            weeding = 1.0 - 0.75 * _sigmoid((day - start - ploughed) / 5.0) * (1.0 - _sigmoid((day - end - 10) / 6.0))
             lai[here] = lai[here] * (weeding if cover.stratum == "farm" else 1.0)
             lai[here] += season.lai * units.vigour[here] * growing
             fresh[here] = np.maximum(fresh[here], rise * (1.0 - _sigmoid((day - end + 12) / (1.4 * season.fall))))
@@ -164,12 +162,12 @@ def state(units: Units, climate: Climate, sky: Weather, day: int) -> State:
                 first, length = season.flower
                 flower[here] = np.exp(-(((day - start - first) / (length / 2.0)) ** 2))
         if cover.cut:
-            age = (day - units.cut_day[here]) % 365.0
+            grown = (day - units.cut_day[here]) % 365.0
             lai[here] += (
-                4.6 * units.vigour[here] * _sigmoid((age - 85) / 22.0) * (1 - 0.25 * _sigmoid((age - 300) / 15.0))
+                4.6 * units.vigour[here] * _sigmoid((grown - 85) / 22.0) * (1 - 0.25 * _sigmoid((grown - 300) / 15.0))
             )
-            dry[here] = np.maximum(dry[here] * 0.5, 0.75 * np.exp(-age / 60.0))
-            fresh[here] = _sigmoid((age - 60) / 20.0)
+            dry[here] = np.maximum(dry[here] * 0.5, 0.75 * np.exp(-grown / 60.0))
+            fresh[here] = _sigmoid((grown - 60) / 20.0)
         for k in range(cover.mown):
             age = day - units.cuts[here, k]
             lai[here] *= np.where(age >= 0, 1.0 - 0.75 * np.exp(-np.maximum(age, 0) / 22.0), 1.0)

@@ -4,35 +4,47 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import whole_folder, write_json
 from ..base.progress import Progress
 from . import archive, clouds, optical, radar, reference
-from .constants import CLIMATES, S1_STEP, S2_STEP, Climate, fingerprint
-from .landscape import draw
+from .constants import CLIMATES, S1_DATES, S1_STEP, S2_LONG_STEPS, S2_SHORT_STEPS, Climate, fingerprint
+from .landscape import Landscape, draw
 from .mixing import majority_cover, mixing_matrix
 from .noise import stream
 from .seasons import draw_units, state, weather
 
 MARKER = "scene.json"
 FORMAT = "landloom-sample-scene"
+OWN_FILES = re.compile(
+    r"(S2/T\w{5}/SENTINEL2\w_[\w-]+/(MASKS/)?SENTINEL2\w_[\w-]+\.(tif|xml)|S1/\w{5}/s1\w_\w+\.tif|truth/truth\.tif"
+    r"|scene\.json|README\.txt|reference\.gpkg|nomenclature\.txt|colors\.txt)(-shm|-wal|\.aux\.xml)?"
+)
 SMALLEST, DEFAULT, LARGEST = 60, 360, 2000
-SEASON = 360  # days
 
 READ_ME = """\
-SIMULATED sample scene of Landloom ({climate}, seed {seed}, {size} x {size} pixels of 10 m). Nothing here is a real image.
+SIMULATED sample scene of Landloom ({climate}, seed {seed}, {size} x {size} pixels of 10 m). No real image is in it.
 
-S2/T{tile}/SENTINEL2*/    Sentinel-2 L2A as Theia delivers it: flat reflectance (FRE) x 10000, -10000 = no data (not declared);
-                         SRE and ATB files are left out. MASKS: CLM (clouds and shadows), EDG (outside the swath), SAT.
-S1/{tile}/s1*.tif         Sentinel-1 as S1Tiling writes it: sigma0, linear power, 0 = no data, not filtered.
-reference.gpkg           reference polygons: id, class (text), code (integer), village (which one the team started from).
-                         About 3 % of the labels are wrong on purpose.
-nomenclature.txt         name:code; colors.txt: code R G B (both as iota2 reads them).
-truth/truth.tif          the true class of every pixel: there is such a thing only in a simulation. Never train on it.
-scene.json               how it was made, with the ids of the polygons that are labelled wrong.
+S2/T{tile}/SENTINEL2*/
+    Sentinel-2 L2A as Theia delivers it: flat reflectance (FRE) x 10000, -10000 = no data (not declared); SRE and ATB
+    files are left out. MASKS: CLM (clouds and shadows), EDG (outside the swath), SAT (saturated).
+S1/{tile}/s1*.tif
+    Sentinel-1 as S1Tiling writes it: sigma0, linear power, 0 = no data, no speckle filter.
+reference.gpkg
+    Reference polygons: id, class (text), code (integer), village (which one the team started from). About 3 % of the
+    labels are wrong on purpose.
+nomenclature.txt, colors.txt
+    name:code and code R G B, as iota2 reads them.
+truth/truth.tif
+    The true class of every pixel: there is such a thing only in a simulation. Never train on it.
+scene.json
+    How it was made, with the ids of the polygons that are labelled wrong.
 """
 
 
@@ -40,8 +52,8 @@ scene.json               how it was made, with the ids of the polygons that are 
 class Summary:
     """What was written.
 
-    ``s2_dates`` ISO dates; ``s1_dates`` the same by orbit such as ``DES_020``; ``clear_share`` by S2 date, share of pixels
-    that the masks call valid; ``wrong_labels`` ids of polygons with a wrong label; ``polygons`` count.
+    ``s2_dates`` ISO dates; ``s1_dates`` the same by orbit such as ``DES_020``; ``clear_share`` by S2 date, share of the
+    pixels that the masks call valid; ``wrong_labels`` ids of polygons with a wrong label; ``polygons`` count.
     """
 
     climate: str
@@ -58,16 +70,21 @@ class Summary:
     constants: str
 
 
-def optical_days(seed: int) -> list[int]:
-    """Days of the Sentinel-2 products: every 10 days or so, each time on the day of either satellite."""
-    rng = stream(seed, "optical days")
-    late = rng.random(SEASON // S2_STEP) < 0.25
-    return [2 + S2_STEP * i + (5 if late[i] else 0) for i in range(SEASON // S2_STEP)]
+def optical_days(climate: Climate, seed: int) -> list[int]:
+    """Days of the Sentinel-2 products, 5 or 10 days apart: both satellites are kept rather where clouds are many."""
+    count = S2_LONG_STEPS + S2_SHORT_STEPS
+    rough = climate.s2_first + (10 * S2_LONG_STEPS + 5 * S2_SHORT_STEPS) / count * np.arange(count)
+    wish = np.array([3.0 * clouds.cloud_probability(climate, day) for day in rough])
+    wish += stream(seed, "optical days").gumbel(0, 0.5, count)
+    steps = np.full(count, 10)
+    steps[np.argsort(-wish)[:S2_SHORT_STEPS]] = 5
+    return [climate.s2_first, *(climate.s2_first + int(day) for day in steps.cumsum())]
 
 
 def radar_days(climate: Climate, orbit: int) -> list[int]:
     """Days of the Sentinel-1 images of an orbit: every 12 days."""
-    return list(range(climate.orbits[orbit][4], SEASON, S1_STEP))
+    first = climate.orbits[orbit][4]
+    return list(range(first, first + S1_DATES * S1_STEP, S1_STEP))
 
 
 def check_folder(folder: str | os.PathLike[str]) -> None:
@@ -81,21 +98,19 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
         return
     if not path.is_dir():
         raise LandloomError(f"The output {path} is a file; give a folder that is new, empty or a former sample scene.")
-    names = [entry.name for entry in path.iterdir()]
-    if not names:
+    found = sorted(str(file.relative_to(path).as_posix()) for file in path.rglob("*") if not file.is_dir())
+    if not found and not any(path.iterdir()):
         return
-    ours = {"S1", "S2", "truth", MARKER, "README.txt", "reference.gpkg", "nomenclature.txt", "colors.txt"}
-    companions = {"reference.gpkg-shm", "reference.gpkg-wal"}
     try:
         known = json.loads((path / MARKER).read_text(encoding="utf-8")).get("format") == FORMAT
     except (OSError, ValueError, AttributeError):
         known = False
-    others = sorted(set(names) - ours - companions)
-    if not known or others:
-        found = others[0] if others else sorted(names)[0]
+    others = [name for name in found if not (known and OWN_FILES.fullmatch(name))]
+    if others or not known:
+        holds = f" (it holds {others[0]})" if others else ""
         raise LandloomError(
-            f"The output folder {path} is not empty and not just a former sample scene (it holds {found}): "
-            "nothing was deleted; give a new or empty folder."
+            f"The output folder {path} is not empty and not just a former sample scene{holds}: nothing was deleted; "
+            "give a new or empty folder."
         )
 
 
@@ -110,6 +125,7 @@ def simulate(
         size: side in pixels of 10 m, even, 60 to 2000.
         climate: ``tropical`` (one radar orbit) or ``temperate`` (two).
         seed: the same seed, size and climate give the same files, byte by byte, with the same libraries.
+        progress: told what is being done; asked whether to stop.
 
     Raises:
         LandloomError: for a wrong size or climate, a folder that holds other files, or a failed write.
@@ -136,7 +152,7 @@ def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Pr
     lasting = optical.texture(size, seed)
     progress.percent(12)
 
-    days = optical_days(seed)
+    days = optical_days(climate, seed)
     common = clouds.common_cloudiness(len(days), seed)
     overcast = clouds.overcast_date(climate, days)
     clear = []
@@ -150,7 +166,7 @@ def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Pr
         progress.check()
         outside = optical.swath(size, seed, date) if date != overcast else optical.swath(size, seed, date) & False
         image = optical.deliver(values, air, outside)
-        satellite = "B" if day % S2_STEP >= 5 else "A"
+        satellite = "B" if (day - days[0]) % 10 else "A"
         archive.write_theia(folder / "S2", climate, seed, day, image, satellite, (air.sun_zenith, air.sun_azimuth))
         bad = image.masks["CLM_R1"] | image.masks["EDG_R1"] | image.masks["SAT_R1"]
         clear.append(float((bad == 0).mean()))
@@ -187,9 +203,7 @@ def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Pr
     return summary
 
 
-def _write_truth(folder: Path, land: object, climate: Climate, size: int) -> None:
-    import numpy as np
-
+def _write_truth(folder: Path, land: Landscape, climate: Climate, size: int) -> None:
     codes = np.array([c.code for c in climate.covers], np.uint8)
     (folder / "truth").mkdir()
     archive.write_geotiff(

@@ -1,0 +1,88 @@
+"""Write the simulated sample scene."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputFile,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFolderDestination,
+    QgsProcessingParameterNumber,
+)
+
+from .base import FeedbackProgress, LandloomAlgorithm
+
+CLIMATES = ["tropical", "temperate"]
+
+
+class SampleScene(LandloomAlgorithm):
+    ID = "samplescene"
+    NAME = "Sample scene (simulated)"
+    GROUP = "1 Images"
+    SUMMARY = (
+        "Writes a simulated season of Sentinel-2 and Sentinel-1 images over a farmed landscape, with reference "
+        "polygons, in the form of real archives (Theia L2A product folders, S1Tiling files), to try every step without "
+        "a download. It is a simulation: figures obtained on it show that a method runs, not how accurate it is."
+    )
+    EXAMPLE = "qgis_process run landloom:samplescene --SIZE=360 --CLIMATE=tropical --SEED=0 --OUTPUT=scene"
+    TAGS = ("simulation", "demo", "Sentinel-1", "Sentinel-2", "Theia", "S1Tiling", "tutorial")
+
+    SIZE = "SIZE"
+    CLIMATE = "CLIMATE"
+    SEED = "SEED"
+    OUTPUT = "OUTPUT"
+    REFERENCE = "REFERENCE"
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        self.add(
+            QgsProcessingParameterEnum(
+                self.CLIMATE, self.tr("Climate"), options=CLIMATES, defaultValue="tropical", usesStaticStrings=True
+            ),
+            "tropical: Madagascar, October to July, rice twice, maize, cotton, sugar cane, trees over crops, fallow; 80 % "
+            "clouds in the rains; one Sentinel-1 direction. temperate: south-west France, February to November, crops "
+            "that differ in timing; 30 to 60 % clouds; two Sentinel-1 directions.",
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                self.SIZE,
+                self.tr("Size (pixels of 10 m)"),
+                QgsProcessingParameterNumber.Type.Integer,
+                defaultValue=360,
+                minValue=60,
+                maxValue=2000,
+            ),
+            "Side of the scene in pixels of 10 m, an even number, 60 to 2000. The default is 3.6 km and takes about "
+            "70 MB; disk space and time grow with the square.",
+        )
+        self.add_seed()
+        self.add(
+            QgsProcessingParameterFolderDestination(self.OUTPUT, self.tr("Folder of the scene")),
+            "A new or empty folder, or a former sample scene, which is replaced. A folder with other files is refused. "
+            "It gets S2/, S1/, reference.gpkg, nomenclature.txt, colors.txt, truth/truth.tif and README.txt.",
+        )
+        self.addOutput(QgsProcessingOutputFile(self.REFERENCE, self.tr("Reference polygons")))
+
+    def run(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.scene import simulate
+
+        folder = self.parameterAsString(parameters, self.OUTPUT, context)
+        summary = simulate(
+            folder,
+            self.parameterAsInt(parameters, self.SIZE, context),
+            self.parameterAsEnumString(parameters, self.CLIMATE, context),
+            self.parameterAsInt(parameters, self.SEED, context),
+            FeedbackProgress(feedback),
+        )
+        radar = ", ".join(f"{len(dates)} dates in {orbit}" for orbit, dates in summary.s1_dates.items())
+        clear = 100 * sum(summary.clear_share) / len(summary.clear_share)
+        feedback.pushInfo(
+            f"Simulated {summary.climate} scene of {summary.size} x {summary.size} pixels: {len(summary.s2_dates)} "
+            f"Sentinel-2 dates ({clear:.0f} % of the pixels clear), Sentinel-1: {radar}; {summary.polygons} reference polygons, {len(summary.wrong_labels)} of them labelled "
+            f"wrong on purpose. The season starts on {summary.season_start} (SEASON_START)."
+        )
+        return {self.OUTPUT: folder, self.REFERENCE: f"{folder}/reference.gpkg"}
