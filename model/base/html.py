@@ -24,7 +24,7 @@ th{background:#eef3ef}td.n,th.n{text-align:right;font-variant-numeric:tabular-nu
 .scroll{overflow-x:auto}
 .warning{background:#fff4dc;border-left:4px solid #d9920a;padding:.45em .9em;margin:.5em 0}
 .swatch{display:inline-block;width:.9em;height:.9em;border:1px solid #0003;margin-right:.5em;vertical-align:-.1em}
-.charts{display:flex;flex-wrap:wrap;gap:1em}svg{max-width:100%;height:auto}
+.charts{display:flex;flex-wrap:wrap;gap:1em}svg{max-width:49.5%;height:auto}
 """
 
 _RIGHT = ' class="n"'  # right-aligned numbers

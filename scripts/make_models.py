@@ -1,0 +1,164 @@
+"""Writes the example graphical models in resources/models/ from this description, so that they can be changed by text.
+
+Run it as ``.venv/bin/python scripts/make_models.py``; the result is committed, and a test runs it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from qgis.core import (
+    QgsApplication,
+    QgsProcessing,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelOutput,
+    QgsProcessingModelParameter,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterVectorLayer,
+)
+from qgis.PyQt.QtCore import QPointF
+
+ROOT = Path(__file__).resolve().parents[1]
+Source = QgsProcessingModelChildParameterSource
+
+
+def load_provider() -> object:
+    """Register the plugin's algorithms, which the model names."""
+    spec = importlib.util.spec_from_file_location(
+        "landloom", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["landloom"] = package
+    spec.loader.exec_module(package)
+    plugin = package.classFactory(None)
+    plugin.initProcessing()
+    return plugin
+
+
+def add_input(model: QgsProcessingModelAlgorithm, definition: QgsProcessingParameterDefinition, row: int) -> None:
+    """Add an input of the model, placed on the canvas of the modeler."""
+    place = QgsProcessingModelParameter(definition.name())
+    place.setPosition(QPointF(140, 70 + 90 * row))
+    model.addModelParameter(definition, place)
+
+
+def add_step(
+    model: QgsProcessingModelAlgorithm,
+    algorithm: str,
+    sources: dict[str, QgsProcessingModelChildParameterSource],
+    column: int,
+    outputs: dict[str, str],
+) -> None:
+    """Add an algorithm; ``outputs`` names those of its outputs that are outputs of the model, with their labels."""
+    child = QgsProcessingModelChildAlgorithm(f"landloom:{algorithm}")
+    child.setChildId(algorithm)
+    child.setDescription(child.algorithm().displayName())
+    child.setPosition(QPointF(400 + 230 * column, 100 + 60 * column))
+    for name, source in sources.items():
+        child.addParameterSources(name, [source])
+    declared = {}
+    for row, (output, label) in enumerate(outputs.items()):
+        result = QgsProcessingModelOutput(label)
+        result.setDescription(label)
+        result.setChildId(algorithm)
+        result.setChildOutputName(output)
+        result.setPosition(QPointF(400 + 230 * column, 200 + 60 * column + 60 * row))
+        declared[label] = result
+    child.setModelOutputs(declared)
+    model.addChildAlgorithm(child)
+
+
+def land_cover_from_products() -> QgsProcessingModelAlgorithm:
+    """Folder of products and reference layer -> stack -> samples -> network -> map."""
+    model = QgsProcessingModelAlgorithm("Land cover from products", "Landloom examples")
+    folder = QgsProcessingParameterFile("products", "Folder of products")
+    folder.setBehavior(QgsProcessingParameterFile.Behavior.Folder)
+    reference = QgsProcessingParameterVectorLayer(
+        "reference", "Reference layer", [QgsProcessing.SourceType.TypeVectorAnyGeometry]
+    )
+    field = QgsProcessingParameterField("class_field", "Class field", parentLayerParameterName="reference")
+    network = QgsProcessingParameterEnum(
+        "network",
+        "Network",
+        options=["ltae", "twinns", "tempcnn", "randomforest"],
+        defaultValue="ltae",
+        usesStaticStrings=True,
+    )
+    for row, definition in enumerate((folder, reference, field, network)):
+        add_input(model, definition, row)
+    add_step(
+        model,
+        "preparestack",
+        {"INPUT": Source.fromModelParameter("products")},
+        0,
+        {"OUTPUT": "Stack", "REPORT": "Images report"},
+    )
+    add_step(
+        model,
+        "extractsamples",
+        {
+            "STACK": Source.fromChildOutput("preparestack", "OUTPUT"),
+            "REFERENCE": Source.fromModelParameter("reference"),
+            "CLASS_FIELD": Source.fromModelParameter("class_field"),
+        },
+        1,
+        {"OUTPUT": "Samples", "REPORT": "Samples report"},
+    )
+    add_step(
+        model,
+        "train",
+        {
+            "SAMPLES": Source.fromChildOutput("extractsamples", "OUTPUT"),
+            "NETWORK": Source.fromModelParameter("network"),
+        },
+        2,
+        {"OUTPUT": "Model", "REPORT": "Accuracy report"},
+    )
+    add_step(
+        model,
+        "classify",
+        {
+            "STACK": Source.fromChildOutput("preparestack", "OUTPUT"),
+            "MODEL": Source.fromChildOutput("train", "OUTPUT"),
+        },
+        3,
+        {"OUTPUT": "Land-cover map", "CONFIDENCE": "Confidence"},
+    )
+    return model
+
+
+def main() -> None:
+    """Write every model.
+
+    Raises:
+        SystemExit: if one is not valid or cannot be written.
+    """
+    application = QgsApplication([], False)
+    application.initQgis()
+    plugin = load_provider()
+    folder = ROOT / "resources" / "models"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, make in {"land_cover_from_products": land_cover_from_products}.items():
+        model = make()
+        valid, problems = model.validate()
+        if not valid:
+            raise SystemExit(f"{name}: {problems}")
+        if not model.toFile(str(folder / f"{name}.model3")):
+            raise SystemExit(f"{name} could not be written")
+        print(folder / f"{name}.model3")
+    plugin.unload()
+    application.exitQgis()
+
+
+if __name__ == "__main__":
+    main()
