@@ -163,11 +163,14 @@ class _Build:
             if placed is not None and placed[1] == 1 and part.convert is None:
                 target = placed[0]
                 corner = None if remap is not None else (target.column, target.row)
-                sources[index] = replace(source, corner=corner)
+                sources[index] = replace(source, corner=corner, ratio=1)
                 bands.append(VrtBand(name, source.path, number, size, target, NEAREST, remap))
                 cover = cover.intersection(target)
                 continue
-            sources[index] = replace(source, corner=None)
+            sources[index] = replace(source, corner=None, ratio=1)
+            if placed is not None and placed[1] > 1 and part.convert is None and remap is None:
+                corner = (placed[0].column, placed[0].row)
+                sources[index] = replace(source, corner=corner, ratio=round(placed[1]))
             if index not in natives:
                 natives[index] = self._native(sensor, part, index, stem)
             path, numbers = natives[index]
@@ -223,11 +226,11 @@ class _Build:
             raise LandloomError(f"The mask {mask.source.path} has no band {mask.band}; choose another mask.")
         dtype = info.dtypes[mask.band - 1]
         placed = placement(info.grid, grid, mask.source.path)
-        source = replace(mask.source, corner=None)
+        source = replace(mask.source, corner=None, ratio=1)
         if placed is not None:
             target, ratio = placed
-            if ratio == 1:
-                source = replace(source, corner=(target.column, target.row))
+            if ratio >= 1:
+                source = replace(source, corner=(target.column, target.row), ratio=round(ratio))
             band = VrtBand("mask", source.path, mask.band, (info.grid.width, info.grid.height), target)
             text = plain_vrt(grid, [band], dtype, None, self.temporary)
         else:

@@ -31,8 +31,9 @@ class Source:
         size: bytes.
         time: time of the last change, seconds.
         corner: column and row of the grid at which its first pixel lies, where its pixels are the grid's pixels and
-            its values need no change: then it can be read without the VRT. Else None.
+            its values need no change but resampling: then it can be read without the VRT. Else None.
         nodata: the file's own no-data value, declared or not; NaN and infinite values never count as data anyway.
+        ratio: with ``corner``, how many of the grid's pixels lie along the edge of one of the file's pixels.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Source:
     time: float
     nodata: float | None = None
     corner: tuple[int, int] | None = None
+    ratio: int = 1
 
 
 @dataclass(frozen=True)
@@ -270,6 +272,7 @@ def _source_to(source: Source, folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = {"path": relative_path(source.path, folder), "size": source.size, "time": source.time}
     if source.corner is not None:
         content["corner"] = list(source.corner)
+        content["ratio"] = source.ratio
     if source.nodata is not None:
         content["nodata"] = source.nodata
     return content
@@ -283,6 +286,7 @@ def _source_from(content: dict[str, Any], folder: Path) -> Source:
         content["time"],
         content.get("nodata"),
         tuple(corner) if corner else None,
+        content.get("ratio", 1),
     )
 
 

@@ -23,6 +23,7 @@ from .manifest import MaskRule, Part, Sensor, Stack
 from .maskrules import dilate, valid_values
 from .rasterinfo import size_and_time
 from .sensors import SensorSpec, Series
+from .upsample import bilinear, source_span
 
 MAX_OPEN = 400
 """Data sets kept open by all threads of a reader together; Linux allows a process 1,024 files by default."""
@@ -36,6 +37,7 @@ class _Read:
     bands: list[int]
     channels: list[int]
     corner: tuple[int, int]  # of the data set's first pixel on the grid
+    ratio: int = 1  # pixels of the grid along the edge of one of its pixels
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class _Mask:
     path: str
     band: int
     corner: tuple[int, int]
+    ratio: int
     valid_of_byte: np.ndarray  # [256] bool, for Byte masks
     rule: MaskRule
     radius: int  # pixels
@@ -153,6 +156,15 @@ class StackReader:
         target = window.grown(halo) if halo else window
         return {name: self._read_sensor(sensor, target) for name, sensor in self._sensors.items()}
 
+    def let_go(self) -> None:
+        """Free the blocks that GDAL has cached for this thread's data sets.
+
+        GDAL's cache takes 5 % of the machine's memory by default and is shared with the program around: who reads a
+        large stack block by block, and no block twice, calls this after each.
+        """
+        for dataset in list(self._pools.get(threading.get_ident(), {}).values()):
+            dataset.FlushCache()
+
     def read_dates(self, name: str, window: Window, indices: Sequence[int]) -> Series:
         """As :meth:`read`, for one sensor and some of its dates (indices into its spec's dates)."""
         return self._read_sensor(self._sensors[name], window, indices)
@@ -234,7 +246,9 @@ class StackReader:
         rows, columns = _within(common, window)
         for read in part.reads:
             first, last = read.channels[0], read.channels[-1]
-            if last - first + 1 == len(read.channels):
+            if read.ratio > 1:
+                self._read_coarse(read, common, values[:, rows, columns], sensor.nodata)
+            elif last - first + 1 == len(read.channels):
                 self._read_into(read.path, read.bands, read.corner, common, values[first : last + 1, rows, columns])
             else:
                 shape = (len(read.channels), common.height, common.width)
@@ -251,20 +265,46 @@ class StackReader:
     def _apply_masks(self, part: _Part, window: Window, valid: np.ndarray) -> None:
         for mask in part.masks:
             wide = window.grown(mask.radius)
-            dataset = self._open(mask.path)
-            own = Window(*mask.corner, dataset.RasterXSize, dataset.RasterYSize)
-            common = wide.intersection(own)
-            kind = np.uint8 if dataset.GetRasterBand(mask.band).DataType == gdal.GDT_Byte else np.float64
-            values = np.zeros((1, wide.height, wide.width), kind)  # outside the mask's file: 0, as GDAL gives it
-            if common.width and common.height:
-                self._read_into(
-                    mask.path, [mask.band], mask.corner, common, values[(slice(None), *_within(common, wide))]
-                )
-            clear = mask.valid(values[0])
+            clear = mask.valid(self._read_mask(mask, wide))
             if mask.radius:
                 radius = mask.radius
                 clear = ~dilate(~clear, radius)[radius:-radius, radius:-radius]
             valid &= clear
+
+    def _read_coarse(self, read: _Read, window: Window, values: np.ndarray, nodata: np.generic | None) -> None:
+        """Read bands of larger pixels that lie on the grid and put their bilinear values into ``values`` [C, H, W]."""
+        dataset = self._open(read.path)
+        column, row = window.column - read.corner[0], window.row - read.corner[1]
+        left, width = source_span(column, window.width, read.ratio, dataset.RasterXSize)
+        top, height = source_span(row, window.height, read.ratio, dataset.RasterYSize)
+        coarse = np.empty((len(read.bands), height, width), values.dtype)
+        self._read_into(read.path, read.bands, (0, 0), Window(left, top, width, height), coarse)
+        for band, channel in zip(coarse, read.channels, strict=True):
+            bilinear(band, (top, left), (row, column), read.ratio, nodata, values[channel])
+
+    def _read_mask(self, mask: _Mask, window: Window) -> np.ndarray:
+        """Mask values ``[H, W]``, the nearest ones of larger pixels; 0 outside the file, as GDAL gives it."""
+        dataset = self._open(mask.path)
+        ratio = mask.ratio
+        kind = np.uint8 if dataset.GetRasterBand(mask.band).DataType == gdal.GDT_Byte else np.float64
+        values = np.zeros((window.height, window.width), kind)
+        own = Window(*mask.corner, dataset.RasterXSize * ratio, dataset.RasterYSize * ratio)
+        common = window.intersection(own)
+        if not common.width or not common.height:
+            return values
+        rows, columns = _within(common, window)
+        if ratio == 1:
+            self._read_into(mask.path, [mask.band], mask.corner, common, values[None, rows, columns])
+            return values
+        column, row = common.column - own.column, common.row - own.row
+        left, top = column // ratio, row // ratio
+        right, bottom = (column + common.width - 1) // ratio + 1, (row + common.height - 1) // ratio + 1
+        coarse = np.empty((1, bottom - top, right - left), kind)
+        self._read_into(mask.path, [mask.band], (0, 0), Window(left, top, right - left, bottom - top), coarse)
+        fine = coarse[0].repeat(ratio, axis=0).repeat(ratio, axis=1)
+        row, column = row - top * ratio, column - left * ratio
+        values[rows, columns] = fine[row : row + common.height, column : column + common.width]
+        return values
 
     def _read_into(
         self, path: str, bands: list[int], corner: tuple[int, int], window: Window, target: np.ndarray
@@ -327,7 +367,7 @@ class StackReader:
             index, number = part.bands[band]
             source = part.sources[index]
             if source.corner is not None:
-                read = reads.setdefault(source.path, _Read(source.path, [], [], source.corner))
+                read = reads.setdefault(source.path, _Read(source.path, [], [], source.corner, source.ratio))
                 read.bands.append(number)
             else:
                 read = reads.setdefault(part.data, _Read(part.data, [], [], (0, 0)))
@@ -342,8 +382,8 @@ class StackReader:
         size = self.stack.grid.resolution[0] * self.stack.grid.metres_per_unit if rule.buffer else 1.0
         radius = math.ceil(rule.buffer / size) if rule.buffer else 0
         if rule.source.corner is not None:
-            return _Mask(rule.source.path, rule.band, rule.source.corner, table, rule, radius)
-        return _Mask(rule.raster, 1, (0, 0), table, rule, radius)
+            return _Mask(rule.source.path, rule.band, rule.source.corner, rule.source.ratio, table, rule, radius)
+        return _Mask(rule.raster, 1, (0, 0), 1, table, rule, radius)
 
 
 def check_sources(sensors: Sequence[Sensor]) -> None:

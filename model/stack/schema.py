@@ -21,6 +21,7 @@ _SOURCE: dict[str, Any] = {
         "time": _NUMBER,
         "nodata": _NUMBER,
         "corner": {"type": "array", "items": _WHOLE, "minItems": 2, "maxItems": 2},
+        "ratio": {"type": "integer", "minimum": 1},
     },
 }
 _MASK: dict[str, Any] = {

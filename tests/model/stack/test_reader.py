@@ -29,9 +29,12 @@ def stack(tmp_path_factory, make_stack):
     s1[0, 0, 3, 4], s1[1, 1, 8, 9], s1[1, 0, 30:, :] = np.nan, np.inf, 0
     b20 = rng.integers(1, 9000, (3, 2, 20, 25)).astype(np.int16)
     b20[2, :, 4:8, 10:20] = -10000
+    f30 = rng.random((1, 1, 13, 16)).astype(np.float32)
     sensors = {
         "S2": dict(values=s2, mask=rng.random((3, 40, 50)) > 0.3, dates=DATES, bands=["B4", "B8"], nodata=-10000),
         "S2_20M": dict(values=b20, dates=DATES, bands=["B11", "B12"], nodata=-10000, factor=2),
+        "S2_60M": dict(values=b20[:, :, :7, :9] % 5000, dates=DATES, bands=["B1", "B9"], nodata=-10000, factor=6),
+        "F30": dict(values=f30, dates=DATES[:1], bands=["X"], factor=3, mask=rng.random((1, 13, 16)) > 0.5),
         "S1_ASC": dict(values=s1, kind="radar", dates=DATES[:2], bands=["VV", "VH"], nodata=0),
         "STATIC": dict(values=rng.random((1, 1, 40, 50)).astype(np.float32), kind="static", dates=[""], bands=["DEM"]),
     }
@@ -50,13 +53,14 @@ def expected(stack, window):
             part = acquisition.parts[0]
             if not inside.width or not inside.height:
                 continue
-            read = gdal.Open(part.data).ReadAsArray(*inside)
+            cut = np.s_[..., inside.row : inside.row + inside.height, inside.column : inside.column + inside.width]
+            read = gdal.Open(part.data).ReadAsArray()[cut]  # whole: GDAL's bilinear values of tiny windows differ
             read = read if read.ndim == 3 else read[None]
             ok = np.isfinite(read).all(0)
             if sensor.nodata is not None:
                 ok &= (read != sensor.nodata).all(0)
             for rule in part.masks:
-                ok &= ~np.isin(gdal.Open(rule.raster).ReadAsArray(*inside), rule.invalid_values)
+                ok &= ~np.isin(gdal.Open(rule.raster).ReadAsArray()[cut], rule.invalid_values)
             rows = slice(inside.row - window.row, inside.row - window.row + inside.height)
             columns = slice(inside.column - window.column, inside.column - window.column + inside.width)
             values[index][:, rows, columns] = np.where(ok, read, 0)
@@ -75,7 +79,10 @@ def test_a_window_is_what_gdal_reads_of_the_vrts(stack, column, row, width, heig
             got = series[name]
             assert got.values.dtype == values.dtype
             np.testing.assert_array_equal(got.mask[0], mask, err_msg=name)
-            np.testing.assert_array_equal(got.values[0], values, err_msg=name)
+            tolerance = {"F30": dict(rtol=1e-5), "S2_60M": dict(atol=1)}.get(
+                name, {"rtol": 0}
+            )  # ties are rounded apart
+            np.testing.assert_allclose(got.values[0].astype(float), values, err_msg=name, **tolerance)
             assert list(got.days) == list(reader.specs[name].days)
 
 
