@@ -6,11 +6,13 @@ One tiled int16 stack (24 S2 dates x 10 bands, 30 S1 dates x 2; see ``speed_data
 classified from files to files: map and confidence. The peer, ``otbcli_ImageClassifier``, gets the same pixels as one
 tiled image of 300 bands and writes the same two files; its forest has 100 trees, depth 25, at least 5 samples a node,
 and is trained by ``otbcli_TrainImagesClassifier`` on 20,000 reference pixels, as Landloom's is through its own
-extraction and training. The networks have their default width and are trained for one epoch, since their speed does
-not depend on what they have learnt. All runs use the same two cores and take turns (peer, first network, second, ...,
-peer, ...), each in a process of its own; the median counts. Seconds are those of the function ``classify``, libraries
-loaded on the way included, and those of the peer's whole process. Peak memory is the process's largest resident size.
-With --repeat N the stack shows every image N x N times (VRTs) in a further run of each network: memory must not grow.
+extraction and training. The networks have their default width and are trained for one epoch on 4,096 of the samples,
+since their speed does not depend on what they have learnt. All runs use the same two cores and take turns (peer, first
+network, second, ..., peer, ...), each in a process of its own; the median counts. Seconds are those of the function
+``classify``, libraries loaded on the way included, and those of the peer's whole process. Peak memory is the process's
+largest resident size. CPU seconds (of the whole process, interpreter included) tell how far a busy machine has spoilt
+the others. With --repeat N the stack shows every image N x N times (VRTs) in a further run of each network: memory must
+not grow.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from common import load_package
 from speed_data import make_data, write_one_image
@@ -48,7 +52,9 @@ def child(task: dict[str, Any]) -> dict[str, Any]:
     import resource
 
     result = {"classify": child_classify, "train": child_train}[task["do"]](task)
-    result["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    result["peak_memory_mb"] = used.ru_maxrss / 1024
+    result["cpu_seconds"] = used.ru_utime + used.ru_stime
     return result
 
 
@@ -72,7 +78,8 @@ def child_classify(task: dict[str, Any]) -> dict[str, Any]:
 def child_train(task: dict[str, Any]) -> dict[str, Any]:
     """Extract samples and train: through the product's own steps for the forest, one epoch for a network."""
     from landloom.model.base.progress import Progress
-    from landloom.model.samples.extraction import ExtractionSettings, extract_samples
+    from landloom.model.samples.extraction import extract_samples
+    from landloom.model.samples.settings import ExtractionSettings
     from landloom.model.samples.store import SampleStore
     from landloom.model.training.loop import fit
     from landloom.model.training.run import train
@@ -92,7 +99,8 @@ def child_train(task: dict[str, Any]) -> dict[str, Any]:
         train([store], settings, task["model"], None, Progress())
         result["samples_per_second"] = len(training) / (time.monotonic() - begin)
     else:
-        fitted = fit(store, training, training[:0], settings, Progress())
+        some = np.sort(np.random.default_rng(0).permutation(training)[: task["network_samples"]])
+        fitted = fit(store, some, some[:0], settings, Progress())
         fitted.model.save(task["model"])
         result["samples_per_second"] = fitted.history[-1]["samples_per_second"]
     result["training_seconds"] = time.monotonic() - begin
@@ -116,30 +124,41 @@ def run_child(task: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------------- the peer
 
 
-def run_peer(*words: str) -> float:
-    """Seconds of an Orfeo Toolbox application.
+def run_peer(*words: str) -> tuple[float, float]:
+    """Seconds and CPU seconds of an Orfeo Toolbox application.
 
     Raises:
         RuntimeError: with the end of what it said, if it failed.
     """
     environment = {**os.environ, "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": str(len(os.sched_getaffinity(0)))}
-    begin = time.monotonic()
+    before, begin = cpu_of_children(), time.monotonic()
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
-    seconds = time.monotonic() - begin
+    seconds = time.monotonic() - begin, cpu_of_children() - before
     if done.returncode:
         raise RuntimeError(f"{words[0]} failed: {(done.stdout + done.stderr)[-2000:]}")
     return seconds
 
 
-def train_peer(image: Path, reference: Path, model: Path, memory_mb: int) -> float:
-    """Sampling and training in one application; a fifth of the pixels is left for its own scores."""
+def cpu_of_children() -> float:
+    """CPU seconds of all processes that this one has started and that have ended."""
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def train_peer(image: Path, reference: Path, model: Path, memory_mb: int) -> tuple[float, float]:
+    """Sampling and training in one application; a fifth of the pixels is left for its own scores.
+
+    ``acc`` 0: all 100 trees are grown; by default it stops when the out-of-bag error falls below 1 %.
+    """
     words = f"-sample.vfn code -sample.mt -1 -sample.mv -1 -sample.bm 0 -sample.vtr 0.2 -rand 0 -ram {memory_mb}"
-    forest = "-classifier rf -classifier.rf.nbtrees 100 -classifier.rf.max 25 -classifier.rf.min 5"
+    forest = "-classifier rf -classifier.rf.nbtrees 100 -classifier.rf.max 25 -classifier.rf.min 5 -classifier.rf.acc 0"
     files = ["-io.il", str(image), "-io.vd", str(reference), "-io.out", str(model)]
     return run_peer(OTB_TRAIN, *files, *words.split(), *forest.split())
 
 
-def classify_peer(image: Path, model: Path, folder: Path, memory_mb: int) -> float:
+def classify_peer(image: Path, model: Path, folder: Path, memory_mb: int) -> tuple[float, float]:
     """Map and confidence, tiled and compressed as Landloom's."""
     options = "?&gdal:co:COMPRESS=DEFLATE&gdal:co:TILED=YES"
     files = ["-in", str(image), "-model", str(model), "-out", f"{folder / 'otb.tif'}{options}", "uint8"]
@@ -166,46 +185,56 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "networks": {},
     }
     models: dict[str, Path] = {}
+    sampling_cpu = 0.0
     # The forest first: sampling is timed with it.
     for name in sorted(names, key=lambda name: name != FOREST):
         models[name] = folder / f"{name}.safetensors"
         task = {"do": "train", "network": name, "stack": str(stack), "reference": str(folder / "reference.shp")}
         task |= {"samples": str(folder / "samples"), "model": str(models[name]), **common}
+        task["network_samples"] = arguments.network_samples
         trained = run_child(task)
         figures["networks"][name] = {"training_samples_per_second": trained["samples_per_second"]}
         tell(f"{name}: {trained['samples_per_second']:,.0f} training samples a second")
         if name == FOREST:
+            sampling_cpu = trained["cpu_seconds"]
             figures["sampling_and_training"] = {
                 key: trained[key] for key in ("training_samples", "sampling_seconds", "training_seconds")
             }
     image = peer_model = None
     if peer:
         image, peer_model = write_one_image(folder, arguments.size), folder / "otb.rf"
-        seconds = train_peer(image, folder / "reference.shp", peer_model, arguments.memory_mb)
+        seconds, cpu = train_peer(image, folder / "reference.shp", peer_model, arguments.memory_mb)
         tell(f"{OTB_TRAIN}: {seconds:.1f} s")
         if own := figures.get("sampling_and_training"):
-            own["peer_seconds"] = seconds
+            own |= {"peer_seconds": seconds, "peer_cpu_seconds": cpu, "cpu_seconds": sampling_cpu}
             own["ratio_to_peer"] = seconds / (own["sampling_seconds"] + own["training_seconds"])
     speeds: dict[str, list[float]] = {name: [] for name in names}
+    cpu_speeds: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, float] = dict.fromkeys(names, 0.0)
-    peer_speeds = []
+    peer_speeds: list[float] = []
+    peer_cpu_speeds: list[float] = []
     pixels = arguments.size**2
     for run in range(arguments.runs):
         if image is not None and peer_model is not None:
-            peer_speeds.append(pixels / classify_peer(image, peer_model, folder, arguments.memory_mb))
+            seconds, cpu = classify_peer(image, peer_model, folder, arguments.memory_mb)
+            peer_speeds.append(pixels / seconds)
+            peer_cpu_speeds.append(pixels / cpu)
             tell(f"run {run + 1}: {OTB_CLASSIFY} {peer_speeds[-1]:,.0f} pixels a second")
         for name in names:
             done = run_child(classify_task(stack, models[name], folder, name, common))
             speeds[name].append(pixels / done["seconds"])
+            cpu_speeds[name].append(pixels / done["cpu_seconds"])
             memory[name] = max(memory[name], done["peak_memory_mb"])
             tell(f"run {run + 1}: {name} {speeds[name][-1]:,.0f} pixels a second, {done['peak_memory_mb']:,.0f} MB")
     reference = statistics.median(peer_speeds) if peer_speeds else None
     figures["peer_pixels_per_second"] = reference
+    figures["peer_pixels_per_cpu_second"] = statistics.median(peer_cpu_speeds) if peer_cpu_speeds else None
     for name in names:
         speed = statistics.median(speeds[name])
         figures["networks"][name] |= {
             "pixels_per_second": speed,
             "ratio_to_peer": speed / reference if reference else None,
+            "pixels_per_cpu_second": statistics.median(cpu_speeds[name]),
             "peak_memory_mb": memory[name],
         }
     if arguments.repeat > 1:
@@ -255,6 +284,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--samples", type=int, default=20_000, help="reference pixels that train")
+    parser.add_argument("--network-samples", type=int, default=4096, help="samples of a network's one epoch")
     parser.add_argument("--clouds", type=float, default=0.0, help="share of optical pixels without data, 0 to 0.9")
     parser.add_argument(
         "--repeat", type=int, default=1, help="map also a stack of N x N times the size, for its memory"

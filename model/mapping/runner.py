@@ -41,6 +41,9 @@ class Reader(Protocol):
     def read(self, window: Window, halo: int = 0) -> dict[str, Series]:
         """Raw series of a window, widened by ``halo``; masked outside the grid."""
 
+    def let_go(self) -> None:
+        """Free what was kept for another read of the same place."""
+
 
 Compute = Callable[[dict[str, Series], Area], "dict[str, np.ndarray] | None"]
 """Series of one chunk with its halo -> ``[bands, CHUNK, CHUNK]`` by layer name; None where there is nothing."""
@@ -292,6 +295,7 @@ class BlockRunner:
                 area = block.chunked
                 chunks = [chunk for chunk in block.chunks() if mask is None or mask.touches(chunk)]
                 series = reader.read(Window(*area), halo=job.halo)
+                reader.let_go()
                 if self._stop.is_set():
                     return
                 arrays = {layer.name: layer.empty(block.area.height, block.area.width) for layer in job.layers}

@@ -67,10 +67,10 @@ def test_the_labels_can_be_learnt_and_the_peer_gets_the_same_pixels(speed, tmp_p
 @pytest.mark.skipif(not shutil.which("otbcli_ImageClassifier"), reason="Orfeo Toolbox is not installed")
 def test_the_peer(speed, tmp_path):
     data = sys.modules["speed_data"]
-    data.make_data(tmp_path, 60, 800)
+    data.make_data(tmp_path, 60, 400)
     image = data.write_one_image(tmp_path, 60)
-    assert speed.train_peer(image, tmp_path / "reference.shp", tmp_path / "otb.rf", 256) > 0
-    assert speed.classify_peer(image, tmp_path / "otb.rf", tmp_path, 256) > 0
+    assert min(speed.train_peer(image, tmp_path / "reference.shp", tmp_path / "otb.rf", 256)) > 0
+    assert min(speed.classify_peer(image, tmp_path / "otb.rf", tmp_path, 256)) > 0
     assert gdal.Open(str(tmp_path / "otb.tif")).RasterXSize == 60
     assert gdal.Open(str(tmp_path / "otb_confidence.tif")).RasterXSize == 60
 

@@ -31,6 +31,9 @@ class FakeReader:
         self.reads = []
         self._lock = threading.Lock()
 
+    def let_go(self):
+        pass
+
     def read(self, window, halo=0):
         with self._lock:
             self.reads.append(tuple(window))

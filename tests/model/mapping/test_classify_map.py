@@ -325,3 +325,13 @@ def test_stale_sidecars_of_an_older_map_go(mapping_stack, forest_model, tmp_path
     (tmp_path / "map.tif.ovr").write_bytes(b"old overviews")
     classify(mapping_stack, forest_model, tmp_path / "map.tif")
     assert {p.name for p in tmp_path.iterdir()} == {"map.tif", "map.tif.aux.xml", "map.qml"}
+
+
+def test_no_blocks_are_left_in_the_cache_of_gdal(mapping_stack):
+    before = gdal.GetCacheUsed()
+    with StackReader(mapping_stack) as reader:
+        reader.read(Window(0, 0, 128, 128))
+        held = gdal.GetCacheUsed() - before
+        reader.let_go()
+        assert held > 0
+        assert gdal.GetCacheUsed() - before < held / 4
