@@ -41,9 +41,9 @@ class SampleScene(LandloomAlgorithm):
             QgsProcessingParameterEnum(
                 self.CLIMATE, self.tr("Climate"), options=CLIMATES, defaultValue="tropical", usesStaticStrings=True
             ),
-            "tropical: Madagascar, October to July, rice twice, maize, cotton, sugar cane, trees over crops, fallow; 80 % "
-            "clouds in the rains; one Sentinel-1 direction. temperate: south-west France, February to November, crops "
-            "that differ in timing; 30 to 60 % clouds; two Sentinel-1 directions.",
+            "tropical: Madagascar, October to July, rice twice, maize, cotton, sugar cane, trees over crops, fallow; "
+            "80 % clouds in the rains; one Sentinel-1 direction. temperate: south-west France, February to November, "
+            "crops that differ in timing; 30 to 60 % clouds; two Sentinel-1 directions.",
         )
         self.add(
             QgsProcessingParameterNumber(
@@ -82,7 +82,8 @@ class SampleScene(LandloomAlgorithm):
         clear = 100 * sum(summary.clear_share) / len(summary.clear_share)
         feedback.pushInfo(
             f"Simulated {summary.climate} scene of {summary.size} x {summary.size} pixels: {len(summary.s2_dates)} "
-            f"Sentinel-2 dates ({clear:.0f} % of the pixels clear), Sentinel-1: {radar}; {summary.polygons} reference polygons, {len(summary.wrong_labels)} of them labelled "
-            f"wrong on purpose. The season starts on {summary.season_start} (SEASON_START)."
+            f"Sentinel-2 dates ({clear:.0f} % of the pixels clear), Sentinel-1: {radar}; {summary.polygons} reference "
+            f"polygons, {len(summary.wrong_labels)} of them labelled wrong on purpose. "
+            f"The season starts on {summary.season_start} (SEASON_START)."
         )
         return {self.OUTPUT: folder, self.REFERENCE: f"{folder}/reference.gpkg"}

@@ -126,9 +126,8 @@ def score(
         )
         predicted[test] = forest.fit(features[train], labels[train]).predict(features[test])
     classes = np.unique(labels)
-    by_class = dict(
-        zip(classes.tolist(), f1_score(labels, predicted, labels=classes, average=None).round(3).tolist(), strict=True)
-    )
+    f1 = f1_score(labels, predicted, labels=classes, average=None).round(3)
+    by_class = dict(zip(classes.tolist(), f1.tolist(), strict=True))
     return accuracy_score(labels, predicted), f1_score(labels, predicted, average="macro"), by_class
 
 

@@ -18,7 +18,7 @@ from .constants import (
 )
 from .noise import normal_quantile, stream, surface
 
-# Bits of the MUSCATE cloud mask CLM.
+# Bits of the MUSCATE cloud mask CLM; the thinnest clouds are in neither of the first two.
 CLM_ANY, CLM_CLOUD, CLM_ONE_DATE, CLM_MANY_DATES = 1, 2, 4, 8
 CLM_THINNEST, CLM_SHADOW_INSIDE, CLM_SHADOW_OUTSIDE, CLM_HIGH = 16, 32, 64, 128
 LONGEST_SHADOW = 120  # pixels of 10 m
@@ -117,6 +117,6 @@ def sky(size: int, climate: Climate, seed: int, date: int, day: int, common: flo
     if high:
         clm[seen & (coarse_cloud > 0.9)] |= CLM_HIGH
     if veil_seen:
-        clm[(coarse_veil > 0.75 * CIRRUS_MAX) & ~seen] |= CLM_THINNEST | CLM_CLOUD
+        clm[(coarse_veil > 0.75 * CIRRUS_MAX) & ~seen] |= CLM_THINNEST
     opacity = 1 - (1 - cloud) * (1 - veil)
     return Sky(opacity, shadow.astype(np.float32), bright, clm, zenith, azimuth)
