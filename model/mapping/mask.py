@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from ..base.progress import Progress
 from ..base.raster import open_raster, quiet_gdal, read_array, spatial_reference
 from ..stack.grid import Grid
 from .chunks import CHUNK, Area
+from .outputs import collected_errors
 
 PIECE = 1024
 CREATION = ["TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "SPARSE_OK=TRUE", "BIGTIFF=IF_SAFER"]
@@ -151,6 +154,18 @@ def _create(path: str, grid: Grid, area: Area) -> gdal.Dataset:
     return dataset
 
 
+@contextlib.contextmanager
+def _whole(path: str) -> Iterator[None]:
+    """Turn GDAL's errors while it writes into one of ours: half a mask would give half a map."""
+    with collected_errors() as errors:
+        try:
+            yield
+        except RuntimeError as error:
+            errors.append(str(error))
+    if errors:
+        raise LandloomError(f"Cannot write {path}: {errors[-1]}. Free space there or choose another output.")
+
+
 def _burn(
     opened: tuple[gdal.Dataset, ogr.Layer], source: str, grid: Grid, area: Area, path: str, progress: Progress
 ) -> None:
@@ -198,9 +213,10 @@ def _burn(
         shape.SetGeometry(geometry)
         shapes.CreateFeature(shape)
     dataset = _create(path, grid, area)
-    with quiet_gdal():
+    with _whole(path):
         gdal.RasterizeLayer(dataset, [1], shapes, burn_values=[1])
         dataset.FlushCache()
+        dataset = None
     progress.check()
 
 
@@ -238,6 +254,8 @@ def _resample(dataset: gdal.Dataset, source: str, grid: Grid, area: Area, path: 
             values = read_array(aligned, (column, row, width, height), [1])[0]
             inside = (values != 0) & ~np.isnan(values)
             if inside.any():
-                target.GetRasterBand(1).WriteArray(inside.astype(np.uint8), column, row)
-    with quiet_gdal():
+                with _whole(path):
+                    target.GetRasterBand(1).WriteArray(inside.astype(np.uint8), column, row)
+    with _whole(path):
         target.FlushCache()
+        target = None

@@ -144,7 +144,7 @@ def _publish(layer: Layer, temporary: Path) -> None:
 
 
 @contextlib.contextmanager
-def _collected_errors() -> Iterator[list[str]]:
+def collected_errors() -> Iterator[list[str]]:
     """GDAL's errors of this thread; ``.aux.xml`` is allowed, since category names live there."""
     errors: list[str] = []
 
@@ -172,7 +172,7 @@ def _write(
 ) -> None:
     checksums = []
     parts = _Parts(layer, blocks, journal, memory // 2)
-    with _collected_errors() as errors:
+    with collected_errors() as errors:
         try:
             dataset = _create(layer, path, grid, area)
             if dataset is not None:
