@@ -49,13 +49,21 @@ class _Mask:
     corner: tuple[int, int]
     ratio: int
     valid_of_byte: np.ndarray  # [256] bool, for Byte masks
+    few_invalid: list[int]  # the invalid bytes where they are few
     rule: MaskRule
     radius: int  # pixels
 
     def valid(self, values: np.ndarray) -> np.ndarray:
-        if values.dtype == np.uint8:
+        if values.dtype != np.uint8:
+            return valid_values(self.rule, values)
+        if self.valid_of_byte.sum() == 1:
+            return values == self.valid_of_byte.argmax()
+        if not self.few_invalid:
             return self.valid_of_byte[values]
-        return valid_values(self.rule, values)
+        clear = values != self.few_invalid[0]  # comparisons of bytes are quicker than a table
+        for value in self.few_invalid[1:]:
+            clear &= values != value
+        return clear
 
 
 @dataclass(frozen=True)
@@ -209,7 +217,7 @@ class StackReader:
             if not clear.any():
                 continue
             if not filled:
-                if not clear.all():
+                if window.intersection(part.cover) != window:
                     values.fill(0)
                 self._read_values(sensor, part, window, values, clear)
                 valid[...] = clear
@@ -379,11 +387,13 @@ class StackReader:
 
     def _plan_mask(self, rule: MaskRule) -> _Mask:
         table = valid_values(rule, np.arange(256, dtype=np.uint8))
+        invalid = np.flatnonzero(~table).tolist()
+        few = invalid if len(invalid) <= 12 else []
         size = self.stack.grid.resolution[0] * self.stack.grid.metres_per_unit if rule.buffer else 1.0
         radius = math.ceil(rule.buffer / size) if rule.buffer else 0
         if rule.source.corner is not None:
-            return _Mask(rule.source.path, rule.band, rule.source.corner, rule.source.ratio, table, rule, radius)
-        return _Mask(rule.raster, 1, (0, 0), 1, table, rule, radius)
+            return _Mask(rule.source.path, rule.band, rule.source.corner, rule.source.ratio, table, few, rule, radius)
+        return _Mask(rule.raster, 1, (0, 0), 1, table, few, rule, radius)
 
 
 def check_sources(sensors: Sequence[Sensor]) -> None:

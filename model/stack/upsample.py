@@ -69,33 +69,43 @@ def _taps(start: int, length: int, ratio: int, first: int, size: int) -> tuple[n
     return np.clip(near - first, 0, size - 1), np.clip(near + 1 - first, 0, size - 1), weight
 
 
+_CACHED = 32768  # source pixels computed at a time
+
 _Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _whole_numbers(values: np.ndarray, rows: _Taps, columns: _Taps, ratio: int, out: np.ndarray) -> None:
-    """Exact integer arithmetic, rows first; columns of one phase are slices, not gathers."""
-    near, far, weight = rows
-    whole = 2 * ratio
+    """Exact integer arithmetic, rows first; columns of one phase are slices; a few rows at a time stay in the cache."""
     wide = values.astype(np.int32)
-    lines = wide[near]
-    lines *= (whole - weight)[:, None]
-    other = wide[far]
-    other *= weight[:, None]
-    lines += other
-    near, far, weight = columns
+    whole = 2 * ratio
     square = whole * whole
-    for phase in range(min(ratio, out.shape[1])):
-        a, b = lines[:, near[phase::ratio]], lines[:, far[phase::ratio]]
-        share = int(weight[phase])
-        a *= whole - share
-        b *= share
-        a += b
-        a += square // 2
-        if square & (square - 1):
-            a //= square
-        else:
-            a >>= square.bit_length() - 1
-        out[:, phase::ratio] = a
+    near_row, far_row, weight_row = rows
+    near, far, weight = columns
+    step = max(ratio, _CACHED // max(1, wide.shape[1]))
+    for top in range(0, out.shape[0], step):
+        part = slice(top, top + step)
+        lines = wide[near_row[part]]
+        lines *= (whole - weight_row[part])[:, None]
+        other = wide[far_row[part]]
+        other *= weight_row[part][:, None]
+        lines += other
+        for phase in range(min(ratio, out.shape[1])):
+            share = int(weight[phase])
+            a = lines[:, _run(near[phase::ratio])] * (whole - share)
+            a += lines[:, _run(far[phase::ratio])] * share
+            a += square // 2
+            if square & (square - 1):
+                a //= square
+            else:
+                a >>= square.bit_length() - 1
+            out[part, phase::ratio] = a
+
+
+def _run(indices: np.ndarray) -> slice | np.ndarray:
+    """A slice where indices count up by one, which need no gathering; at the raster's edges they stand still."""
+    if indices[-1] - indices[0] == len(indices) - 1:
+        return slice(int(indices[0]), int(indices[-1]) + 1)
+    return indices
 
 
 def _with_holes(
