@@ -8,7 +8,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..stack.sensors import STATIC
 from .base import Prediction, SensorInput, SensorShape
 from .inputs import group_of
 from .planar import PlanarLinear, mask_to_planes, to_planes, to_windows
@@ -23,7 +22,9 @@ class LightTemporalAttention(nn.Module):
     By group of sensors (all ``S1_*`` are one) a per-date perceptron, temporal attention with one learnt query a head
     over channel groups (L-TAE), a descriptor; the descriptors are concatenated for the classifier, and each has an
     auxiliary one. As in the original the query is a parameter, so that ``q . (W h) = (W' q) . h`` needs one vector a
-    head and not a matrix: the same function with half the arithmetic. The days enter as sinusoids of the true day.
+    head and not a matrix: the same function with half the arithmetic. The days enter as sinusoids of the true day:
+    in keys and values, and, unlike there, also in the perceptron, where they cost nothing (a bias by date) and let
+    a value mean one thing in May and another in August.
 
     Sources: V. Sainte Fare Garnot, L. Landrieu, "Lightweight Temporal Self-Attention for Classifying Satellite Images
     Time Series", 2020, arXiv 2007.00586; late fusion with auxiliary supervision: V. Sainte Fare Garnot, L. Landrieu,
@@ -90,13 +91,12 @@ class AttentionBranch(nn.Module):
 
     def __init__(self, shape: SensorShape, members: int, widths: tuple[int, ...], heads: int, descriptor: int) -> None:
         super().__init__()
-        self.static = shape.kind == STATIC
         self.heads = math.gcd(heads, widths[-1])
         sizes = (shape.channels, *widths)
         self.layers = nn.ModuleList(PlanarLinear(first, last, norm=True) for first, last in itertools.pairwise(sizes))
         self.offsets = nn.Parameter(torch.zeros(members, widths[0]))  # one a sensor: an orbit sees another angle
-        if not self.static:
-            self.key = PlanarLinear(widths[-1], self.heads)
+        self.timing = nn.ModuleList(nn.Linear(widths[-1], width, bias=False) for width in widths)
+        self.key = PlanarLinear(widths[-1], self.heads)
         self.descriptor = PlanarLinear(widths[-1], descriptor, norm=True)
         self.absent = nn.Parameter(torch.zeros(descriptor))
 
@@ -116,20 +116,24 @@ class AttentionBranch(nn.Module):
                 if not len(days):
                     return self.absent[:, None].expand(-1, pixels), self.absent.new_zeros(1, pixels)
         weight = mask.to(x.dtype).unsqueeze(1)
-        shift = self.offsets[places]
-        for number, layer in enumerate(self.layers):
-            x = torch.relu_(layer(x, weight, shift if number == 0 else None))
-        summary = (x * weight).sum(dim=0) if self.static else self._attend(x, mask, days)
+        encoding = day_encoding(days, self.key.weight.shape[1])
+        for number, (layer, timing) in enumerate(zip(self.layers, self.timing, strict=True)):
+            shift = timing(encoding)
+            x = torch.relu_(layer(x, weight, shift + self.offsets[places] if number == 0 else shift))
+        summary = self._attend(x, mask, encoding)
         flag = mask.any(dim=0).to(x.dtype).unsqueeze(0)
         descriptor = torch.relu_(self.descriptor(summary.unsqueeze(0), flag.unsqueeze(0))).squeeze(0)
         if bool((flag == 1).all()):
             return descriptor, flag
         return torch.where(flag > 0, descriptor, self.absent[:, None]), flag
 
-    def _attend(self, x: Tensor, mask: Tensor, days: Tensor) -> Tensor:
-        """Attention over the valid dates: ``[T, C, N]`` -> ``[C, N]``, 0 for a pixel without one."""
+    def _attend(self, x: Tensor, mask: Tensor, encoding: Tensor) -> Tensor:
+        """Attention over the valid dates: ``[T, C, N]`` -> ``[C, N]``, 0 for a pixel without one.
+
+        The encoding ``[T, C]`` is added to keys and values, as in the original, without a pass over ``x``: it is the
+        same for all pixels, so its part of the scores is a bias, and its weighted sum a small product.
+        """
         dates, channels, pixels = x.shape
-        encoding = day_encoding(days, channels)
         scores = self.key(x, shift=encoding @ self.key.weight.T).float()
         scores.masked_fill_(~mask.unsqueeze(1), -torch.inf)
         peak = scores.detach().amax(dim=0).clamp_min_(-1e30)
@@ -142,7 +146,6 @@ class AttentionBranch(nn.Module):
             summary = weights[0].unsqueeze(1) * parts[0]
             for date in range(1, dates):
                 summary.addcmul_(weights[date].unsqueeze(1), parts[date])
-        # The encoding is the same for all pixels: its weighted sum is a small product, not a pass over x.
         codes = encoding.view(dates, self.heads, -1).permute(1, 2, 0)
         summary = torch.baddbmm(summary, codes, weights.transpose(0, 1)) / total.unsqueeze(1)
         return summary.reshape(channels, pixels)

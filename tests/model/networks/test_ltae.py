@@ -125,6 +125,7 @@ def test_evaluation_equals_the_plain_formulas(network):
         z = one.x[0, date, :, 0, 0]
         for number, layer in enumerate(branch.layers):
             z = layer.weight @ z + layer.bias + (branch.offsets[0] if number == 0 else 0)
+            z = z + branch.timing[number].weight @ day_encoding(one.days, 64)[date]
             norm = layer.norm
             z = (z - norm.running_mean) / torch.sqrt(norm.running_var + 1e-5) * norm.weight + norm.bias
             z = torch.relu(z)

@@ -159,3 +159,26 @@ def test_network_without_filled_series_says_so(make_world):
     recipe, network = trained_like(world, "tempcnn")
     with pytest.raises(ValueError, match="gap-filled"):
         network(recipe.network_inputs(world.batch(1, 1)))
+
+
+@pytest.mark.parametrize("name", ["ltae", "twinns", "tempcnn"])
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_mixed_precision_trains_without_nan(make_world, name, precision):
+    """As on a GPU; one pixel has no valid date at all."""
+    world = make_world(sensors=SENSORS)
+    recipe, network = trained_like(world, name)
+    batch = world.batch(8, 2 * network.halo + 1)
+    for series in batch.values():
+        series.mask[0] = False
+    inputs = recipe.network_inputs(batch, regular=True)
+    with torch.no_grad():
+        full = network(inputs).logits
+        with torch.autocast("cpu", dtype=precision):
+            half = network(inputs).logits
+    torch.testing.assert_close(half.float(), full, atol=0.1, rtol=0.1)
+    network.train()
+    with torch.autocast("cpu", dtype=precision):
+        out = network(inputs)
+    loss = out.logits.float().sum() + sum(x.float().sum() for x in out.auxiliary.values())
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
