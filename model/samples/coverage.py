@@ -84,5 +84,7 @@ def _burn(start: np.ndarray, end: np.ndarray, left: int, top: int, width: int, h
     # Fine cells whose centre lies right of the crossing change sides there.
     column = np.clip(np.ceil(crossing - 0.5), 0, fine_width).astype(np.int64)
     sides = np.bincount(row * (fine_width + 1) + column, minlength=fine_height * (fine_width + 1))
-    inside = np.cumsum(sides.reshape(fine_height, fine_width + 1), axis=1)[:, :fine_width] % 2
-    return inside.reshape(height, FINER, width, FINER).mean(axis=(1, 3))
+    parity = (sides & 1).astype(np.uint8).reshape(fine_height, fine_width + 1)[:, :fine_width]
+    inside = np.bitwise_xor.accumulate(parity, axis=1)
+    by_row = np.sum([inside[:, i::FINER] for i in range(FINER)], axis=0, dtype=np.uint8)
+    return np.sum([by_row[i::FINER] for i in range(FINER)], axis=0, dtype=np.uint8) / FINER**2

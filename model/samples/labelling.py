@@ -18,6 +18,7 @@ from .coverage import pixel_shares
 from .reference import Feature
 
 TILE = 256
+MOST_WAITING = 2_000_000
 FREE, DISPUTED = -1, -2
 
 
@@ -101,16 +102,21 @@ class _Canvas:
             self.disputed += int(np.sum(tile == DISPUTED))
             r, c = np.nonzero(tile >= 0)
             owner = tile[r, c]
-            np.add.at(self.pixels, owner, 1)
+            owners, counts = np.unique(owner, return_counts=True)
+            self.pixels[owners] += counts
             flat = (r + tile_row * TILE) * self._grid.width + c + tile_column * TILE
+            if self._cap and counts.max(initial=0) > self._cap:
+                chosen = lowest_keys(owner, pixel_keys(flat, self._seed), self._cap)
+                owner, flat = owner[chosen], flat[chosen]
             self._kept.append((owner, flat))
             self._waiting += len(owner)
-        if self._cap and self._waiting > 2_000_000:
-            self._prune()
+            if self._cap and self._waiting > MOST_WAITING:
+                self._prune()
 
     def _prune(self) -> None:
         owner, flat = self._joined()
         chosen = lowest_keys(owner, pixel_keys(flat, self._seed), self._cap)
+        # What is left waits no more: it can only grow by what comes.
         self._kept, self._waiting = [(owner[chosen], flat[chosen])], 0
 
     def _joined(self) -> tuple[np.ndarray, np.ndarray]:
