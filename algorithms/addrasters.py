@@ -66,8 +66,8 @@ class AddRasters(LandloomAlgorithm):
         )
         self.add(
             QgsProcessingParameterString("DATES", self.tr("Dates"), optional=True, multiLine=True),
-            "Dates such as 2021-01-03 or 20210103, separated by commas: one for each raster in their order, or one for "
-            "each group of bands of a single raster. Empty: from names and band descriptions.",
+            "Dates such as 2021-01-03 or 20210103, separated by commas, or a text file of them: one for each raster in "
+            "their order, or one for each group of bands of a single raster. Empty: from names and band descriptions.",
         )
         self.add(
             QgsProcessingParameterString("BANDS", self.tr("Band names"), optional=True),

@@ -24,7 +24,8 @@ class RasterSeries:
         sensor: its name, of capitals, digits and underscores.
         kind: ``optical``, ``radar`` or ``static``.
         rasters: paths.
-        dates: a list as text; one for each raster, or for each group of bands of a single raster.
+        dates: a list as text, or the path of a text file with it; one for each raster, or for each group of bands of a
+            single raster.
         bands: names as text, in the order of the files' bands.
         scale: ``physical = raw * scale + offset``.
         offset: see ``scale``.
@@ -113,7 +114,7 @@ def dated_files(series: RasterSeries, infos: RasterInfos, progress: Progress) ->
 
 
 def _given_dates(text: str, infos: list[RasterInfo]) -> list[DatedFile]:
-    dates = parse_dates(text)
+    dates = parse_dates(_text_of(text))
     if len(dates) == len(infos):
         return [DatedFile(info, date, _numbers(info)) for info, date in zip(infos, dates, strict=True)]
     if len(infos) == 1 and len(infos[0].dtypes) % len(dates) == 0:
@@ -132,6 +133,15 @@ def _given_dates(text: str, infos: list[RasterInfo]) -> list[DatedFile]:
     raise LandloomError(
         f"DATES lists {len(dates)} dates for {len(infos)} rasters; give one date for each raster, in their order."
     )
+
+
+def _text_of(text: str) -> str:
+    """The text itself, or what a text file of that name holds."""
+    path = Path(text.strip())
+    try:
+        return path.read_text(encoding="utf-8") if path.suffix.lower() in (".txt", ".csv") else text
+    except (OSError, UnicodeDecodeError) as error:
+        raise LandloomError(f"Cannot read the list of DATES {path}: {error}; give dates or a text file.") from error
 
 
 def _numbers(info: RasterInfo) -> dict[str, int]:

@@ -86,6 +86,9 @@ def test_one_file_of_many_dates_by_descriptions_or_by_dates(tmp_path, write):
     more = dict(dates="2021-01-03, 20210113", bands="B4,B8")
     again, _ = read(add(tmp_path, "S2", "optical", [plain], out="b.json", **more))
     np.testing.assert_array_equal(again["S2"].values, series["S2"].values)
+    (tmp_path / "dates.txt").write_text("2021-01-03\n2021-01-13\n")
+    more = dict(dates=str(tmp_path / "dates.txt"), bands="B4,B8")
+    assert read(add(tmp_path, "S2", "optical", [plain], out="c.json", **more))[1]["S2"].days == (2, 12)
 
 
 def test_two_resolutions_become_one_sensor(tmp_path, write):
