@@ -118,7 +118,9 @@ def test_same_seed_same_file_and_other_seed_another(network, store, tmp_path):
 
     first, again, other = weights("a.safetensors", 1), weights("b.safetensors", 1), weights("c.safetensors", 2)
     assert all(np.array_equal(first[name], again[name]) for name in first)
-    assert not all(first[name].shape == other[name].shape and np.array_equal(first[name], other[name]) for name in first)
+    assert not all(
+        first[name].shape == other[name].shape and np.array_equal(first[name], other[name]) for name in first
+    )
 
 
 def test_training_leaves_the_random_numbers_of_others_alone(store, tmp_path):
@@ -293,7 +295,8 @@ def test_folders_that_do_not_fit_are_refused(folder, store):
     with pytest.raises(LandloomError, match="SEASON_START"):
         SamplePool([first, replace(first, season=("10-01", 2021))])
     with pytest.raises(LandloomError, match="calibration"):
-        SamplePool([first, replace(first, specs={**first.specs, "S1_ASC": replace(first.specs["S1_ASC"], calibration="gamma0")})])  # fmt: skip
+        radar = replace(first.specs["S1_ASC"], calibration="gamma0")
+        SamplePool([first, replace(first, specs={**first.specs, "S1_ASC": radar})])
     mixed = training_samples.nomenclature((1, 2, 3), ("eau", "mil", "forêt"))
     with pytest.raises(LandloomError, match="NOMENCLATURE"):
         SamplePool([first, replace(first, nomenclature=mixed)])
@@ -303,9 +306,9 @@ def test_folders_that_do_not_fit_are_refused(folder, store):
 
 def test_start_from_a_model_keeps_its_classes_by_code(store, tmp_path):
     train([store], settings(epochs=20), tmp_path / "first.safetensors")
-    more = training_samples.make_store(classes=4, groups=6, seed=3)
-    result = train([more], settings(epochs=1, start_from=str(tmp_path / "first.safetensors"), learning_rate=1e-6),
-                   tmp_path / "second.safetensors")  # fmt: skip
+    more, start = training_samples.make_store(classes=4, groups=6, seed=3), str(tmp_path / "first.safetensors")
+    little = settings(epochs=1, start_from=start, learning_rate=1e-6)
+    result = train([more], little, tmp_path / "second.safetensors")
     known = more.labels[result.parts.test] < 3
     pool = SamplePool([more])
     probabilities = predict(result.model, pool, result.parts.test[known], "cpu", Progress())
@@ -313,9 +316,9 @@ def test_start_from_a_model_keeps_its_classes_by_code(store, tmp_path):
     assert np.mean(probabilities[:, :3].argmax(axis=1) == more.labels[result.parts.test[known]]) > 0.7
     assert result.model.header.recipe.to_json() == Model.load(tmp_path / "first.safetensors").header.recipe.to_json()
     with pytest.raises(LandloomError, match="NETWORK"):
-        train([store], settings(network="tempcnn", start_from=str(tmp_path / "first.safetensors")), tmp_path / "x.safetensors")  # fmt: skip
+        train([store], settings(network="tempcnn", start_from=start), tmp_path / "x.safetensors")
     with pytest.raises(LandloomError, match="SENSORS"):
-        train([store], settings(sensors=("S2",), start_from=str(tmp_path / "first.safetensors")), tmp_path / "x.safetensors")  # fmt: skip
+        train([store], settings(sensors=("S2",), start_from=start), tmp_path / "x.safetensors")
 
 
 # ---------------------------------------------------------------------- bad input
@@ -342,7 +345,9 @@ def test_class_with_one_group_trains_and_is_named(tmp_path):
     labels = np.where(store.groups == 0, 0, 1 + store.labels % 2)
     store = training_samples.make_store(groups=5, pixels=4, labels=labels)
     told = Told()
-    result = train([store], settings(network="randomforest", evaluation="folds"), tmp_path / "m.safetensors", None, told)
+    result = train(
+        [store], settings(network="randomforest", evaluation="folds"), tmp_path / "m.safetensors", None, told
+    )
     assert result.evaluation.absent == (0,)
     assert any("mil" in line and "one group" in line for line in told.warnings)
     result = train([store], settings(epochs=2), tmp_path / "n.safetensors", None, told)

@@ -19,14 +19,12 @@ def specs(year: int = 2021) -> dict:
     def iso(day: int) -> str:
         return str(np.datetime64(f"{year}-01-01") + np.timedelta64(day, "D"))
 
+    s2, s1 = (tuple(map(iso, days)) for days in (S2_DAYS, S1_DAYS))
+    bands = ("B3", "B4", "B8")
     return {
-        "S2": SensorSpec(
-            "S2", "optical", ("B3", "B4", "B8"), tuple(map(iso, S2_DAYS)), S2_DAYS, "int16", 1e-4, 0.0, -10000, "reflectance"
-        ),
-        "S1_ASC": SensorSpec(
-            "S1_ASC", "radar", ("VV", "VH"), tuple(map(iso, S1_DAYS)), S1_DAYS, "float32", 1.0, 0.0, 0, "power", "sigma0"
-        ),
-    }  # fmt: skip
+        "S2": SensorSpec("S2", "optical", bands, s2, S2_DAYS, "int16", 1e-4, 0.0, -10000, "reflectance"),
+        "S1_ASC": SensorSpec("S1_ASC", "radar", ("VV", "VH"), s1, S1_DAYS, "float32", 1.0, 0.0, 0, "power", "sigma0"),
+    }
 
 
 def nomenclature(codes=(1, 2, 3), names=("mil", "forêt", "eau", "coton")):
@@ -106,5 +104,7 @@ def write_folder(
                 series[name] = Series(shaped, mask.reshape(SIDE, SIDE, -1).transpose(2, 0, 1)[None], days)
             writer.append(series, slice(0, SIDE), slice(0, SIDE))
         names = tuple(("mil", "forêt", "eau", "coton")[code - 1] if code < 5 else f"class {code}" for code in codes)
-        writer.finish(chips, samples, nomenclature(codes, names), ("01-01", year), HALO, crs.ExportToWkt(), {"seed": seed})
+        writer.finish(
+            chips, samples, nomenclature(codes, names), ("01-01", year), HALO, crs.ExportToWkt(), {"seed": seed}
+        )
     return folder
