@@ -100,7 +100,7 @@ def prepare_stack(
         LandloomError: if there is nothing to use, a product lacks a file, or nothing can be written.
     """
     progress = progress or Progress()
-    _check(settings)
+    settings = _checked(settings)
     infos = RasterInfos()
     progress.text("Searching products")
     found = find_products(folder, Choice(settings.reflectance, settings.orbits), progress)
@@ -214,17 +214,18 @@ def _part(product: Product, infos: RasterInfos, settings: PrepareSettings) -> Pa
     )
 
 
-def _check(settings: PrepareSettings) -> None:
-    if settings.start:
-        parse_date(settings.start)
-    if settings.end:
-        parse_date(settings.end)
+def _checked(settings: PrepareSettings) -> PrepareSettings:
+    """The settings with ISO dates."""
+    start = parse_date(settings.start) if settings.start else ""
+    end = parse_date(settings.end) if settings.end else ""
+    settings = replace(settings, start=start, end=end)
     if settings.start and settings.end and settings.start > settings.end:
         raise LandloomError(f"START {settings.start} lies after END {settings.end}; exchange them.")
     if not 0 <= settings.max_cloud <= 100:
         raise LandloomError(f"MAX_CLOUD is {settings.max_cloud:g}; give a percentage from 0 to 100.")
     if settings.mask_buffer < 0:
         raise LandloomError(f"MASK_BUFFER is {settings.mask_buffer:g}; give metres, 0 or more.")
+    return settings
 
 
 def _skip(result: Prepared, product: Product, why: str) -> None:

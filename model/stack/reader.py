@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,8 +24,18 @@ from .rasterinfo import size_and_time
 from .sensors import SensorSpec, Series
 from .upsample import bilinear, source_span
 
-MAX_OPEN = 400
-"""Data sets kept open by all threads of a reader together; Linux allows a process 1,024 files by default."""
+MAX_OPEN = 600
+"""Data sets kept open by all threads of a reader together; fewer where the system allows a process few files."""
+
+
+def max_open() -> int:
+    """How many data sets a reader may keep open: half of the files that the process may open, or :data:`MAX_OPEN`."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return MAX_OPEN
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MAX_OPEN if allowed < 0 else min(MAX_OPEN, allowed // 2)
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,8 @@ class StackReader:
         wanted = bands or {}
         self._sensors = {name: self._plan(self.stack.sensors[name], wanted.get(name)) for name in names}
         self.specs = {name: sensor.spec for name, sensor in self._sensors.items()}
-        self._pools: dict[int, OrderedDict[str, gdal.Dataset]] = {}
+        self._max_open = max_open()
+        self._pools: dict[int, dict[str, gdal.Dataset]] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> StackReader:
@@ -335,19 +345,19 @@ class StackReader:
             raise reading_failed(path, messages)
 
     def _open(self, path: str) -> gdal.Dataset:
-        """The calling thread's data set of a file; the one unused for longest is closed when there are too many."""
+        """The calling thread's data set of a file; the one opened last is closed when there are too many."""
         thread = threading.get_ident()
         pool = self._pools.get(thread)
         if pool is None:
             with self._lock:
-                pool = self._pools.setdefault(thread, OrderedDict())
+                pool = self._pools.setdefault(thread, {})
         dataset = pool.get(path)
         if dataset is not None:
-            pool.move_to_end(path)
             return dataset
-        limit = max(16, MAX_OPEN // max(1, len(self._pools)))
+        limit = max(16, self._max_open // max(1, len(self._pools)))
         while len(pool) >= limit:
-            pool.popitem(last=False)
+            # windows go through all dates again and again: closing the oldest would close each just before its turn
+            pool.popitem()
         dataset = open_raster(path)
         pool[path] = dataset
         return dataset

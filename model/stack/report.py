@@ -16,7 +16,7 @@ from .prepare import Line, Prepared
 LONG_GAP = 40
 """Days between two usable dates above which a crop can be missed."""
 
-USABLE = 0.05
+USABLE = 0.2
 """A date counts as usable for gaps when this share of the pixels is valid."""
 
 _WIDTH, _LEFT, _ROW = 900, 110, 90

@@ -65,6 +65,16 @@ def test_products_are_found_wherever_they_lie(archive, tmp_path):
     }
 
 
+def test_files_side_by_side_in_one_folder(tmp_path, write_product):
+    cloud = np.zeros((24, 24))
+    cloud[3, 4] = 1
+    for date in ("20210105", "20210115"):
+        write_product.theia(tmp_path / "in", date, cloud=cloud, flat=True)
+    write_product.s1tiling(tmp_path / "in", "20210109")
+    series, specs = read(prepare(tmp_path / "in", tmp_path / "stack.json").stack.path)
+    assert list(specs) == ["S1_ASC", "S2"] and (~series["S2"].mask).sum() == 2
+
+
 def test_each_acquisition_opens_by_itself(archive, tmp_path):
     stack = prepare(archive, tmp_path / "stack.json").stack
     assert {path.suffix for path in (tmp_path / "stack_vrt").iterdir()} == {".vrt"}
@@ -142,7 +152,7 @@ def test_extent_and_resolution_choose_the_grid(archive, tmp_path):
 
 
 def test_dates_are_chosen(archive, tmp_path):
-    stack = prepare(archive, tmp_path / "a.json", start="2021-01-06", sensors=("S2", "S1")).stack
+    stack = prepare(archive, tmp_path / "a.json", start="20210106", sensors=("S2", "S1")).stack
     assert {name: sensor.spec.dates for name, sensor in stack.sensors.items()} == {
         "S1_DES": ("2021-01-09",),
         "S2": ("2021-01-15",),
