@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from .registry import check_settings
 # iota2's settings for its forest
 DEFAULTS: dict[str, Any] = {"trees": 100, "depth": 25, "min_samples_split": 5}
 CLASS_WEIGHTS = ("none", "balanced")
+SMALL = 2_000_000  # training values: such a forest is grown within a second or two
 BLOCK = 2048  # pixels: their features stay in the cache while the trees go by
 
 _ARRAYS: dict[str, Any] = {
@@ -227,6 +229,7 @@ def fit_forest(
     class_weights: str = "none",
     seed: int = 0,
     threads: int = 2,
+    check: Callable[[], None] = lambda: None,
 ) -> Forest:
     """Fit a forest with scikit-learn.
 
@@ -238,6 +241,7 @@ def fit_forest(
         class_weights: ``none``, or ``balanced`` (each class weighs the same).
         seed: the same seed gives the same forest whatever the number of threads.
         threads: trees grown at a time.
+        check: called every few trees; what it raises ends the fit.
 
     Raises:
         LandloomError: if scikit-learn is missing or a setting is wrong.
@@ -249,14 +253,26 @@ def fit_forest(
     labels = np.asarray(labels, dtype=np.int64)
     if not len(labels):
         raise LandloomError("There is no training sample for the random forest: extract samples first.")
+    features = np.asarray(features, dtype=np.float32)
+    weights = None
+    if class_weights == "balanced":  # scikit-learn's own "balanced", in a form that growing in steps takes
+        found, counts = np.unique(labels, return_counts=True)
+        weights = {int(label): len(labels) / (len(found) * count) for label, count in zip(found, counts, strict=True)}
     model = ensemble.RandomForestClassifier(
-        n_estimators=chosen["trees"],
+        n_estimators=0,
         max_depth=chosen["depth"],
         min_samples_split=max(2, chosen["min_samples_split"]),
-        class_weight="balanced" if class_weights == "balanced" else None,
+        class_weight=weights,
         random_state=seed,
         n_jobs=threads,  # it grows trees in threads, never in processes
-    ).fit(np.asarray(features, dtype=np.float32), labels)
+        warm_start=True,
+    )
+    # Grown in steps so that it can be stopped; the trees are those of a forest grown at once.
+    step = chosen["trees"] if features.size < SMALL else max(4, 2 * threads)
+    while model.n_estimators < chosen["trees"]:
+        check()
+        model.n_estimators = min(model.n_estimators + step, chosen["trees"])
+        model.fit(features, labels)
     return from_sklearn(model, classes or int(labels.max()) + 1)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import platform
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..base.device import describe_device, resolve_device, thread_count
-from ..base.errors import LandloomError
+from ..base.errors import Cancelled, LandloomError
 from ..base.progress import Progress
-from ..networks.forest import fit_forest
+from ..networks.forest import Forest, fit_forest
 from ..networks.inputs import FITTED_SAMPLES, InputRecipe
 from ..networks.modelfile import Model, ModelHeader, describe
 from ..networks.predictor import Predictor
@@ -233,23 +235,37 @@ def _fit_forest(pool: SamplePool, training: np.ndarray, settings: TrainingSettin
     for run in range(settings.runs):
         progress.check()
         progress.text(f"Growing forest {run + 1} of {settings.runs}")
-        members.append(
-            fit_forest(
-                features,
-                pool.labels[training],
-                len(pool.nomenclature),
-                {},
-                settings.weighting,
-                settings.seed + 1000 * run,
-                thread_count(),
-            )
-        )
+        members.append(_grow(features, pool.labels[training], len(pool.nomenclature), settings, run, progress))
         progress.percent(100.0 * (run + 1) / settings.runs)
     model = Model(_header(pool, training, settings, recipe, {}, 1.0), members)
     size = describe(model)
     progress.info(f"{size['text']}, {width} features; {len(training)} training samples; device: cpu.")
     facts = {"device": "cpu", "nodes": size["nodes"], "features": width, "mflop_per_pixel": None}
     return Fitted(model, facts=facts)
+
+
+def _grow(
+    features: np.ndarray, labels: np.ndarray, classes: int, settings: TrainingSettings, run: int, progress: Progress
+) -> Forest:
+    """Grow a forest in a thread: cancelling does not wait for the trees at work, which end soon by themselves."""
+    given_up = threading.Event()
+
+    def check() -> None:
+        if given_up.is_set():
+            raise Cancelled
+
+    seed = settings.seed + 1000 * run
+    worker = ThreadPoolExecutor(1, thread_name_prefix="landloom-forest")
+    try:
+        growing = worker.submit(
+            fit_forest, features, labels, classes, {}, settings.weighting, seed, thread_count(), check
+        )
+        while not wait([growing], timeout=0.2).done:
+            progress.check()
+        return growing.result()
+    finally:
+        given_up.set()
+        worker.shutdown(wait=False)
 
 
 def features_of(pool: SamplePool, recipe: InputRecipe, indices: np.ndarray, progress: Progress) -> np.ndarray:

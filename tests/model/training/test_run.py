@@ -147,10 +147,9 @@ def test_folds_judge_every_group_once_and_train_on_all(tmp_path):
 
 
 def test_automatic_evaluation_by_the_number_of_groups(tmp_path):
-    few = train([training_samples.make_store(groups=5, pixels=2)], settings(network="randomforest", evaluation="auto"),
-                tmp_path / "a.safetensors")  # fmt: skip
-    many = train([training_samples.make_store(groups=55, pixels=1)], settings(network="randomforest", evaluation="auto"),
-                 tmp_path / "b.safetensors")  # fmt: skip
+    forest = settings(network="randomforest", evaluation="auto")
+    few = train([training_samples.make_store(groups=5, pixels=2)], forest, tmp_path / "a.safetensors")
+    many = train([training_samples.make_store(groups=55, pixels=1)], forest, tmp_path / "b.safetensors")
     assert (few.how, many.how) == ("folds", "holdout")
 
 
@@ -371,4 +370,27 @@ def test_diverging_training_names_the_learning_rate(store, tmp_path, monkeypatch
     monkeypatch.setattr(member.MemberTraining, "_loss", lambda self, logits, labels: own(self, logits, labels) * np.nan)
     with pytest.raises(LandloomError, match="LEARNING_RATE"):
         train([store], settings(), tmp_path / "m.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cancel_while_a_large_forest_grows_is_quick(tmp_path, monkeypatch):
+    from landloom.model.networks import forest
+
+    monkeypatch.setattr(forest, "SMALL", 0)
+    store = training_samples.make_store(groups=400, pixels=10)
+
+    class Stops(Told):
+        stopped = None
+
+        def text(self, message):
+            if "Growing" in message:
+                self.stopped = time.monotonic()
+
+        def is_cancelled(self):
+            return self.stopped is not None and time.monotonic() > self.stopped + 0.1
+
+    progress = Stops()
+    with pytest.raises(Cancelled):
+        train([store], settings(network="randomforest"), tmp_path / "m.safetensors", None, progress)
+    assert time.monotonic() - progress.stopped < 2
     assert list(tmp_path.iterdir()) == []
