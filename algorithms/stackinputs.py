@@ -49,7 +49,7 @@ def add_grid_and_season(algorithm: LandloomAlgorithm) -> None:
             minValue=1970,
             maxValue=2200,
         ),
-        "Year of the season's start, 1970 to 2200; by default the year of the middle of the period.",
+        "Year of the season's start, 1970 to 2200; by default that of the season that holds the middle of the period.",
         advanced=True,
     )
 

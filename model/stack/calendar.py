@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections.abc import Iterable
@@ -65,11 +66,9 @@ def check_season_start(text: str) -> str:
     match = re.fullmatch(r"\s*(\d{1,2})-(\d{1,2})\s*", text)
     if match:
         month, day = int(match.group(1)), int(match.group(2))
-        try:
+        with contextlib.suppress(ValueError):
             datetime.date(2001, month, day)  # not a leap year: 02-29 is refused
             return f"{month:02d}-{day:02d}"
-        except ValueError:
-            pass
     raise LandloomError(f"SEASON_START is '{text}'; write it as month-day, such as 01-01 or 10-01.")
 
 
@@ -85,8 +84,10 @@ def day_of(date: str, season_start: str, campaign_year: int) -> int:
     return (datetime.date.fromisoformat(date) - datetime.date(campaign_year, month, day)).days
 
 
-def default_campaign_year(dates: Iterable[str]) -> int:
-    """The year of the middle of the period between the first and the last date.
+def default_campaign_year(dates: Iterable[str], season_start: str = DEFAULT_SEASON_START) -> int:
+    """The year in which the season began that holds the middle of the period between the first and the last date.
+
+    With a season from 10-01, images of October 2020 to September 2021 belong to the campaign of 2020.
 
     Raises:
         LandloomError: if there is no date.
@@ -95,7 +96,9 @@ def default_campaign_year(dates: Iterable[str]) -> int:
     if not ordered:
         raise LandloomError("There is no date, so CAMPAIGN_YEAR cannot be deduced; give it.")
     first, last = datetime.date.fromisoformat(ordered[0]), datetime.date.fromisoformat(ordered[-1])
-    return (first + (last - first) / 2).year
+    middle = first + (last - first) / 2
+    begun = f"{middle:%m-%d}" >= season_start
+    return middle.year if begun else middle.year - 1
 
 
 def _iso(match: re.Match[str]) -> str | None:

@@ -85,10 +85,10 @@ def overlap(first: Part, second: Part, infos: RasterInfos) -> float:
 
 
 def redate(stack: Stack, season_start: str, campaign_year: int | None) -> Stack:
-    """Count all days from one origin; without a year, that of the middle of the period."""
+    """Count all days from one origin; without a year, that of the season in the middle of the period."""
     dates = [one.date for sensor in stack.sensors.values() for one in sensor.acquisitions if one.date]
     if campaign_year is None:
-        campaign_year = default_campaign_year(dates) if dates else 2000
+        campaign_year = default_campaign_year(dates, season_start) if dates else 2000
     year = campaign_year
 
     def counted(acquisition: Acquisition) -> Acquisition:

@@ -79,6 +79,8 @@ def test_the_campaign_year_is_that_of_the_middle():
     assert default_campaign_year(["2020-12-28", "2021-12-20"]) == 2021
     assert default_campaign_year(["2021-01-03", "2021-12-20", ""]) == 2021
     assert default_campaign_year(["2020-09-01", "2021-08-01"]) == 2021
+    assert default_campaign_year(["2020-10-03", "2021-09-23"], "10-01") == 2020
+    assert default_campaign_year(["2020-10-03", "2021-09-23"], "01-01") == 2021
     with pytest.raises(LandloomError):
         default_campaign_year([""])
 
