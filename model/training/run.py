@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -258,11 +257,6 @@ def _save(
             with contextlib.suppress(OSError):
                 path.unlink()
         raise
-
-
-def forget(output: str | os.PathLike[str]) -> None:
-    """Remove what a killed training of this output has left."""
-    shutil.rmtree(f"{output}{CHECKPOINT}", ignore_errors=True)
 
 
 class _Remembering(Progress):
