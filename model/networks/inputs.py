@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..stack.gapfill import STEP, fill_planes, target_days
-from ..stack.indices import available_indices, compute_index, find_band, index_bands
-from ..stack.sensors import KINDS, RADAR, STATIC, SensorSpec, Series, matches
+from ..stack.gapfill import STEP, fill_planes
+from ..stack.indices import available_indices, compute_index, index_bands
+from ..stack.sensors import KINDS, RADAR, SensorSpec, Series
 from .base import SensorInput, SensorShape
+from .channels import choose_sensors, listed, percentiles, same_band_order, source_bands, target_days_of, to_db
 
 if TYPE_CHECKING:
     import torch
 
-DB_FLOOR = -35.0  # below the noise floor of Sentinel-1 (about -22 dB NESZ) by a wide margin; keeps log10(0) out
-PERCENTILES = (2.0, 98.0)
 FITTED_SAMPLES = 50_000
 FITTED_VALUES = 2_000_000  # of one channel
 CLIP = (-3.0, 4.0)  # of scaled values: a cloud that the mask misses stays bright without drowning the rest
@@ -147,7 +146,7 @@ class InputRecipe:
     ) -> InputRecipe:
         """:meth:`fit` from batches of raw series, whose bands are in the order of ``specs``."""
         parts = {}
-        for (name, spec), days in zip(_same_band_order(specs).items(), _target_days(specs, step), strict=True):
+        for (name, spec), days in zip(same_band_order(specs).items(), target_days_of(specs, step), strict=True):
             names = available_indices(spec.kind, spec.bands, index_names)
             channels = len(spec.bands) + len(names)
             parts[name] = SensorRecipe(spec, names, (0.0,) * channels, (1.0,) * channels, days)
@@ -167,7 +166,7 @@ class InputRecipe:
                     found.append(usable if len(usable) <= share else generator.choice(usable, share, replace=False))
         fitted = {}
         for name, part in recipe.sensors.items():
-            limits = [_percentiles(found) for found in seen[name]]
+            limits = [percentiles(found) for found in seen[name]]
             low, high = tuple(limit[0] for limit in limits), tuple(limit[1] for limit in limits)
             fitted[name] = replace(part, low=low, high=high)
         return replace(recipe, sensors=fitted)
@@ -213,15 +212,15 @@ class InputRecipe:
             if name not in specs:
                 missing.append(name)
                 continue
-            sources[name] = _source(part.spec, specs[name], warnings)
+            sources[name] = source_bands(part.spec, specs[name], warnings)
         if not sources:
             raise LandloomError(
-                f"The data have none of the model's sensors: it was trained on {_listed(self.sensors)}, the data "
-                f"have {_listed(specs)}. Choose a model trained on these sensors, or add the sensors to the stack."
+                f"The data have none of the model's sensors: it was trained on {listed(self.sensors)}, the data "
+                f"have {listed(specs)}. Choose a model trained on these sensors, or add the sensors to the stack."
             )
         extra = [name for name in specs if name not in self.sensors]
         if extra:
-            warnings.append(f"Ignored, since the model was trained without it: {_listed(extra)}.")
+            warnings.append(f"Ignored, since the model was trained without it: {listed(extra)}.")
         return replace(self, _sources=sources), warnings, missing
 
     # ------------------------------------------------------------------ preparing
@@ -326,7 +325,7 @@ class InputRecipe:
             planes += np.float32(spec.offset)
         valid = np.ascontiguousarray(series.mask.transpose(1, 0, 2, 3).reshape(dates, pixels), dtype=bool)
         if spec.kind == RADAR:
-            _to_db(planes, spec.unit)
+            to_db(planes, spec.unit)
         return planes, valid, np.asarray(series.days, dtype=np.float32)
 
     # ------------------------------------------------------------------ JSON
@@ -354,73 +353,6 @@ class InputRecipe:
         return recipe
 
 
-def choose_sensors(specs: dict[str, SensorSpec], choices: Sequence[str] | None) -> dict[str, SensorSpec]:
-    """The sensors meant by choices such as ``S2`` or ``S1`` (every ``S1_*``); None or an empty list = all.
-
-    Raises:
-        LandloomError: if a choice fits no sensor.
-    """
-    if not choices:
-        return dict(specs)
-    for choice in choices:
-        if not any(matches(name, choice) for name in specs):
-            raise LandloomError(f"There is no sensor {choice}: the data have {_listed(specs)}. Choose among these.")
-    return {name: spec for name, spec in specs.items() if any(matches(name, choice) for choice in choices)}
-
-
-def group_of(name: str) -> str:
-    """The branch of a sensor: ``S1`` for every ``S1_*``, else its own name."""
-    return "S1" if name.startswith("S1_") else name
-
-
-def _same_band_order(specs: dict[str, SensorSpec]) -> dict[str, SensorSpec]:
-    """Sensors of one group (orbits of S1) that have the same bands get them in the same order."""
-    first: dict[str, tuple[str, ...]] = {}
-    ordered = {}
-    for name, spec in specs.items():
-        bands = first.setdefault(group_of(name), spec.bands)
-        same = len(bands) == len(spec.bands) and all(find_band(spec.bands, band) is not None for band in bands)
-        ordered[name] = replace(spec, bands=bands) if same else spec
-    return ordered
-
-
-def _target_days(specs: dict[str, SensorSpec], step: int) -> list[tuple[int, ...]]:
-    """Target days of each sensor; sensors of one group (orbits of S1) share theirs."""
-    joined: dict[str, list[int]] = {}
-    for name, spec in specs.items():
-        joined.setdefault(group_of(name), []).extend(spec.days)
-    return [
-        (spec.days[0] if spec.days else 0,) if spec.kind == STATIC else target_days(joined[group_of(name)], step)
-        for name, spec in specs.items()
-    ]
-
-
-def _unit(indices: tuple[str, ...], spec: SensorSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    channels = len(spec.bands) + len(indices)
-    return (0.0,) * channels, (1.0,) * channels
-
-
-def _percentiles(found: list[np.ndarray]) -> tuple[float, float]:
-    values = np.concatenate(found) if found else np.zeros(0, dtype=np.float32)
-    if not len(values):
-        return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(values, PERCENTILES))
-    if high - low < 1e-6 * max(1.0, abs(low)):  # a constant channel becomes 0
-        high = low + 1.0
-    return low, high
-
-
-def _to_db(planes: np.ndarray, unit: str) -> None:
-    """Turn radar backscatter into dB, in place; values of an unnamed unit are left alone."""
-    if unit == "db":
-        np.maximum(planes, np.float32(DB_FLOOR), out=planes)
-    elif unit in {"power", "amplitude"}:
-        decades = 10.0 if unit == "power" else 20.0
-        np.maximum(planes, np.float32(10 ** (DB_FLOOR / decades)), out=planes)
-        np.log10(planes, out=planes)
-        planes *= np.float32(decades)
-
-
 def _with_indices(planes: np.ndarray, part: SensorRecipe, extra: int = 0) -> np.ndarray:
     """Planes ``[T, C, N]`` joined by the index channels and ``extra`` empty ones."""
     bands = planes.shape[1]
@@ -445,34 +377,3 @@ def _scale(values: np.ndarray, factor: np.ndarray, shift: np.ndarray) -> np.ndar
     values *= factor
     values += shift
     return np.clip(values, CLIP[0], CLIP[1], out=values)
-
-
-def _source(trained: SensorSpec, data: SensorSpec, warnings: list[str]) -> tuple[SensorSpec, tuple[int, ...]]:
-    """How the data's bands map onto the trained ones."""
-    if trained.kind != data.kind:
-        raise LandloomError(
-            f"Sensor {trained.name} is {data.kind} in the data, but the model was trained on it as {trained.kind}."
-        )
-    positions = [find_band(data.bands, band) for band in trained.bands]
-    if any(position is None for position in positions):
-        lacking = [band for band, position in zip(trained.bands, positions, strict=True) if position is None]
-        raise LandloomError(
-            f"Sensor {trained.name} lacks the band {_listed(lacking)}: the model needs {_listed(trained.bands)}, "
-            f"the data have {_listed(data.bands)}. Add the missing bands to the stack, or choose another model."
-        )
-    if trained.kind == RADAR and trained.calibration != data.calibration:
-        if "unknown" in (trained.calibration or "unknown", data.calibration or "unknown"):
-            warnings.append(
-                f"The calibration of {trained.name} is {data.calibration or 'unknown'} in the data and "
-                f"{trained.calibration or 'unknown'} in the model: check that they agree."
-            )
-        else:
-            raise LandloomError(
-                f"The radar calibration of {trained.name} is {data.calibration} in the data, but the model was trained "
-                f"on {trained.calibration}. Use data of the same calibration, or train a model on these."
-            )
-    return data, tuple(position for position in positions if position is not None)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"

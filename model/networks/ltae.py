@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .base import Prediction, SensorInput, SensorShape
-from .inputs import group_of
+from .channels import group_of
 from .planar import PlanarLinear, mask_to_planes, to_planes, to_windows
 from .registry import check_settings
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # of twinns are larger, since their borders are computed twice.
 CPU_BLOCK = {"ltae": 512, "tempcnn": 512, "twinns": 2048, "randomforest": 2048}
 GPU_BLOCK = 16384
+USUAL_DATES = 54  # with more dates than this the blocks are smaller
 
 
 class _Block(NamedTuple):
@@ -118,7 +119,8 @@ class Predictor:
         def compute(block: _Block) -> None:
             result[block.first : block.last, :, block.top : block.bottom] = self._compute(_cut(batch, block, self.halo))
 
-        blocks = list(_blocks(size, height, width, self.block))
+        dates = sum(series.values.shape[1] for series in batch.values())
+        blocks = list(_blocks(size, height, width, max(1, self.block * USUAL_DATES // max(USUAL_DATES, dates))))
         if len(blocks) == 1 and not self._threaded():
             compute(blocks[0])
         else:

@@ -13,7 +13,7 @@ from .ltae import sensor_groups
 from .planar import PlanarLinear, to_planes, to_windows
 from .registry import check_settings
 
-DEFAULTS: dict[str, Any] = {"filters": (32, 32, 32), "kernel": 5, "dense": 128, "descriptor": 128, "dropout": 0.3}
+DEFAULTS: dict[str, Any] = {"filters": (32, 32, 32), "kernel": 5, "dense": 64, "descriptor": 128, "dropout": 0.3}
 
 
 class TemporalConvolutions(nn.Module):

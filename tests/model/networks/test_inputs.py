@@ -6,13 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from landloom.model.base.errors import LandloomError
+from landloom.model.networks.channels import DB_FLOOR, choose_sensors, group_of
 from landloom.model.networks.inputs import (
     CLIP,
-    DB_FLOOR,
     FOREST_INDICES,
     InputRecipe,
-    choose_sensors,
-    group_of,
 )
 from landloom.model.stack.sensors import SensorSpec, Series
 
