@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..base.optional import need
+from ..base.progress import Progress
 from .constants import S2_PSF
 from .landscape import Landscape
 from .noise import stream
@@ -16,7 +17,7 @@ REACH = 3  # fine pixels on each side of a pixel's centre
 ROWS_AT_ONCE = 64
 
 
-def mixing_matrix(land: Landscape, seed: int) -> Any:
+def mixing_matrix(land: Landscape, seed: int, progress: Progress) -> Any:
     """Sparse ``[N * N, U]`` matrix of float32 weights that sum to 1 in each row.
 
     The land is drawn at 5 m; each pixel of 10 m gathers the 6 x 6 fine pixels round its centre, weighed by a Gaussian.
@@ -34,6 +35,7 @@ def mixing_matrix(land: Landscape, seed: int) -> Any:
     weights = (weights / weights.sum()).astype(np.float32).ravel()
     parts = []
     for first in range(0, size, ROWS_AT_ONCE):
+        progress.check()
         rows = np.arange(first, min(first + ROWS_AT_ONCE, size))
         fine_rows = np.clip(2 * rows[:, None] + offsets, 0, fine - 1)
         fine_columns = np.clip(2 * np.arange(size)[:, None] + offsets, 0, fine - 1)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..base.optional import need
+from ..base.progress import Progress
 from .clouds import Sky
 from .constants import (
     ADJACENCY,
@@ -88,7 +89,7 @@ def unit_mixture(units: Units, climate: Climate, now: State) -> np.ndarray:
 
 def reflectance(
     mixing: Any, units: Units, climate: Climate, now: State, weather: Weather, lasting: Texture, air: Sky,
-    seed: int, date: int, day: int,
+    seed: int, date: int, day: int, progress: Progress,
 ) -> np.ndarray:  # fmt: skip
     """``[10, N, N]`` float32 reflectance as delivered, all bands on the 10 m grid, clouds included."""
     ndimage = need("scipy.ndimage", "The sample scene")
@@ -110,6 +111,7 @@ def reflectance(
     shade = 1.0 - SHADOW_DARKENING * air.shadow
     result = np.empty_like(ground)
     for band in range(len(S2_BANDS)):
+        progress.check()
         image = ndimage.shift(ground[band], shift, order=1, mode="nearest")
         around = ndimage.uniform_filter(ndimage.uniform_filter(image, 11, mode="nearest"), 11, mode="nearest")
         image = (1 - ADJACENCY) * image + ADJACENCY * around

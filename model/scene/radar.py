@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..base.optional import need
+from ..base.progress import Progress
 from .constants import (
     ANGLE_SLOPE,
     BUILT_SD,
@@ -95,7 +96,7 @@ def speckle(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 def backscatter(
     mixing: Any, units: Units, climate: Climate, now: State, weather: Weather, size: int,
-    seed: int, orbit: int, date: int, day: int,
+    seed: int, orbit: int, date: int, day: int, progress: Progress,
 ) -> np.ndarray:  # fmt: skip
     """``[2, N, N]`` float32: linear power (sigma0) in VV and VH, 0 outside the swath."""
     ndimage = need("scipy.ndimage", "The sample scene")
@@ -116,6 +117,7 @@ def backscatter(
     result = np.empty((2, size, size), np.float32)
     blur = np.sqrt(S1_PSF**2 - S2_PSF**2)
     for pol in range(2):
+        progress.check()
         image = clean[:, pol].reshape(shape) * power(grain + roofs + 0.4 * moist).astype(np.float32)
         image = ndimage.gaussian_filter(image, blur, mode="nearest") * gain + NOISE_FLOOR
         result[pol] = image * speckle(rng, shape)

@@ -136,7 +136,8 @@ def _outlines(land: Landscape, parcels: np.ndarray, climate: Climate) -> dict[in
     raster.SetGeoTransform((climate.origin[0], FINE, 0.0, climate.origin[1], 0.0, -FINE))
     band = raster.GetRasterBand(1)
     band.WriteArray(numbers)
-    memory = ogr.GetDriverByName("Memory").CreateDataSource("")
+    driver = ogr.GetDriverByName("Memory") or ogr.GetDriverByName("MEM")  # MEM holds vectors from GDAL 3.11 on
+    memory = driver.CreateDataSource("")
     layer = memory.CreateLayer("outlines", None, ogr.wkbPolygon)
     layer.CreateField(ogr.FieldDefn("parcel", ogr.OFTInteger))
     gdal.Polygonize(band, band, layer, 0)

@@ -148,7 +148,7 @@ def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Pr
     sky_of_year = weather(climate, seed)
     units = draw_units(land, climate, seed)
     progress.percent(8)
-    mixing = mixing_matrix(land, seed)
+    mixing = mixing_matrix(land, seed, progress)
     lasting = optical.texture(size, seed)
     progress.percent(12)
 
@@ -162,7 +162,7 @@ def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Pr
         progress.check()
         air = clouds.sky(size, climate, seed, date, day, common[date], date == overcast)
         now = state(units, climate, sky_of_year, day)
-        values = optical.reflectance(mixing, units, climate, now, sky_of_year, lasting, air, seed, date, day)
+        values = optical.reflectance(mixing, units, climate, now, sky_of_year, lasting, air, seed, date, day, progress)
         progress.check()
         outside = optical.swath(size, seed, date) if date != overcast else optical.swath(size, seed, date) & False
         image = optical.deliver(values, air, outside)
@@ -180,7 +180,7 @@ def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Pr
         for date, day in enumerate(dates):
             progress.check()
             now = state(units, climate, sky_of_year, day)
-            values = radar.backscatter(mixing, units, climate, now, sky_of_year, size, seed, orbit, date, day)
+            values = radar.backscatter(mixing, units, climate, now, sky_of_year, size, seed, orbit, date, day, progress)
             archive.write_s1tiling(folder / "S1", climate, orbit, day, values)
             part.percent(100 * (orbit + (date + 1) / len(dates)) / len(climate.orbits))
         s1_dates[f"{direction}_{number:03d}"] = [archive.date_of(climate, day).isoformat() for day in dates]

@@ -228,7 +228,7 @@ def test_mixture_shares_sum_to_one_and_water_is_dark(land):
 
 def test_borders_are_mixed_and_weights_sum_to_one(land):
     climate, drawn = land
-    matrix = mixing_matrix(drawn, 1)
+    matrix = mixing_matrix(drawn, 1, Progress())
     size = drawn.parcel.shape[0] // 2
     assert matrix.shape[0] == size * size
     assert np.allclose(np.asarray(matrix.sum(1)).ravel(), 1.0, atol=1e-5)
