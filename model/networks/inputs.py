@@ -85,6 +85,8 @@ class SensorRecipe:
             raise ValueError(f"sensor {recipe.spec.name} has {channels} channels, but another number of percentiles")
         if recipe.spec.kind not in KINDS or not np.all(np.isfinite(recipe.low + recipe.high)):
             raise ValueError(f"sensor {recipe.spec.name} has an unknown kind or percentiles that are not numbers")
+        if any(low >= high for low, high in zip(recipe.low, recipe.high, strict=True)):
+            raise ValueError(f"sensor {recipe.spec.name} has percentiles in the wrong order")
         if any(index_bands(name, recipe.spec.kind, recipe.spec.bands) is None for name in recipe.indices):
             raise ValueError(f"sensor {recipe.spec.name} lacks the bands of its indices")
         return recipe

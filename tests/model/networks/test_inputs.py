@@ -32,6 +32,7 @@ def test_recipe_survives_json(world):
         lambda content: content["sensors"]["S2"]["low"].pop(),
         lambda content: content["sensors"]["S2"].update(high=["x"]),
         lambda content: content["sensors"]["S2"].update(low=[float("nan")] * 7),
+        lambda content: content["sensors"]["S2"].update(low=content["sensors"]["S2"]["high"]),
         lambda content: content["sensors"]["S2"].update(target_days=[]),
         lambda content: content["sensors"]["S1_ASC"].update(indices=["NDVI"]),
         lambda content: content["sensors"]["S2"].update(spec=3),
