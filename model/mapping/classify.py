@@ -25,11 +25,13 @@ from ..stack.reader import StackReader
 from ..stack.sensors import STATIC, SensorSpec, Series
 from .chunks import CHUNK, Area
 from .domain import DomainCount
+from .job import STATISTICS, Job, Summary
 from .journal import file_hash
 from .mask import mask_identity
 from .outputs import Layer
-from .runner import STATISTICS, BlockRunner, Job, Summary, duration
+from .runner import BlockRunner
 from .style import category_names, classes_qml, color_table, confidence_qml
+from .watch import duration
 
 CONFIDENCE_NODATA = 255
 PROBABILITY_NODATA = 65535

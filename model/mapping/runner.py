@@ -11,109 +11,28 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..base.errors import Cancelled, LandloomError
 from ..base.files import check_writable, writing_failed
 from ..base.progress import Progress
-from ..stack.grid import Grid, Window
+from ..stack.grid import Window
 from ..stack.sensors import Series
 from .chunks import CHUNK, Area, Block, block_shape, plan_blocks
+from .job import STATISTICS, Job, Summary
 from .journal import Journal, Lock, fingerprint, parts_folder
 from .mask import AreaMask
-from .outputs import Layer, assemble, check_outputs
+from .outputs import assemble, check_outputs
+from .watch import Watch
 
 POLL = 0.1
 PATIENCE = 1.2
 """Seconds that a cancelled run waits for reading and computing threads; they write nothing and end by themselves."""
-STATISTICS = "statistics"
-
-
-class Reader(Protocol):
-    """What the runner needs of a stack reader."""
-
-    def read(self, window: Window, halo: int = 0) -> dict[str, Series]:
-        """Raw series of a window, widened by ``halo``; masked outside the grid."""
-
-    def let_go(self) -> None:
-        """Free what was kept for another read of the same place."""
-
-
-Compute = Callable[[dict[str, Series], Area], "dict[str, np.ndarray] | None"]
-"""Series of one chunk with its halo -> ``[bands, CHUNK, CHUNK]`` by layer name; None where there is nothing."""
-
-
-class Summary(NamedTuple):
-    """What a run did.
-
-    Attributes:
-        pixels: pixels computed in this run.
-        seconds: time of reading, computing and writing, without assembling.
-        blocks: blocks of the whole job.
-        resumed: blocks that an earlier run had done.
-        statistics: the sum over all blocks of what the computation counted.
-    """
-
-    pixels: int
-    seconds: float
-    blocks: int
-    resumed: int
-    statistics: np.ndarray
-
-
-@dataclass
-class Job:
-    """What to map, where to, and within what bounds.
-
-    Attributes:
-        grid: the grid of the stack.
-        area: the part of it to map.
-        layers: the outputs, the main one first; its name decides the folder of parts.
-        open_reader: opens a reader; called once a reading thread.
-        compute: called from several threads at once.
-        halo: pixels of context around a chunk.
-        bytes_per_pixel: of the series of one pixel as read.
-        identity: what makes this run the same as another one: stack, model, parameters.
-        source_block: width and height of the blocks of the source files.
-        mask: polygons or a raster, as :class:`AreaMask` takes them.
-        memory_mb: working memory.
-        reserve_mb: what computing needs of it.
-        readers: reading threads.
-        threads: computing threads.
-        statistics: how many numbers a computation counts, in the array named ``statistics``.
-    """
-
-    grid: Grid
-    area: Area
-    layers: Sequence[Layer]
-    open_reader: Callable[[], AbstractContextManager[Reader]]
-    compute: Compute
-    halo: int
-    bytes_per_pixel: int
-    identity: Mapping[str, Any]
-    source_block: tuple[int, int] = (256, 256)
-    mask: str | None = None
-    memory_mb: int = 1024
-    reserve_mb: int = 128
-    readers: int = 1
-    threads: int = 1
-    statistics: int = 0
-
-    @property
-    def slots(self) -> int:
-        """Blocks in memory at once: being read, waiting, and being computed."""
-        return self.readers + 2
-
-    def block_pixels(self) -> int:
-        """How many pixels a block may have."""
-        room = max(self.memory_mb - self.reserve_mb, self.memory_mb // 4) * 2**20
-        return int(room / (1.2 * self.slots * max(1, self.bytes_per_pixel)))
 
 
 @dataclass
@@ -239,7 +158,7 @@ class BlockRunner:
         computers = [self._thread("computer", self._compute) for _ in range(job.threads)]
         writer = self._thread("writer", self._write, journal)
         total = sum(self._count_pixels(block, mask) for block in pending)
-        watch = _Watch(self, total, 1.0 - len(pending) / len(blocks))
+        watch = Watch(self._progress, job.threads, total, 1.0 - len(pending) / len(blocks))
         try:
             for thread in (*readers, *computers, writer):
                 thread.start()
@@ -257,14 +176,16 @@ class BlockRunner:
                 thread.join(max(0.0, deadline - time.monotonic()))
             raise
 
-    def _wait(self, threads: Sequence[threading.Thread], watch: _Watch) -> None:
+    def _wait(self, threads: Sequence[threading.Thread], watch: Watch) -> None:
         for thread in threads:
             while thread.is_alive():
                 thread.join(POLL)
                 if self._errors:
                     raise self._errors[0]
                 self._progress.check()
-                watch.show()
+                with self._counting:
+                    state = self._pixels, self._chunks, self._chunk_seconds[:]
+                watch.show(*state)
         if self._errors:
             raise self._errors[0]
 
@@ -410,46 +331,6 @@ class _Pending:
     def next(self) -> Block | None:
         with self._lock:
             return next(self._blocks, None)
-
-
-class _Watch:
-    """Shows how far the run is and how long it will take."""
-
-    def __init__(self, runner: BlockRunner, total: int, done_before: float) -> None:
-        self._runner, self._total, self._before = runner, max(1, total), done_before
-        self._begin = time.monotonic()
-        self._told = 0.0
-        self._estimated = False
-
-    def show(self) -> None:
-        """Called often; tells seldom."""
-        runner, now = self._runner, time.monotonic()
-        with runner._counting:
-            pixels, chunks, times = runner._pixels, runner._chunks, runner._chunk_seconds[:]
-        share = min(1.0, pixels / self._total)
-        runner._progress.percent(97.0 * (self._before + (1.0 - self._before) * share))
-        threads = runner._job.threads
-        # The first chunks of each thread are slow (libraries start up): the median of some more is told, once.
-        if not self._estimated and (chunks >= 3 * threads or share == 1.0):
-            self._estimated = True
-            per_pixel = float(np.median(times)) * chunks / max(1, pixels) / threads
-            seconds = max(now - self._begin, per_pixel * self._total)
-            runner._progress.info(
-                f"Estimated time: {duration(seconds)} for {self._total:,} pixels, "
-                f"{self._total / seconds:,.0f} pixels a second."
-            )
-        if share > 0.02 and now - self._told > 2.0:
-            self._told = now
-            left = (now - self._begin) * (1.0 - share) / share
-            runner._progress.text(f"Mapping: {100 * share:.0f} %, {duration(left)} left")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: 40 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _kept(done: int, folder: Path) -> str:

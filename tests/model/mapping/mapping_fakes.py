@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 
 import numpy as np
+from landloom.model.mapping.job import Job
 from landloom.model.mapping.outputs import Layer
-from landloom.model.mapping.runner import Job
 from landloom.model.stack.grid import Grid
 from landloom.model.stack.sensors import Series
 from osgeo import osr

@@ -10,7 +10,7 @@ import pytest
 from landloom.model.base.errors import LandloomError
 from landloom.model.base.progress import Progress
 from landloom.model.base.raster import write_raster
-from landloom.model.mapping import runner
+from landloom.model.mapping import job
 from landloom.model.mapping.classify import area_of, classify
 from landloom.model.networks.modelfile import Model
 from landloom.model.networks.predictor import Predictor
@@ -35,7 +35,7 @@ def read(path):
 
 
 def tiny_blocks(monkeypatch):
-    monkeypatch.setattr(runner.Job, "block_pixels", lambda self: 64 * 64)
+    monkeypatch.setattr(job.Job, "block_pixels", lambda self: 64 * 64)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from landloom.model.base.progress import Progress
 from landloom.model.mapping import outputs
 from landloom.model.mapping.chunks import CHUNK, Area
 from landloom.model.mapping.journal import Journal, parts_folder
-from landloom.model.mapping.runner import BlockRunner, duration
+from landloom.model.mapping.runner import BlockRunner
+from landloom.model.mapping.watch import duration
 from osgeo import gdal
 
 HERE = Path(__file__).parent

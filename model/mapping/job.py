@@ -1,0 +1,98 @@
+"""What is to be mapped: the inputs of the block runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..stack.grid import Grid, Window
+from ..stack.sensors import Series
+from .chunks import Area
+from .outputs import Layer
+
+STATISTICS = "statistics"
+
+
+class Reader(Protocol):
+    """What the runner needs of a stack reader."""
+
+    def read(self, window: Window, halo: int = 0) -> dict[str, Series]:
+        """Raw series of a window, widened by ``halo``; masked outside the grid."""
+
+    def let_go(self) -> None:
+        """Free what was kept for another read of the same place."""
+
+
+Compute = Callable[[dict[str, Series], Area], "dict[str, np.ndarray] | None"]
+"""Series of one chunk with its halo -> ``[bands, CHUNK, CHUNK]`` by layer name; None where there is nothing."""
+
+
+class Summary(NamedTuple):
+    """What a run did.
+
+    Attributes:
+        pixels: pixels computed in this run.
+        seconds: time of reading, computing and writing, without assembling.
+        blocks: blocks of the whole job.
+        resumed: blocks that an earlier run had done.
+        statistics: the sum over all blocks of what the computation counted.
+    """
+
+    pixels: int
+    seconds: float
+    blocks: int
+    resumed: int
+    statistics: np.ndarray
+
+
+@dataclass
+class Job:
+    """What to map, where to, and within what bounds.
+
+    Attributes:
+        grid: the grid of the stack.
+        area: the part of it to map.
+        layers: the outputs, the main one first; its name decides the folder of parts.
+        open_reader: opens a reader; called once a reading thread.
+        compute: called from several threads at once.
+        halo: pixels of context around a chunk.
+        bytes_per_pixel: of the series of one pixel as read.
+        identity: what makes this run the same as another one: stack, model, parameters.
+        source_block: width and height of the blocks of the source files.
+        mask: polygons or a raster, as :class:`AreaMask` takes them.
+        memory_mb: working memory.
+        reserve_mb: what computing needs of it.
+        readers: reading threads.
+        threads: computing threads.
+        statistics: how many numbers a computation counts, in the array named ``statistics``.
+    """
+
+    grid: Grid
+    area: Area
+    layers: Sequence[Layer]
+    open_reader: Callable[[], AbstractContextManager[Reader]]
+    compute: Compute
+    halo: int
+    bytes_per_pixel: int
+    identity: Mapping[str, Any]
+    source_block: tuple[int, int] = (256, 256)
+    mask: str | None = None
+    memory_mb: int = 1024
+    reserve_mb: int = 128
+    readers: int = 1
+    threads: int = 1
+    statistics: int = 0
+
+    @property
+    def slots(self) -> int:
+        """Blocks in memory at once: being read, waiting, and being computed."""
+        return self.readers + 2
+
+    def block_pixels(self) -> int:
+        """How many pixels a block may have."""
+        room = max(self.memory_mb - self.reserve_mb, self.memory_mb // 4) * 2**20
+        return int(room / (1.2 * self.slots * max(1, self.bytes_per_pixel)))
