@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .run import TrainingResult
     from .settings import TrainingSettings
 
+_OF_THE_FOREST = ("network", "class_weights", "sensors", "step", "indices", "evaluation", "runs", "seed", "memory_mb")
+
 
 def write_report(
     path: str | os.PathLike[str],
@@ -163,9 +165,12 @@ def _training(report: Report, result: TrainingResult, pool: SamplePool, settings
     if result.fitted.epochs:
         rows.append(["epochs of the delivered weights", ", ".join(str(epoch) for epoch in result.fitted.epochs)])
     rows += [[name, text] for name, text in result.model.header.provenance.get("versions", {}).items()]
-    rows += [
-        [name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value)]
-        for name, value in settings.to_json().items()
-        if value not in ("", [], None)
-    ]
+    used = {**settings.to_json(), "learning_rate": settings.rate, "class_weights": settings.weighting}
+    used["epochs"] = settings.epochs_for(len(result.parts.training))
+    used["batch_size"] = settings.batch_for(len(result.parts.training))
+    names = _OF_THE_FOREST if settings.is_forest else tuple(used)
+    for name in names:
+        value = ", ".join(used[name]) if isinstance(used[name], list) else used[name]
+        if value not in ("", None):
+            rows.append([name.replace("_", " "), str(value)])
     report.table(["", ""], rows)
