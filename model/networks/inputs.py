@@ -263,8 +263,9 @@ class InputRecipe:
                 scaled = _with_indices(values, part, extra=1)
                 _scale(scaled[:, :-1], factor, shift)
                 scaled[:, -1] = validity
-                if not valid.all(axis=0).all():
-                    scaled *= valid.any(axis=0)  # no valid date at all: 0, not the value that 0 scales to
+                lost = ~valid.any(axis=0)
+                if lost.any():
+                    scaled[:, :, lost] = 0  # no valid date at all: 0, not the value that 0 scales to
                 filled = shaped(scaled)
             if raw:
                 x = _scale(_with_indices(planes, part), factor, shift)
