@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .pool import SamplePool
 
 HOLDOUT, FOLDS = "holdout", "folds"
-VALIDATION_SHARE = 0.15
+VALIDATION_SHARE = 0.1
 
 
 class Parts(NamedTuple):
