@@ -113,7 +113,7 @@ class AddRasters(LandloomAlgorithm):
         add_grid_and_season(self)
         add_output(self)
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         def text(name: str) -> str:

@@ -52,7 +52,7 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
     """Base of all algorithms.
 
     A subclass sets the class attributes, declares its parameters in ``initAlgorithm`` with :meth:`add` and does its
-    work in :meth:`run`, which may raise :class:`LandloomError`: the user sees its one sentence, exit code 1.
+    work in :meth:`work`, which may raise :class:`LandloomError`: the user sees its one sentence, exit code 1.
     """
 
     ID = ""
@@ -61,14 +61,6 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
     SUMMARY = ""  # what it does, one or two sentences of plain text
     EXAMPLE = ""  # a qgis_process command line
     TAGS: tuple[str, ...] = ()
-
-    def __init_subclass__(cls) -> None:
-        # QGIS has a method ``run`` of its own, which ``processing.run`` and models call with other arguments: a
-        # subclass's ``run`` must not hide it.
-        super().__init_subclass__()
-        if "run" in cls.__dict__:
-            cls.work = cls.__dict__["run"]  # type: ignore[method-assign]
-            del cls.run
 
     def tr(self, text: str) -> str:
         return QCoreApplication.translate("Landloom", text)
@@ -156,13 +148,17 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        """Do the work and return the outputs; what a subclass's ``run`` does."""
+        """Do the work and return the outputs; to be overridden (``run`` is a method of QGIS's own)."""
         raise NotImplementedError
 
     def processAlgorithm(  # noqa: N802
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        return in_one_sentence(lambda: self.check_enums(parameters) or self.work(parameters, context, feedback))
+        def checked_work() -> dict[str, Any]:
+            self.check_enums(parameters)
+            return self.work(parameters, context, feedback)
+
+        return in_one_sentence(checked_work)
 
     def check_enums(self, parameters: dict[str, Any]) -> None:
         """Models and ``alg.run()`` skip ``checkParameterValues``: refuse a wrong enum value here too."""

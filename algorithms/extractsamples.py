@@ -239,7 +239,7 @@ class ExtractSamples(LandloomAlgorithm):
             advanced=True,
         )
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         from ..model.base.files import check_writable

@@ -160,7 +160,7 @@ class LandCoverMap(LandloomAlgorithm):
             self.addOutput(QgsProcessingOutputNumber(name, self.tr(label)))
         self.addOutput(QgsProcessingOutputRasterLayer("PREVIEW_MAP", self.tr("Random forest's map (with PREVIEW)")))
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         job = _Job(self, parameters, context, feedback)
@@ -257,7 +257,7 @@ class _Job:
         inputs = {
             "STACK": str(stack),
             "REFERENCE": reference,
-            "CLASS_FIELD": self.algorithm.parameterAsFields(self.parameters, "CLASS_FIELD", self.context)[0],
+            "CLASS_FIELD": self.algorithm.parameterAsString(self.parameters, "CLASS_FIELD", self.context),
         }
         if nomenclature:
             inputs["NOMENCLATURE"] = nomenclature

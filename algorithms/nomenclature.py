@@ -68,7 +68,7 @@ class MakeNomenclature(LandloomAlgorithm):
             "beside, label R G B.",
         )
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         from ..model.samples.reference import ReferenceLayer

@@ -137,7 +137,7 @@ class PrepareStack(LandloomAlgorithm):
             "A band for each sensor: the longest time without a valid date, in days; 65535 where there is none.",
         )
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         def text(name: str) -> str:

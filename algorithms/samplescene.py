@@ -65,7 +65,7 @@ class SampleScene(LandloomAlgorithm):
         )
         self.addOutput(QgsProcessingOutputFile(self.REFERENCE, self.tr("Reference polygons")))
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         from ..model.scene import simulate

@@ -46,7 +46,7 @@ class Status(LandloomAlgorithm):
         )
         self.addOutput(QgsProcessingOutputString("STATE", self.tr("State: ready, forest only or incomplete")))
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         report = Report("Landloom: status", plugin_version())

@@ -193,7 +193,7 @@ class Train(LandloomAlgorithm):
         )
         self.add(parameter, help, advanced)
 
-    def run(
+    def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         from ..model.samples.store import SampleStore

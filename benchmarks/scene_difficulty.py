@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import importlib.util
 import json
 import sys
 import tempfile
@@ -22,19 +21,10 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal, ogr
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from common import load_package
+
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
-
-
-def load_package() -> None:
-    """Import the repository's root as ``landloom`` whatever the folder is called."""
-    if "landloom" not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            "landloom", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-        )
-        package = importlib.util.module_from_spec(spec)
-        sys.modules["landloom"] = package
-        spec.loader.exec_module(package)
 
 
 def read(path: Path) -> np.ndarray:

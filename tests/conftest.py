@@ -197,3 +197,14 @@ def write_product():
                     self.raster(Path(folder) / name, array, 10, tags={"CALIBRATION": tag}, **at)
 
     return Writer()
+
+
+@pytest.fixture(scope="session")
+def small_scene(tmp_path_factory):
+    """The folder of a small sample scene, 1.2 km wide, in a path with a space and an accent."""
+    from landloom.model.base.progress import Progress
+    from landloom.model.scene.simulation import simulate
+
+    folder = tmp_path_factory.mktemp("scène d'essai") / "scene"
+    simulate(folder, 120, "tropical", 3, Progress())
+    return folder

@@ -21,4 +21,4 @@ def need(package: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise MissingPackageError(package.split(".")[0], purpose) from error
+        raise MissingPackageError(package.split(".", maxsplit=1)[0], purpose) from error
