@@ -179,11 +179,11 @@ class PrepareStack(LandloomAlgorithm):
             self.parameterAsEnumString(parameters, "ORBITS", context) or "direction",
         )
         progress = FeedbackProgress(feedback)
-        rasters = [outputs.get("VALID_COUNT"), outputs.get("LONGEST_GAP")]
-        share = 50 if any(rasters) else 95
+        count, gap = outputs.get("VALID_COUNT"), outputs.get("LONGEST_GAP")
+        share = 50 if count or gap else 95
 
         def write_others(prepared: Prepared) -> None:
-            write_validity(prepared.stack, *rasters, progress.part(share, 98))
+            write_validity(prepared.stack, count, gap, progress.part(share, 98))
             if outputs.get("REPORT"):
                 write_report(prepared, outputs["REPORT"])
 

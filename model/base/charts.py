@@ -111,7 +111,7 @@ def lines(
     margin = 0.05 * (finite.max() - finite.min())
     frame = _Frame((xs.min(), xs.max()), (finite.min() - margin, finite.max() + margin))
     parts = [frame.grid(x_label, y_label)]
-    legend_x, legend_rows = _LEFT, 0
+    legend_x, legend_rows = float(_LEFT), 0
     for index, (label, lines_of) in enumerate(values.items()):
         color = html.escape((colors or PALETTE)[index % len(colors or PALETTE)])
         if len(lines_of) == 3:
@@ -123,11 +123,11 @@ def lines(
         parts.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.8"/>')
         width = 30 + 6.2 * len(label)
         if legend_x + width > _WIDTH - _RIGHT and legend_x > _LEFT:
-            legend_x, legend_rows = _LEFT, legend_rows + 1
+            legend_x, legend_rows = float(_LEFT), legend_rows + 1
         y = _HEIGHT + 14 * legend_rows + 4
         parts.append(
-            f'<line x1="{legend_x}" x2="{legend_x + 16}" y1="{y}" y2="{y}" stroke="{color}" stroke-width="3"/>'
-            f'<text x="{legend_x + 20}" y="{y + 4}">{html.escape(label)}</text>'
+            f'<line x1="{legend_x:.1f}" x2="{legend_x + 16:.1f}" y1="{y}" y2="{y}" stroke="{color}" stroke-width="3"/>'
+            f'<text x="{legend_x + 20:.1f}" y="{y + 4}">{html.escape(label)}</text>'
         )
         legend_x += width
     return _picture(title, "".join(parts), _HEIGHT + 14 * (legend_rows + 1) + 2)
