@@ -184,7 +184,11 @@ def _read_sheet(path: Path) -> list[list[str]]:
     options = {f"OGR_{kind}_HEADERS": "DISABLE" for kind in SHEETS.values()}
     options.update({f"OGR_{kind}_FIELD_TYPES": "STRING" for kind in SHEETS.values()})
     with quiet_gdal() as messages, gdal_options(**options):
-        dataset = gdal.OpenEx(str(path), gdal.OF_VECTOR)
+        try:
+            dataset = gdal.OpenEx(str(path), gdal.OF_VECTOR)
+        except RuntimeError as error:  # when someone switched GDAL's exceptions on
+            messages.append(str(error))
+            dataset = None
         if dataset is None or dataset.GetLayerCount() == 0:
             raise LandloomError(
                 f"Cannot read the table {path}: {' '.join(messages) or 'unknown form'}. Save it as CSV."
@@ -202,23 +206,28 @@ def _write_sheet(table: NomenclatureTable, path: Path, driver_name: str) -> None
     if driver is None:
         raise LandloomError(f"This GDAL cannot write {path.suffix}; choose an output that ends in .csv.")
     header, *lines = _cells(table)
-    kinds = {"code": ogr.OFTInteger, "count": ogr.OFTInteger, "hectares": ogr.OFTReal}
     with whole_file(path) as temporary, quiet_gdal() as messages:
-        dataset = driver.CreateDataSource(str(temporary))
-        if dataset is None:
-            raise LandloomError(f"Cannot write {path}: {' '.join(messages)}.")
-        layer = dataset.CreateLayer("nomenclature", geom_type=ogr.wkbNone)
-        for name in header:
-            layer.CreateField(ogr.FieldDefn(name, kinds.get(name, ogr.OFTString)))
-        for line in lines:
-            feature = ogr.Feature(layer.GetLayerDefn())
-            for i, cell in enumerate(line):
-                if cell:
-                    feature.SetField(i, cell)
-            layer.CreateFeature(feature)
-        layer = dataset = feature = None
+        try:
+            _fill_sheet(driver.CreateDataSource(str(temporary)), header, lines)
+        except RuntimeError as error:  # when someone switched GDAL's exceptions on
+            messages.append(str(error))
         if not temporary.exists():
             raise LandloomError(f"Cannot write {path}: {' '.join(messages)}.")
+
+
+def _fill_sheet(dataset: ogr.DataSource | None, header: list[str], lines: list[list[str]]) -> None:
+    if dataset is None:
+        return
+    kinds = {"code": ogr.OFTInteger, "count": ogr.OFTInteger, "hectares": ogr.OFTReal}
+    layer = dataset.CreateLayer("nomenclature", geom_type=ogr.wkbNone)
+    for name in header:
+        layer.CreateField(ogr.FieldDefn(name, kinds.get(name, ogr.OFTString)))
+    for line in lines:
+        feature = ogr.Feature(layer.GetLayerDefn())
+        for i, cell in enumerate(line):
+            if cell:
+                feature.SetField(i, cell)
+        layer.CreateFeature(feature)
 
 
 def _read_iota2(path: Path, text: str) -> NomenclatureTable:

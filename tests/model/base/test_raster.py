@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import numpy as np
@@ -15,9 +16,27 @@ from landloom.model.base.raster import (
     spatial_reference,
     write_raster,
 )
-from osgeo import gdal
+from osgeo import gdal, ogr, osr
 
 PLACE = (500000.0, 10.0, 0.0, 8000000.0, 0.0, -10.0)
+
+
+@contextlib.contextmanager
+def gdal_exceptions(wanted: bool):
+    """Switch the exceptions of GDAL's three modules, which QGIS's own plugins switch on, and put them back."""
+    modules = (osr, ogr, gdal)
+    before = [module.GetUseExceptions() for module in modules]
+    for module in modules:
+        module.DontUseExceptions()
+    if wanted:
+        gdal.UseExceptions()
+    try:
+        yield
+    finally:
+        gdal.DontUseExceptions()
+        for module, was in zip(reversed(modules), reversed(before), strict=True):
+            if was:
+                module.UseExceptions()
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "uint16", "int32", "int64", "float32", "float64"])
@@ -25,9 +44,7 @@ PLACE = (500000.0, 10.0, 0.0, 8000000.0, 0.0, -10.0)
 def test_what_is_written_is_read(tmp_path, dtype, exceptions):
     values = (np.arange(2 * 5 * 7).reshape(2, 5, 7) % 120).astype(dtype)
     wkt = spatial_reference("EPSG:32738").ExportToWkt()
-    before = gdal.GetUseExceptions()
-    (gdal.UseExceptions if exceptions else gdal.DontUseExceptions)()
-    try:
+    with gdal_exceptions(exceptions):
         path = write_raster(tmp_path / "dossier é" / "r.tif", values, PLACE, wkt, nodata=0, names=["B4", "B8"])
         dataset = open_raster(path)
         np.testing.assert_array_equal(read_array(dataset), values)
@@ -41,8 +58,6 @@ def test_what_is_written_is_read(tmp_path, dtype, exceptions):
             open_raster(tmp_path / "text.tif")
         with pytest.raises(LandloomError, match="CRS"):
             spatial_reference("EPSG:nonsense")
-    finally:
-        (gdal.UseExceptions if before else gdal.DontUseExceptions)()
     assert dataset.GetRasterBand(2).GetDescription() == "B8" and dataset.GetRasterBand(1).GetNoDataValue() == 0
     assert dataset.GetGeoTransform() == PLACE
     assert [entry.name for entry in path.parent.iterdir()] == ["r.tif"]

@@ -1,0 +1,72 @@
+"""Protects what others call: ids, groups and parameter names, their help, and the page that documents them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from qgis.core import QgsProcessingParameterDefinition
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The names that models, scripts and other programs use; those of later versions may be added, none may go.
+CONTRACT = {
+    "samplescene": "SIZE SEED CLIMATE OUTPUT",
+    "preparestack": "INPUT STACK SENSORS CRS RESOLUTION START END SEASON_START CAMPAIGN_YEAR MAX_CLOUD MASK_BUFFER "
+    "REFLECTANCE ORBITS EXTENT OUTPUT REPORT VALID_COUNT LONGEST_GAP",
+    "addrasters": "STACK SENSOR KIND RASTERS DATES BANDS SCALE OFFSET NODATA RADAR_UNIT MASKS INVALID_VALUES "
+    "VALID_VALUES CRS RESOLUTION SEASON_START CAMPAIGN_YEAR OUTPUT",
+    "nomenclature": "REFERENCE CLASS_FIELD TABLE OUTPUT",
+    "extractsamples": "STACK REFERENCE CLASS_FIELD NOMENCLATURE LEVEL GROUP_FIELD GROUP_DISTANCE HALO INNER_BUFFER "
+    "MIN_SHARE MAX_PER_CLASS MAX_PER_GROUP VALIDATION TEST FOLDS SPLIT_BY BLOCK_SIZE SPLIT_FIELD SEED MEMORY_MB OUTPUT "
+    "POINTS REPORT",
+    "train": "SAMPLES NETWORK EPOCHS BATCH_SIZE LEARNING_RATE CLASS_WEIGHTS SENSORS STEP INDICES EVALUATION RUNS "
+    "START_FROM DEVICE SEED MEMORY_MB OUTPUT REPORT",
+    "classify": "STACK MODEL EXTENT MASK DEVICE MEMORY_MB OUTPUT CONFIDENCE PROBABILITIES",
+    "landcovermap": "INPUT STACK REFERENCE CLASS_FIELD NOMENCLATURE NETWORK EVALUATION PREVIEW EXTENT SEED DEVICE "
+    "MEMORY_MB WORK_FOLDER OUTPUT CONFIDENCE MODEL REPORT",
+    "status": "REPORT",
+}
+GROUPS = {"1 Images", "2 Reference", "3 Models", "4 Maps", "5 Objects", "6 Accuracy", "7 Share", "Tools"}
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_ids_and_parameter_names_stay(landloom_provider, name):
+    algorithm = landloom_provider.algorithm(name)
+    assert algorithm is not None
+    names = {one.name() for one in algorithm.parameterDefinitions()}
+    assert set(CONTRACT[name].split()) <= names
+    assert all(re.fullmatch(r"[A-Z][A-Z0-9_]*", one) for one in names)
+
+
+def test_every_algorithm_and_parameter_explains_itself(landloom_provider):
+    for algorithm in landloom_provider.algorithms():
+        assert re.fullmatch(r"[a-z]+", algorithm.name())
+        assert algorithm.group() in GROUPS
+        assert algorithm.shortDescription().endswith(".")
+        assert not algorithm.icon().isNull()
+        assert f"landloom:{algorithm.name()}" in algorithm.EXAMPLE
+        for one in algorithm.parameterDefinitions():
+            assert len(one.help()) > 20, f"{algorithm.name()}: {one.name()}"
+
+
+def test_side_outputs_are_optional(landloom_provider):
+    for algorithm in landloom_provider.algorithms():
+        for one in algorithm.parameterDefinitions():
+            if one.isDestination() and one.name() != "OUTPUT":
+                assert one.flags() & QgsProcessingParameterDefinition.Flag.FlagOptional, one.name()
+
+
+def test_numbers_of_training_feed_models(landloom_provider):
+    outputs = {one.name(): one.type() for one in landloom_provider.algorithm("train").outputDefinitions()}
+    assert {outputs[name] for name in ("OVERALL_ACCURACY", "KAPPA", "MACRO_F1")} == {"outputNumber"}
+
+
+def test_the_page_of_parameters_is_current(landloom_provider):
+    spec = importlib.util.spec_from_file_location("make_parameters_page", ROOT / "scripts" / "make_parameters_page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    written = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    assert written == module.page(landloom_provider), "run scripts/make_parameters_page.py"
