@@ -24,6 +24,8 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.optional import need
+from ..model.networks.registry import network_info
 from .base import FeedbackProgress, LandloomAlgorithm
 from .overview import write_overview
 from .steps import StepLog, fingerprint, source_path
@@ -199,6 +201,8 @@ class _Job:
         self.model = Path(model) if model else self.work / "model.safetensors"
         self.report = algorithm.parameterAsFileOutput(parameters, "REPORT", context)
         self.network = algorithm.parameterAsEnumString(parameters, "NETWORK", context)
+        # Said before the images are read, not an hour later.
+        need(network_info(self.network).needs_package, f"NETWORK={self.network}")
         self.log = StepLog(self.work)
         preview = algorithm.parameterAsBool(parameters, "PREVIEW", context)
         count = (1 if self.folder_input else 0) + 3 + (2 if preview else 0)

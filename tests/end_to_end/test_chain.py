@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -153,3 +154,38 @@ def test_arguments_and_exit_code_are_passed_through(tmp_path):
         [ROOT / "scripts" / "qgis_process", "run", "landloom:nosuch"], capture_output=True, text=True, check=False
     )
     assert refused.returncode != 0
+
+
+def test_the_forest_needs_no_torch_and_a_network_says_how_to_get_it(scene, tmp_path):
+    """The same job in an environment without PyTorch, as a new user's QGIS is."""
+    if shutil.which("qgis_process") is None:
+        pytest.skip("qgis_process is not installed")
+    packages = tmp_path / "environment" / "lib" / "python3" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "torch.py").write_text("raise ImportError('not installed')\n")
+    inputs = {
+        "INPUT": str(scene),
+        "REFERENCE": str(scene / "reference.gpkg"),
+        "CLASS_FIELD": "class",
+        "OUTPUT": str(tmp_path / "map.tif"),
+        "WORK_FOLDER": str(tmp_path / "work"),
+    }
+
+    def run(network: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [ROOT / "scripts" / "qgis_process", "--json", "run", "landloom:landcovermap", "-"],
+            input=json.dumps({"inputs": {**inputs, "NETWORK": network}}),
+            env={**os.environ, "LANDLOOM_VENV": str(tmp_path / "environment"), "PYTHONPATH": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    refused = run("ltae")
+    assert refused.returncode == 1
+    assert "needs the Python package torch" in refused.stderr and "pip install torch" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "map.tif").exists()
+    forest = run("randomforest")
+    assert forest.returncode == 0, forest.stderr
+    assert (tmp_path / "map.tif").exists()
