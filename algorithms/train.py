@@ -22,6 +22,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.stack.expressions import split_list
 from .base import FeedbackProgress, LandloomAlgorithm
 
 NETWORKS = ["ltae", "twinns", "tempcnn", "randomforest"]
@@ -122,9 +123,9 @@ class Train(LandloomAlgorithm):
         )
         self.add(
             QgsProcessingParameterString("INDICES", self.tr("Indices"), optional=True),
-            "Indices added to the bands, separated by commas: NDVI, NDWI, BRIGHTNESS, VV-VH; none = none; empty = "
-            "those "
-            "that suit the network.",
+            "Indices added to the bands, separated by commas: NDVI, NDWI (as iota2: SWIR and NIR, minus NDMI), NDMI, "
+            "MNDWI, BRIGHTNESS, VV-VH, or an expression of bands such as EVI=2.5*(B8-B4)/(B8+6*B4-7.5*B2+1) with + - * "
+            "/ ** sqrt log abs min max; none = none; empty = those that suit the network.",
             advanced=True,
         )
         self.add(
@@ -200,7 +201,7 @@ class Train(LandloomAlgorithm):
         from ..model.training.run import train
         from ..model.training.settings import TrainingSettings
 
-        indices = words(self.parameterAsString(parameters, "INDICES", context))
+        indices = split_list(self.parameterAsString(parameters, "INDICES", context))
         settings = TrainingSettings(
             network=self.parameterAsEnumString(parameters, "NETWORK", context),
             epochs=self.parameterAsInt(parameters, "EPOCHS", context),

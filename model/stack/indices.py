@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sensors import OPTICAL, RADAR
+from ..base.errors import LandloomError
+from .expressions import is_expression, parse_expression, split_list
+from .sensors import OPTICAL, RADAR, SensorSpec
 
 # The common names that some archives give to Sentinel-2 and Landsat 8 bands; a sensor without band numbers
 # (PLANET: BLUE, GREEN, RED, NIR) has its indices by them.
 ALTERNATIVES: dict[str, tuple[str, ...]] = {
+    "BLUE": ("B2", "BLUE", "B"),
+    "GREEN": ("B3", "GREEN", "G"),
     "RED": ("B4", "RED", "R"),
     "NIR": ("B8", "B8A", "NIR", "NIR1"),
     "SWIR": ("B11", "SWIR", "SWIR1"),
@@ -56,10 +60,12 @@ def brightness(*bands: np.ndarray) -> np.ndarray:
 
 
 # NDWI as iota2 computes it: (SWIR - NIR) / (SWIR + NIR). Gao's index of 1996 (doi 10.1016/S0034-4257(96)00067-3), now
-# mostly called NDMI, has the opposite sign.
+# mostly called NDMI, has the opposite sign. MNDWI: Xu 2006 (doi 10.1080/01431160600589179).
 INDICES: dict[str, Index] = {
     "NDVI": Index(OPTICAL, ("NIR", "RED"), "NDVI", normalised_difference),
     "NDWI": Index(OPTICAL, ("SWIR", "NIR"), "NDWI (iota2): SWIR and NIR, minus NDMI", normalised_difference),
+    "NDMI": Index(OPTICAL, ("NIR", "SWIR"), "NDMI (Gao 1996): NIR and SWIR", normalised_difference),
+    "MNDWI": Index(OPTICAL, ("GREEN", "SWIR"), "MNDWI (Xu 2006): green and SWIR", normalised_difference),
     "BRIGHTNESS": Index(OPTICAL, (), "brightness", brightness),
     "VV-VH": Index(RADAR, ("VV", "VH"), "VV - VH in dB", lambda vv, vh: np.subtract(vv, vh, dtype=np.float32)),
 }
@@ -91,9 +97,11 @@ def find_role(bands: Sequence[str], role: str) -> int | None:
 
 
 def index_bands(name: str, kind: str, bands: Sequence[str]) -> tuple[int, ...] | None:
-    """Positions of the bands that an index uses; None if this sensor does not have them."""
+    """Positions of the bands that an index or expression uses; None if this sensor does not have them."""
     index = INDICES.get(name.upper())
-    if index is None or index.kind != kind:
+    if index is None:
+        return _expression_bands(name, bands)
+    if index.kind != kind:
         return None
     if not index.roles:
         return tuple(range(len(bands)))
@@ -102,29 +110,103 @@ def index_bands(name: str, kind: str, bands: Sequence[str]) -> tuple[int, ...] |
     return known if len(known) == len(positions) else None
 
 
+def _expression_bands(text: str, bands: Sequence[str]) -> tuple[int, ...] | None:
+    """Positions of the names of an expression, which are bands or roles such as NIR."""
+    if not is_expression(text):
+        return None
+    found = []
+    for name in parse_expression(text).names:
+        position = find_band(bands, name)
+        if position is None and name in ALTERNATIVES:
+            position = find_role(bands, name)
+        if position is None:
+            return None
+        found.append(position)
+    return tuple(found)
+
+
+def parse_indices(text: str) -> tuple[str, ...]:
+    """The indices and expressions of a list such as ``NDVI, EVI=2.5*(B8-B4)/(B8+6*B4-7.5*B2+1)``.
+
+    Raises:
+        LandloomError: naming the first that is neither.
+    """
+    names = split_list(text)
+    check_indices(names)
+    return names
+
+
+def check_indices(names: Sequence[str]) -> None:
+    """Refuse what is neither an index nor an expression.
+
+    Raises:
+        LandloomError: naming the first such entry.
+    """
+    for name in names:
+        if name.upper() in INDICES:
+            continue
+        known = f"choose among {', '.join(INDICES)}, or write an expression such as (B8-B4)/(B8+B4)"
+        if name.replace("_", "").isalnum():
+            raise LandloomError(f"INDICES names {name}, which is not known; {known}.")
+        try:
+            parse_expression(name)
+        except LandloomError as error:
+            raise LandloomError(f"INDICES: {error} Or {known}.") from error
+
+
+def index_label(name: str) -> str:
+    """What an index is called in legends and reports; of a named expression its name."""
+    index = INDICES.get(name.upper())
+    if index is not None:
+        return index.label
+    return parse_expression(name).label if is_expression(name) else name
+
+
+def short_name(name: str) -> str:
+    """A name without signs for files and bands: ``NDVI``, ``VV_VH``, that of an expression, or ``INDEX``."""
+    label = name.upper() if name.upper() in INDICES else index_label(name)
+    text = re.sub(r"[^A-Z0-9]+", "_", label).strip("_")
+    return text if len(text) <= 24 else "INDEX"
+
+
 def available_indices(kind: str, bands: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """Those of the wanted indices that a sensor with these bands can have, in the order wanted."""
-    return tuple(name.upper() for name in names if index_bands(name, kind, bands) is not None)
+    return tuple(re.sub(r"\s+", "", name).upper() for name in names if index_bands(name, kind, bands) is not None)
+
+
+def check_applicable(names: Sequence[str], specs: Mapping[str, SensorSpec]) -> None:
+    """Refuse an expression that no sensor has the bands for; known indices may be missing.
+
+    Raises:
+        LandloomError: naming the expression and the bands there are.
+    """
+    for name in names:
+        fits = any(index_bands(name, spec.kind, spec.bands) is not None for spec in specs.values())
+        if name.upper() not in INDICES and not fits:
+            there = "; ".join(f"{sensor}: {', '.join(spec.bands)}" for sensor, spec in specs.items())
+            raise LandloomError(f"No sensor has the bands of the index {name}; there are {there}.")
 
 
 def compute_index(name: str, values: Mapping[str, np.ndarray] | Sequence[np.ndarray]) -> np.ndarray:
     """Compute an index.
 
     Args:
-        name: a key of INDICES.
-        values: arrays of one shape in the order of the index's roles, or band name -> array. Reflectance, or dB.
+        name: a key of INDICES, or an expression.
+        values: arrays of one shape in the order of :func:`index_bands`, or band name -> array. Reflectance, or dB.
 
     Returns:
-        float32 of the same shape; 0 where a denominator is not positive.
+        float32 of the same shape; 0 where a denominator is not positive or the result no number.
 
     Raises:
         KeyError: if a band is not among ``values``.
     """
-    index = INDICES[name.upper()]
+    index = INDICES.get(name.upper())
+    formula = parse_expression(name) if index is None else index.formula
     if isinstance(values, Mapping):
         bands = list(values)
-        positions = index_bands(name, index.kind, bands)
+        positions = index_bands(name, OPTICAL if index is None else index.kind, bands)
         if positions is None:
-            raise KeyError(f"{name} needs {', '.join(index.roles)}; there are {', '.join(bands)}")
-        return index.formula(*(values[bands[position]] for position in positions))
-    return index.formula(*values)
+            needs = parse_expression(name).names if index is None else index.roles
+            raise KeyError(f"{name} needs {', '.join(needs)}; there are {', '.join(bands)}")
+        return formula(*(values[bands[position]] for position in positions))
+    return formula(*values)

@@ -21,6 +21,7 @@ from ..networks.inputs import FITTED_SAMPLES, InputRecipe
 from ..networks.modelfile import Model, ModelHeader, describe
 from ..networks.predictor import Predictor
 from ..networks.registry import network_info
+from ..stack.indices import check_applicable
 from .checkpoints import Checkpoints
 from .evaluate import fit_temperature
 from .pool import SamplePool
@@ -132,6 +133,7 @@ def fit_recipe(pool: SamplePool, training: np.ndarray, settings: TrainingSetting
             yield pool.in_first_units(own)
 
     names = info.indices if settings.indices is None else settings.indices
+    check_applicable(names, pool.specs)
     return InputRecipe.fit_batches(pool.specs, batches(), settings.step, names, settings.seed, len(cut))
 
 

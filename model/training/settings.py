@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..stack.indices import INDICES
+from ..stack.indices import check_indices
 
 NETWORKS = ("ltae", "twinns", "tempcnn", "randomforest")
 CLASS_WEIGHTS = ("auto", "none", "balanced", "log")
@@ -106,9 +106,7 @@ class TrainingSettings:
         ):
             if not (math.isfinite(number) and low <= number <= high):
                 raise LandloomError(f"{name} is {number}; choose a value from {low} to {high}.")
-        unknown = [name for name in self.indices or () if name.upper() not in INDICES]
-        if unknown:
-            raise LandloomError(f"INDICES names {', '.join(unknown)}; choose among: {', '.join(INDICES)}, or none.")
+        check_indices(self.indices or ())
         if self.network == FOREST and self.class_weights == "log":
             raise LandloomError("CLASS_WEIGHTS log is for networks: choose none or balanced for randomforest.")
         if self.network == FOREST and self.start_from:
