@@ -88,6 +88,11 @@ class Part:
         data: path of its VRT on the stack's grid; set when the stack is built.
         cover: the pixels of the grid that the files cover, or None for the whole grid.
         convert: what the files hold where the VRT turns it into power, else None.
+        orbit: pass and relative orbit of a radar product, such as ``DES 152``; empty where unknown.
+        calibration: of a radar product, as in :class:`SensorSpec`.
+        unit: what the files of a radar product hold: ``power``, ``db`` or ``amplitude``.
+        filtered: whether speckle was filtered before.
+        shift_db: dB added to each band at reading, which bring the orbits of a sensor to one mean; None for nothing.
     """
 
     product: str
@@ -97,6 +102,11 @@ class Part:
     data: str = ""
     cover: Window | None = None
     convert: RadarUnit | None = None
+    orbit: str = ""
+    calibration: str = ""
+    unit: str = ""
+    filtered: bool = False
+    shift_db: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,7 @@ class Sensor:
     unit: str = ""
     calibration: str = ""
     orbit: str = ""
+    speckle: str = ""
     acquisitions: tuple[Acquisition, ...] = ()
 
     @property
@@ -150,6 +161,7 @@ class Sensor:
             self.unit,
             self.calibration,
             self.orbit,
+            self.speckle,
         )
 
     def sources(self) -> Iterator[Source]:
@@ -331,6 +343,7 @@ def _part_to(part: Part, folder: Path) -> dict[str, Any]:
         content["cover"] = list(part.cover)
     if part.convert is not None:
         content["convert"] = asdict(part.convert)
+    content.update({key: getattr(part, key) for key in _PASS_FIELDS if getattr(part, key)})
     return content
 
 
@@ -344,10 +357,12 @@ def _part_from(content: dict[str, Any], folder: Path) -> Part:
         _absolute_path(content["data"], folder),
         Window(*cover) if cover else None,
         RadarUnit(**content["convert"]) if "convert" in content else None,
+        **{key: content[key] for key in _PASS_FIELDS if key in content},
     )
 
 
-_SPEC_FIELDS = ("dtype", "scale", "offset", "nodata", "unit", "calibration", "orbit")
+_PASS_FIELDS = ("orbit", "calibration", "unit", "filtered", "shift_db")
+_SPEC_FIELDS = ("dtype", "scale", "offset", "nodata", "unit", "calibration", "orbit", "speckle")
 
 
 def _sensor_to(sensor: Sensor, folder: Path) -> dict[str, Any]:

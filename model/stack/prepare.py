@@ -187,7 +187,7 @@ def make_sensors(products: Sequence[Product], infos: RasterInfos, settings: Prep
                 first.unit,
                 first.calibration,
                 " ".join([first.direction, *orbits]).strip(),
-                acquisitions,
+                acquisitions=acquisitions,
             )
         )
     return sensors

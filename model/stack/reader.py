@@ -6,22 +6,20 @@ are not safe to share) and keeps a bounded number of them open. GDAL reads witho
 
 from __future__ import annotations
 
-import math
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from osgeo import gdal
 
-from ..base.errors import LandloomError
 from ..base.raster import open_raster, quiet_gdal, reading_failed
 from .grid import Window
-from .manifest import MaskRule, Part, Sensor, Stack
-from .maskrules import dilate, valid_values
-from .rasterinfo import size_and_time
-from .sensors import SensorSpec, Series
+from .manifest import Stack
+from .maskrules import dilate
+from .readplan import MaskPlan, PartPlan, ReadPlan, SensorPlan, check_sources, plan_sensor
+from .sensors import Series
+from .speckle import quegan
 from .upsample import bilinear, source_span
 
 MAX_OPEN = 600
@@ -38,58 +36,6 @@ def max_open() -> int:
     return MAX_OPEN if allowed < 0 else min(MAX_OPEN, allowed // 2)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """Bands of one data set that go to channels of the output."""
-
-    path: str
-    bands: list[int]
-    channels: list[int]
-    corner: tuple[int, int]  # of the data set's first pixel on the grid
-    ratio: int = 1  # pixels of the grid along the edge of one of its pixels
-
-
-@dataclass(frozen=True)
-class _Mask:
-    """A mask raster and the test of its values."""
-
-    path: str
-    band: int
-    corner: tuple[int, int]
-    ratio: int
-    valid_of_byte: np.ndarray  # [256] bool, for Byte masks
-    few_invalid: list[int]  # the invalid bytes where they are few
-    rule: MaskRule
-    radius: int  # pixels
-
-    def valid(self, values: np.ndarray) -> np.ndarray:
-        if values.dtype != np.uint8:
-            return valid_values(self.rule, values)
-        if self.valid_of_byte.sum() == 1:
-            return values == self.valid_of_byte.argmax()
-        if not self.few_invalid:
-            return self.valid_of_byte[values]
-        clear = values != self.few_invalid[0]  # comparisons of bytes are quicker than a table
-        for value in self.few_invalid[1:]:
-            clear &= values != value
-        return clear
-
-
-@dataclass(frozen=True)
-class _Part:
-    cover: Window
-    reads: list[_Read]
-    masks: list[_Mask]
-
-
-@dataclass(frozen=True)
-class _Sensor:
-    spec: SensorSpec
-    dtype: np.dtype
-    nodata: np.generic | None
-    acquisitions: list[list[_Part]]
-
-
 class StackReader:
     """Reads windows of a stack as :class:`Series`; a context manager.
 
@@ -98,6 +44,7 @@ class StackReader:
         sensors: names or choices such as ``S1``; None for all.
         bands: for some sensors, the bands wanted and their order; others give all.
         memory_mb: what one window may take, see :meth:`rows_in_memory`.
+        as_stored: leave out what the stack asks to do to radar values: levelling of orbits and the speckle filter.
 
     Attributes:
         stack: the stack.
@@ -113,13 +60,16 @@ class StackReader:
         sensors: Sequence[str] | None = None,
         bands: Mapping[str, Sequence[str]] | None = None,
         memory_mb: float = 512,
+        as_stored: bool = False,
     ) -> None:
         self.stack = stack if isinstance(stack, Stack) else Stack.read(stack)
         self.memory_mb = memory_mb
         names = self.stack.choose(sensors)
         check_sources([self.stack.sensors[name] for name in names])
         wanted = bands or {}
-        self._sensors = {name: self._plan(self.stack.sensors[name], wanted.get(name)) for name in names}
+        self._sensors = {
+            name: plan_sensor(self.stack.sensors[name], wanted.get(name), self.stack.grid, as_stored) for name in names
+        }
         self.specs = {name: sensor.spec for name, sensor in self._sensors.items()}
         self._max_open = max_open()
         self._pools: dict[int, dict[str, gdal.Dataset]] = {}
@@ -139,10 +89,7 @@ class StackReader:
     @property
     def bytes_per_pixel(self) -> int:
         """What :meth:`read` returns for one pixel, mask included."""
-        return sum(
-            len(sensor.acquisitions) * (len(sensor.spec.bands) * sensor.dtype.itemsize + 1)
-            for sensor in self._sensors.values()
-        )
+        return sum(sensor.bytes_per_pixel for sensor in self._sensors.values())
 
     def rows_in_memory(self, width: int) -> int:
         """How many rows of ``width`` pixels fit into ``memory_mb``; at least 1."""
@@ -203,18 +150,51 @@ class StackReader:
             valid |= clear & holds
         return data, valid
 
-    def _read_sensor(self, sensor: _Sensor, window: Window, indices: Sequence[int] | None = None) -> Series:
+    def _read_sensor(self, sensor: SensorPlan, window: Window, indices: Sequence[int] | None = None) -> Series:
         chosen = range(len(sensor.acquisitions)) if indices is None else indices
         spec, height, width = sensor.spec, window.height, window.width
         values = np.empty((1, len(chosen), len(spec.bands), height, width), sensor.dtype)
         mask = np.empty((1, len(chosen), height, width), bool)
-        for place, index in enumerate(chosen):
-            self._read_date(sensor, sensor.acquisitions[index], window, values[0, place], mask[0, place])
+        if sensor.radius:
+            self._read_filtered(sensor, chosen, window, values[0], mask[0])
+        else:
+            for place, index in enumerate(chosen):
+                self._read_date(sensor, sensor.acquisitions[index], window, values[0, place], mask[0, place])
         days = np.array([spec.days[index] for index in chosen], np.int32)
         return Series(values, mask, days)
 
+    def _read_filtered(
+        self, sensor: SensorPlan, chosen: Sequence[int], window: Window, values: np.ndarray, mask: np.ndarray
+    ) -> None:
+        """Fill ``values`` [T, C, H, W] and ``mask`` [T, H, W] with dates whose speckle is filtered, orbit by orbit."""
+        radius = sensor.radius
+        wide = window.grown(radius)
+        inner = slice(radius, -radius)
+        for dates in sensor.passes:
+            wanted = [(place, dates.index(index)) for place, index in enumerate(chosen) if index in dates]
+            if not wanted:
+                continue
+            raw = np.empty((len(dates), values.shape[1], wide.height, wide.width), values.dtype)
+            valid = np.empty((len(dates), wide.height, wide.width), bool)
+            for own, index in enumerate(dates):
+                self._read_date(sensor, sensor.acquisitions[index], wide, raw[own], valid[own])
+            filtered = quegan(raw, valid, radius, [own for _, own in wanted])
+            for result, (place, own) in zip(filtered, wanted, strict=True):
+                values[place] = result
+                mask[place] = valid[own, inner, inner]
+
+    def parts(self, name: str, index: int, window: Window) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """The products of one date one by one: radar pass, values ``[C, H, W]`` and where they are valid ``[H, W]``."""
+        sensor = self._sensors[name]
+        for part in sensor.acquisitions[index]:
+            values = np.zeros((len(sensor.spec.bands), window.height, window.width), sensor.dtype)
+            valid = self._covered(part, window)
+            self._apply_masks(part, window, valid)
+            self._read_values(sensor, part, window, values, valid)
+            yield part.orbit, values, valid
+
     def _read_date(
-        self, sensor: _Sensor, parts: list[_Part], window: Window, values: np.ndarray, valid: np.ndarray
+        self, sensor: SensorPlan, parts: list[PartPlan], window: Window, values: np.ndarray, valid: np.ndarray
     ) -> None:
         """Fill ``values`` [C, H, W] and ``valid`` [H, W] with the first valid part of each pixel."""
         filled = False
@@ -247,7 +227,7 @@ class StackReader:
         else:
             values *= valid
 
-    def _covered(self, part: _Part, window: Window) -> np.ndarray:
+    def _covered(self, part: PartPlan, window: Window) -> np.ndarray:
         """True where the part's files have pixels, ``[H, W]``."""
         common = window.intersection(part.cover)
         if common == window:
@@ -256,7 +236,9 @@ class StackReader:
         covered[_within(common, window)] = True
         return covered
 
-    def _read_values(self, sensor: _Sensor, part: _Part, window: Window, values: np.ndarray, valid: np.ndarray) -> None:
+    def _read_values(
+        self, sensor: SensorPlan, part: PartPlan, window: Window, values: np.ndarray, valid: np.ndarray
+    ) -> None:
         """Read the part's bands into ``values`` and take from ``valid`` what holds no data."""
         common = window.intersection(part.cover)
         if not common.width or not common.height:
@@ -279,8 +261,10 @@ class StackReader:
                 inside &= channel != sensor.nodata
             if channel.dtype.kind == "f":
                 inside &= np.isfinite(channel)
+        if part.factors is not None:
+            values[:, rows, columns] *= part.factors[:, None, None]
 
-    def _apply_masks(self, part: _Part, window: Window, valid: np.ndarray) -> None:
+    def _apply_masks(self, part: PartPlan, window: Window, valid: np.ndarray) -> None:
         for mask in part.masks:
             wide = window.grown(mask.radius)
             clear = mask.valid(self._read_mask(mask, wide))
@@ -289,7 +273,7 @@ class StackReader:
                 clear = ~dilate(~clear, radius)[radius:-radius, radius:-radius]
             valid &= clear
 
-    def _read_coarse(self, read: _Read, window: Window, values: np.ndarray, nodata: np.generic | None) -> None:
+    def _read_coarse(self, read: ReadPlan, window: Window, values: np.ndarray, nodata: np.generic | None) -> None:
         """Read bands of larger pixels that lie on the grid and put their bilinear values into ``values`` [C, H, W]."""
         dataset = self._open(read.path)
         column, row = window.column - read.corner[0], window.row - read.corner[1]
@@ -300,7 +284,7 @@ class StackReader:
         for band, channel in zip(coarse, read.channels, strict=True):
             bilinear(band, (top, left), (row, column), read.ratio, nodata, values[channel])
 
-    def _read_mask(self, mask: _Mask, window: Window) -> np.ndarray:
+    def _read_mask(self, mask: MaskPlan, window: Window) -> np.ndarray:
         """Mask values ``[H, W]``, the nearest ones of larger pixels; 0 outside the file, as GDAL gives it."""
         dataset = self._open(mask.path)
         ratio = mask.ratio
@@ -362,85 +346,8 @@ class StackReader:
         pool[path] = dataset
         return dataset
 
-    def _plan(self, sensor: Sensor, wanted: Sequence[str] | None) -> _Sensor:
-        bands = tuple(wanted) if wanted else sensor.bands
-        missing = [band for band in bands if band not in sensor.bands]
-        if missing:
-            raise LandloomError(
-                f"The sensor {sensor.name} has no band {', '.join(missing)}; it has {', '.join(sensor.bands)}."
-            )
-        spec = replace(sensor.spec, bands=bands)
-        dtype = np.dtype(sensor.dtype)
-        acquisitions = []
-        for acquisition in sensor.complete:
-            parts = [part for part in acquisition.parts if all(band in part.bands for band in sensor.bands)]
-            acquisitions.append([self._plan_part(part, bands) for part in parts])
-        return _Sensor(spec, dtype, _as_type(sensor.nodata, dtype), acquisitions)
-
-    def _plan_part(self, part: Part, bands: Sequence[str]) -> _Part:
-        """Files that lie on the grid are read as they are, several bands at once; the rest goes through the VRT."""
-        reads: dict[str, _Read] = {}
-        order = list(part.bands)
-        for channel, band in enumerate(bands):
-            index, number = part.bands[band]
-            source = part.sources[index]
-            if source.corner is not None:
-                read = reads.setdefault(source.path, _Read(source.path, [], [], source.corner, source.ratio))
-                read.bands.append(number)
-            else:
-                read = reads.setdefault(part.data, _Read(part.data, [], [], (0, 0)))
-                read.bands.append(order.index(band) + 1)
-            read.channels.append(channel)
-        whole = self.stack.grid.whole
-        cover = whole if part.cover is None else part.cover.intersection(whole)
-        return _Part(cover, list(reads.values()), [self._plan_mask(rule) for rule in part.masks])
-
-    def _plan_mask(self, rule: MaskRule) -> _Mask:
-        table = valid_values(rule, np.arange(256, dtype=np.uint8))
-        invalid = np.flatnonzero(~table).tolist()
-        few = invalid if len(invalid) <= 12 else []
-        size = self.stack.grid.resolution[0] * self.stack.grid.metres_per_unit if rule.buffer else 1.0
-        radius = math.ceil(rule.buffer / size) if rule.buffer else 0
-        if rule.source.corner is not None:
-            return _Mask(rule.source.path, rule.band, rule.source.corner, rule.source.ratio, table, few, rule, radius)
-        return _Mask(rule.raster, 1, (0, 0), 1, table, few, rule, radius)
-
-
-def check_sources(sensors: Sequence[Sensor]) -> None:
-    """Compare every file with what the stack remembers of it.
-
-    Raises:
-        LandloomError: naming the first file that is gone or has another size or time.
-    """
-    checked = set()
-    for sensor in sensors:
-        for source in sensor.sources():
-            if source.path in checked:
-                continue
-            checked.add(source.path)
-            try:
-                size, time = size_and_time(source.path)
-            except LandloomError as error:
-                raise LandloomError(
-                    f"The file {source.path} of the stack is gone; put it back or make the stack again."
-                ) from error
-            if size != source.size or abs(time - source.time) > 2:  # file systems keep times to 2 s at worst
-                raise LandloomError(
-                    f"The file {source.path} has changed since the stack was made; make the stack again."
-                )
-
 
 def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
     """The rows and columns of ``outer`` that ``inner`` takes."""
     top, left = inner.row - outer.row, inner.column - outer.column
     return slice(top, top + inner.height), slice(left, left + inner.width)
-
-
-def _as_type(nodata: float | None, dtype: np.dtype) -> np.generic | None:
-    """The no-data value in the type of the values, None where that type cannot hold it."""
-    if nodata is None:
-        return None
-    if dtype.kind == "f":
-        return dtype.type(nodata)
-    limits = np.iinfo(dtype)
-    return dtype.type(nodata) if float(nodata).is_integer() and limits.min <= nodata <= limits.max else None

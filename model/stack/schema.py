@@ -58,8 +58,13 @@ _PART: dict[str, Any] = {
         "convert": {
             "type": "object",
             "required": ["unit", "scale", "offset"],
-            "properties": {"unit": {"enum": ["db", "amplitude"]}, "scale": _NUMBER, "offset": _NUMBER},
+            "properties": {"unit": {"enum": ["db", "amplitude", "power"]}, "scale": _NUMBER, "offset": _NUMBER},
         },
+        "orbit": _TEXT,
+        "calibration": _TEXT,
+        "unit": _TEXT,
+        "filtered": {"type": "boolean"},
+        "shift_db": {"type": "object", "additionalProperties": _NUMBER},
     },
 }
 _SENSOR: dict[str, Any] = {
@@ -76,6 +81,7 @@ _SENSOR: dict[str, Any] = {
         "unit": {"enum": ["", "reflectance", "power", "db", "amplitude"]},
         "calibration": _TEXT,
         "orbit": _TEXT,
+        "speckle": {"enum": ["", *(f"quegan {size}" for size in range(3, 23, 2))]},
         "acquisitions": {
             "type": "array",
             "items": {
@@ -171,7 +177,7 @@ def _is(value: Any, kind: str) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind == "number":
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    kinds: dict[str, type] = {"string": str, "array": list, "object": dict, "null": type(None)}
+    kinds: dict[str, type] = {"string": str, "array": list, "object": dict, "null": type(None), "boolean": bool}
     return isinstance(value, kinds[kind])
 
 

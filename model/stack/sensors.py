@@ -31,7 +31,8 @@ class SensorSpec:
 
     ``physical = raw * scale + offset``, in ``unit``: ``reflectance`` (0..1), for radar ``power``, ``db`` or
     ``amplitude``, else empty. ``dates`` are ISO (2021-05-03), empty text for a static layer; ``days`` count from the
-    season's start. ``calibration`` is ``sigma0``, ``gamma0``, ``gamma0_rtc`` or ``unknown`` for radar.
+    season's start. ``calibration`` is ``sigma0``, ``gamma0``, ``gamma0_rtc`` or ``unknown`` for radar; ``speckle``
+    names the filter that the reader applies to it, such as ``quegan 5``.
     """
 
     name: str
@@ -46,6 +47,7 @@ class SensorSpec:
     unit: str = ""
     calibration: str = ""
     orbit: str = ""
+    speckle: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold."""
