@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
+    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
+    QgsProcessingUtils,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
@@ -22,8 +25,10 @@ from qgis.PyQt.QtGui import QIcon
 from ..install import how_to_get
 from ..model.base.errors import LandloomError, MissingPackageError
 from ..model.base.progress import Progress
+from ..model.base.raster import open_raster
 
 DEVICES = ["auto", "cpu", "cuda", "mps"]
+LAYERS = ("source", "vector", "raster", "layer")  # types of parameters
 
 
 class FeedbackProgress(Progress):
@@ -97,7 +102,8 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
             if parameter.help():
                 parts.append(f"<p><b>{html.escape(parameter.description())}</b>: {html.escape(parameter.help())}</p>")
         if self.EXAMPLE:
-            parts.append(f"<p><b>Example</b></p><pre>{html.escape(self.EXAMPLE)}</pre>")
+            # Not <pre>, which would not be wrapped in the narrow pane of the dialog.
+            parts.append(f"<p><b>Example</b></p><p><code>{html.escape(self.EXAMPLE)}</code></p>")
         return "\n".join(parts)
 
     def add(self, parameter: QgsProcessingParameterDefinition, help: str, advanced: bool = False) -> None:
@@ -145,6 +151,27 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
             advanced=True,
         )
 
+    def checkParameterValues(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        """Say what is wrong with a value and what would be right, where QGIS only says that it is wrong."""
+        try:
+            self.check_enums(parameters)
+            self.check_rasters(parameters, context)
+        except LandloomError as error:
+            return False, str(error)
+        good, message = super().checkParameterValues(parameters, context)
+        if good:
+            return good, message
+        for definition in self.parameterDefinitions():
+            value = parameters.get(definition.name())
+            if definition.type() in LAYERS:
+                continue  # of these QGIS says which file is not found
+            if value not in (None, "") and not definition.checkValueIsAcceptable(value, context):
+                shown = value if isinstance(value, str | int | float) else "of a wrong kind"
+                return False, f"{definition.name()} is {shown}, which cannot be used. {definition.help()}"
+        return good, message
+
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
@@ -177,6 +204,20 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
                     raise LandloomError(
                         f"{definition.name()} is '{one}'; choose one of: {', '.join(definition.options())}."
                     )
+
+    def check_rasters(self, parameters: dict[str, Any], context: QgsProcessingContext) -> None:
+        """Name the raster of a list that is missing or damaged; QGIS names the parameter only."""
+        for definition in self.parameterDefinitions():
+            if not isinstance(definition, QgsProcessingParameterMultipleLayers):
+                continue
+            if definition.layerType() != QgsProcessing.SourceType.TypeRaster:
+                continue
+            value = parameters.get(definition.name())
+            for one in value if isinstance(value, list | tuple) else [value]:
+                if not isinstance(one, str) or not one:
+                    continue
+                if QgsProcessingUtils.mapLayerFromString(one, context, False) is None:
+                    open_raster(one)
 
 
 def in_one_sentence(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..model.base.optional import need
 from ..model.networks.registry import network_info
 from .base import FeedbackProgress, LandloomAlgorithm
 from .overview import write_overview
-from .steps import StepLog, fingerprint, source_path
+from .steps import StepLog, features_fingerprint, fingerprint
 
 NETWORKS = ["ltae", "twinns", "tempcnn", "randomforest"]
 EVALUATIONS = ["auto", "holdout", "folds"]
@@ -126,13 +127,6 @@ class LandCoverMap(LandloomAlgorithm):
         self.add_device()
         self.add_memory()
         self.add(
-            QgsProcessingParameterFolderDestination(
-                "WORK_FOLDER", self.tr("Work folder"), optional=True, createByDefault=False
-            ),
-            "Where stack, samples and reports of the steps are kept; by default <OUTPUT>_work beside the map.",
-            advanced=True,
-        )
-        self.add(
             QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Land-cover map")),
             "GeoTIFF of class codes with colours and names; 0 is no data.",
         )
@@ -154,6 +148,12 @@ class LandCoverMap(LandloomAlgorithm):
             ),
             "Accuracy, areas and warnings, with links to the reports of each step.",
         )
+        self.add(
+            QgsProcessingParameterFolderDestination(
+                "WORK_FOLDER", self.tr("Work folder"), optional=True, createByDefault=False
+            ),
+            "Where stack, samples and reports of the steps are kept; by default <OUTPUT>_work beside the map.",
+        )
         for name, label in (
             ("OVERALL_ACCURACY", "Overall accuracy"),
             ("KAPPA", "Kappa"),
@@ -166,12 +166,16 @@ class LandCoverMap(LandloomAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         job = _Job(self, parameters, context, feedback)
-        stack = job.stack()
-        samples = job.samples(stack)
-        if self.parameterAsBool(parameters, "PREVIEW", context):
-            job.preview(stack, samples)
-        trained = job.train(samples)
-        return job.classify(stack, trained)
+        try:
+            stack = job.stack()
+            samples = job.samples(stack)
+            if self.parameterAsBool(parameters, "PREVIEW", context):
+                job.preview(stack, samples)
+            trained = job.train(samples)
+            return job.classify(stack, trained)
+        finally:
+            with contextlib.suppress(OSError):
+                job.work.rmdir()  # only where it is empty, since nothing was made
 
 
 class _Job:
@@ -211,7 +215,9 @@ class _Job:
         self.feedback = QgsProcessingMultiStepFeedback(count, self._parent)
         self._step = 0
 
-    def child(self, algorithm: str, inputs: dict[str, Any], sources: list[Any], outputs: dict[str, Path]) -> dict:
+    def child(
+        self, algorithm: str, inputs: dict[str, Any], sources: list[Any], outputs: dict[str, Path], content: str = ""
+    ) -> dict:
         """Run one algorithm, or give its last outputs where nothing it depends on has changed.
 
         Args:
@@ -219,6 +225,7 @@ class _Job:
             inputs: its parameters.
             sources: paths whose files decide whether it must run again.
             outputs: parameter -> path of what it makes.
+            content: a hash of what no file tells.
         """
         import processing
 
@@ -228,7 +235,7 @@ class _Job:
         passed = {name: self.parameters[name] for name in PASSED_ON if self.parameters.get(name) is not None}
         known = {d.name() for d in _definitions(algorithm)}
         inputs = {**{k: v for k, v in passed.items() if k in known}, **inputs}
-        key = fingerprint(algorithm, inputs, sources, self.progress)
+        key = fingerprint(algorithm, {**inputs, "content": content}, sources, self.progress)
         name = f"{algorithm}:{outputs[next(iter(outputs))].name}"
         earlier = self.log.results(name, key, outputs.values())
         if earlier is not None:
@@ -265,13 +272,17 @@ class _Job:
         }
         if nomenclature:
             inputs["NOMENCLATURE"] = nomenclature
-        layer = self.algorithm.parameterAsVectorLayer(self.parameters, "REFERENCE", self.context)
+        # The features count, not the file: a layer may be in memory or filtered, edits may lie in a journal or a .dbf.
+        features = self.algorithm.parameterAsSource(self.parameters, "REFERENCE", self.context)
+        if features is None:
+            raise LandloomError("REFERENCE cannot be opened: give a layer of polygons or points.")
+        content = features_fingerprint(features, inputs["CLASS_FIELD"], self.progress)
         outputs = {
             "OUTPUT": self.work / "samples",
             "POINTS": self.work / "samples.gpkg",
             "REPORT": self.work / "samples.html",
         }
-        self.child("extractsamples", inputs, [stack, source_path(layer), nomenclature], outputs)
+        self.child("extractsamples", inputs, [stack, nomenclature], outputs, content)
         return outputs["OUTPUT"]
 
     def train(self, samples: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsMapLayer, QgsProcessingFeatureSourceDefinition, QgsProviderRegistry
+from qgis.core import QgsFeatureSource, QgsMapLayer, QgsProcessingFeatureSourceDefinition
 
 from ..model.base.files import write_json
 from ..model.base.progress import Progress
@@ -56,12 +56,21 @@ def fingerprint(algorithm: str, inputs: dict[str, Any], sources: Iterable[Any], 
     return digest.hexdigest()
 
 
-def source_path(layer: QgsMapLayer | None) -> str:
-    """File behind a layer, or empty text for one without a file."""
-    if layer is None:
-        return ""
-    provider = layer.dataProvider().name() if layer.dataProvider() else ""
-    return QgsProviderRegistry.instance().decodeUri(provider, layer.source()).get("path") or ""
+def features_fingerprint(source: QgsFeatureSource, field: str, progress: Progress) -> str:
+    """A hash of the geometries and the class of the features that are read, as they are now.
+
+    Args:
+        source: the layer, with its filter and selection.
+        field: the class field; one that does not exist is left for the step to refuse.
+        progress: asked whether to stop.
+    """
+    digest = hashlib.sha256(source.sourceCrs().toWkt().encode())
+    position = source.fields().lookupField(field)
+    for feature in source.getFeatures():
+        progress.check()
+        digest.update(bytes(feature.geometry().asWkb().data()))
+        digest.update(str(feature.attribute(position) if position >= 0 else None).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _plain(value: Any) -> str:

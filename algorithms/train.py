@@ -53,8 +53,8 @@ class Train(LandloomAlgorithm):
             QgsProcessingParameterMultipleLayers(
                 "SAMPLES", self.tr("Sample folders"), QgsProcessing.SourceType.TypeFile
             ),
-            "One or more folders made by 'Extract samples', of several years or sites for example; their samples.json "
-            "may be given instead. Classes are matched by code.",
+            "One or more folders made by 'Extract samples', of several years or sites for example. In the dialog, add "
+            "the samples.json of each folder, or the folder. Classes are matched by code.",
         )
         self.add(
             QgsProcessingParameterEnum(
@@ -268,11 +268,14 @@ def sample_folders(value: Any) -> list[Path]:
         if not text:
             continue
         path = Path(text)
-        if path.is_file():
+        in_folder = path.is_file()
+        if in_folder:
             path = path.parent
         if not path.is_dir():
             raise LandloomError(f"SAMPLES names {text}, which does not exist: give folders made by 'Extract samples'.")
         if path.resolve() in [folder.resolve() for folder in folders]:
+            if in_folder:  # the dialog's 'Add Directory' gives every file of the folder
+                continue
             raise LandloomError(f"SAMPLES names {text} twice: give each folder once.")
         folders.append(path)
     if not folders:

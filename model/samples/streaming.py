@@ -43,8 +43,9 @@ def check_space(folder: Path, size: int) -> None:
     """
     free = shutil.disk_usage(folder).free
     if size > free:
+        need, left = size / 2**20, free / 2**20
         raise LandloomError(
-            f"The samples need {size / 2**30:.1f} GB, but {folder.parent} has {free / 2**30:.1f} GB free: free space, "
+            f"The samples need {need:,.1f} MB, but {folder.parent} has {left:,.1f} MB free: free space, "
             "lower MAX_PER_GROUP, MAX_PER_CLASS or HALO, or choose another output."
         )
 

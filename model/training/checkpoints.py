@@ -7,6 +7,7 @@ for each member of the ensemble its state. States are read with ``weights_only``
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -91,14 +92,10 @@ class Checkpoints:
             return
         import torch
 
+        content = io.BytesIO()  # torch's own writer answers a full disk with a riddle instead of an OSError
+        torch.save(state, content)
         with whole_file(self._prepare() / f"{name}.pt") as temporary:
-            try:
-                torch.save(state, temporary)
-            except RuntimeError as error:  # torch's writer reports a full disk so
-                raise LandloomError(
-                    f"Cannot write {self.folder}: {str(error).splitlines()[0]}. Free space there or choose another "
-                    "output."
-                ) from error
+            temporary.write_bytes(content.getbuffer())
 
     def load(self, name: str) -> dict[str, Any] | None:
         """The state of that name, or None where there is none, or a damaged one."""

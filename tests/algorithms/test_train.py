@@ -82,13 +82,14 @@ def test_a_network_with_every_parameter(run, tmp_path):
     assert Path(again["OUTPUT"]).exists()
 
 
-@pytest.mark.parametrize("form", ["list", "text", "semicolons", "manifest"])
+@pytest.mark.parametrize("form", ["list", "text", "semicolons", "manifest", "every file"])
 def test_ways_to_give_folders(run, folder, second, tmp_path, form):
     given = {
         "list": [str(folder), str(second)],
         "text": str(folder),
         "semicolons": f"{folder};{second}",
         "manifest": [str(folder / "samples.json")],
+        "every file": [str(file) for file in folder.iterdir()],  # what 'Add Directory' in the dialog gives
     }[form]
     run(SAMPLES=given)
     from landloom.model.networks.modelfile import Model

@@ -345,7 +345,7 @@ def test_a_truncated_image_is_named_and_nothing_is_left(make_stack, field_layer,
 def test_a_full_disk_is_told_before_the_work(extract, monkeypatch, tmp_path):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1))
-    with pytest.raises(LandloomError, match="GB free"):
+    with pytest.raises(LandloomError, match="MB free"):
         extract()
     assert not list((tmp_path / "sorties").iterdir())
 

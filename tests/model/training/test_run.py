@@ -247,6 +247,16 @@ def test_checkpoint_of_other_settings_starts_again_and_says_so(store, tmp_path):
     assert not folder.exists()
 
 
+def test_a_full_disk_while_saving_a_state_is_said_as_such(store, tmp_path, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(LandloomError, match=r"Cannot write .*: No space left on device\. Free space"):
+        train([store], settings(epochs=2), tmp_path / "m.safetensors")
+    assert list(tmp_path.glob("**/*.pt")) == []
+
+
 def test_failure_leaves_no_outputs(store, tmp_path, monkeypatch):
     def broken(self, path):
         raise OSError(28, "No space left on device", str(path))
