@@ -373,6 +373,7 @@ def _measure(
                     holds, clear = reader.validity(name, index, window)
                     data += int(np.count_nonzero(holds))
                     valid += int(np.count_nonzero(clear))
+                reader.let_go()
                 done += 1
                 progress.percent(100 * done / total)
                 cloud = 1 - valid / data if data else float("nan")

@@ -77,6 +77,7 @@ def write_validity(
                         mask = series.mask[0]
                         values = longest_gap(mask, series.days) if gap else mask.sum(axis=0).astype(np.uint16)
                         target.GetRasterBand(band).WriteArray(values, window.column, window.row)
+                    reader.let_go()
                     progress.percent(100 * (index + 1) / len(blocks))
                 target.FlushCache()
                 target = None
