@@ -7,10 +7,30 @@ from pathlib import Path
 
 from ...base.errors import LandloomError
 from ...base.progress import Progress
-from . import s1tiling, theia
+from . import (
+    ewoc,
+    landsat_usgs,
+    s1tiling,
+    sen2cor,
+    sen2cor_files,
+    terrascope,
+    theia,
+    theia_l3a,
+    theia_landsat,
+)
 from .base import Choice, Folder, Found, Product, ProductForm, ProductMask
 
-FORMS: tuple[ProductForm, ...] = (theia.FORM, s1tiling.FORM)
+FORMS: tuple[ProductForm, ...] = (
+    theia.FORM,
+    theia_l3a.FORM,
+    sen2cor.FORM,
+    sen2cor_files.FORM,
+    terrascope.FORM,
+    ewoc.FORM,
+    theia_landsat.FORM,
+    landsat_usgs.FORM,
+    s1tiling.FORM,
+)
 
 
 def find_products(folder: str | os.PathLike[str], choice: Choice, progress: Progress) -> Found:
@@ -32,7 +52,7 @@ def find_products(folder: str | os.PathLike[str], choice: Choice, progress: Prog
     left_out = tuple(line for one in found for line in one.left_out)
     if not products:
         reasons = "".join(f" {name}: {why}." for name, why in left_out[:3])
-        known = "; ".join(f"{form.name} ({form.looks_like})" for form in FORMS)
+        known = "; ".join(form.name for form in FORMS)
         raise LandloomError(f"No product is found in {root}.{reasons} Known forms: {known}. For others use addrasters.")
     return Found(products, left_out)
 

@@ -5,17 +5,27 @@ A new form is one file beside this one, with a :class:`ProductForm`, and one lin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePath
+
+from ..rasterinfo import RasterInfo
+
+SCL_INVALID = (0, 1, 3, 8, 9, 10)
+"""Classes of Sen2Cor's scene classification that invalidate, as in iota2: no data, defective, shadow, clouds."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder of the tree that is searched: its path and the names of its files."""
+    """One folder of the tree that is searched, or of an archive in it: its path and the names of its files."""
 
-    path: Path
+    path: PurePath
     files: tuple[str, ...]
+
+    def at(self, name: str) -> str:
+        """The path of one of its files, as GDAL opens it."""
+        return str(self.path / name)
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,12 @@ class Product:
         orbit: relative orbit for radar, three digits.
         rank: of two products of one sensor, tile and date with other processing, the higher one is used.
         same: products with the same text here are copies or other versions of one another.
+        infos: what a catalogue says of its remote files, so that not every one must be opened.
+        links: remote file -> (address of its STAC item, key of its asset), where a new link can be had.
+        processor: who made the values, the form's name by default; a date of a sensor is taken from one processor.
+        offsets: the offset of bands that have another one than ``offset``.
+        guarded: whether more than 5 % negative clear values show that ``offset`` was taken off already.
+        remark: what the user must know of it, as a clause; gathered to one warning for all products alike.
     """
 
     name: str
@@ -70,6 +86,16 @@ class Product:
     calibration: str = ""
     rank: tuple[float, ...] = ()
     same: str = ""
+    infos: dict[str, RasterInfo] = field(default_factory=dict)
+    links: dict[str, tuple[str, str]] = field(default_factory=dict)
+    processor: str = ""
+    offsets: dict[str, float] = field(default_factory=dict)
+    guarded: bool = False
+    remark: str = ""
+
+    def values_of(self, band: str) -> tuple[float, float]:
+        """Scale and offset of a band."""
+        return self.scale, self.offsets.get(band, self.offset)
 
 
 @dataclass(frozen=True)
@@ -79,10 +105,12 @@ class Choice:
     Attributes:
         reflectance: ``FRE`` or ``SRE`` for Theia.
         orbits: ``direction`` or ``orbit``: one radar sensor a direction, or one a relative orbit.
+        scl_invalid: classes of the scene classification that invalidate.
     """
 
     reflectance: str = "FRE"
     orbits: str = "direction"
+    scl_invalid: tuple[int, ...] = SCL_INVALID
 
 
 @dataclass(frozen=True)
@@ -108,3 +136,48 @@ class ProductForm:
     looks_like: str
     find: Callable[[Sequence[Folder], Choice], Found]
     bands: tuple[str, ...] = field(default=())
+
+
+@dataclass
+class Gathered:
+    """The files of one product.
+
+    Attributes:
+        folder: where they lie; of files in a folder ``MASKS`` the one above.
+        match: of one of its names.
+        files: layer in capitals -> path.
+    """
+
+    folder: PurePath
+    match: re.Match[str]
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def date(self) -> str:
+        """The group ``date`` (eight digits) as ISO."""
+        digits = self.match["date"]
+        return f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}"
+
+
+def gather(folders: Sequence[Folder], pattern: re.Pattern[str], inner: Sequence[str] = ("MASKS",)) -> list[Gathered]:
+    """Files whose names match, by folder and by the pattern's group ``product``; the group ``layer`` tells them apart.
+
+    Args:
+        folders: what is searched.
+        pattern: of whole names.
+        inner: folders that belong to the one above.
+    """
+    found: dict[tuple[str, str], Gathered] = {}
+    for folder in folders:
+        base = folder.path.parent if folder.path.name.upper() in inner else folder.path
+        for name in folder.files:
+            match = pattern.fullmatch(name)
+            if match:
+                one = found.setdefault((str(base), match["product"].upper()), Gathered(base, match))
+                one.files[match["layer"].upper()] = folder.at(name)
+    return [found[key] for key in sorted(found)]
+
+
+def named_bands(files: dict[str, str], layers: dict[str, str]) -> dict[str, tuple[str, int]]:
+    """Bands of single-band files: band name -> (file, 1), for those of ``layers`` (band -> layer) that are there."""
+    return {band: (files[layer], 1) for band, layer in layers.items() if layer in files}
