@@ -170,7 +170,7 @@ def extract_samples(
                 samples["split"] = [by_fid[fid] for fid in samples["polygon"]]
             _split(samples, settings, scale, progress)
             nomenclature, samples["label"] = _present(classes.nomenclature, samples["label"])
-            _tell_classes(samples, nomenclature, progress)
+            _tell_classes(samples, nomenclature, settings.class_field, progress)
             hectares = _hectares(labelled, features, samples, len(nomenclature), grid, scale)
             description = _describe(stack, layer, settings, samples, nomenclature, hectares, warnings)
             writer.finish(
@@ -333,7 +333,11 @@ def _present(nomenclature: Nomenclature, labels: np.ndarray) -> tuple[Nomenclatu
     return nomenclature.subset(present), renumbered.reshape(-1).astype(labels.dtype)
 
 
-def _tell_classes(samples: np.ndarray, nomenclature: Nomenclature, progress: Progress) -> None:
+def _tell_classes(samples: np.ndarray, nomenclature: Nomenclature, class_field: str, progress: Progress) -> None:
+    if len(np.unique(samples["polygon"])) == len(nomenclature) > 2:
+        progress.warning(
+            f"Every class has one feature only ({len(nomenclature)} classes): is {class_field} the field of the class?"
+        )
     few: list[str] = []
     tiny: list[str] = []
     for index, name in enumerate(nomenclature.names):

@@ -170,7 +170,10 @@ def _train_folds(
             f"{', '.join(lonely)}."
         )
     if not divided:
-        raise LandloomError("No class has two groups, so nothing can be judged: add reference polygons.")
+        raise LandloomError(
+            "No class has two groups, so nothing can be judged: add reference polygons, and see whether CLASS_FIELD of "
+            "'Extract samples' was the field of the class."
+        )
     for number, parts in divided:
         check_training_labels(pool, parts.training)
         progress.check()

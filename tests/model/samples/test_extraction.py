@@ -303,6 +303,12 @@ def test_a_field_of_numbers_of_features_is_no_class_field(extract, tmp_path, mon
         extract(reference=layer_of(tmp_path, fields), class_field="number")
 
 
+def test_a_class_for_every_feature_is_doubted(extract, tmp_path):
+    fields = [(wkt, {"number": fid}) for fid, (wkt, _) in enumerate(samples_scene.fields())]
+    extraction, _ = extract(reference=layer_of(tmp_path, fields), class_field="number")
+    assert any(one.startswith("Every class has one feature only (30 classes)") for one in extraction.warnings)
+
+
 def test_refuses_wrong_settings(extract):
     for settings, word in (
         (dict(split_by="farm"), "SPLIT_BY is 'farm'"),
