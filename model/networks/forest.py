@@ -12,12 +12,14 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.optional import need
+from .forestbins import real_thresholds, to_ranks
 from .registry import check_settings
 
 # iota2's settings for its forest
 DEFAULTS: dict[str, Any] = {"trees": 100, "depth": 25, "min_samples_split": 5}
 CLASS_WEIGHTS = ("none", "balanced")
 SMALL = 2_000_000  # training values: such a forest is grown within a second or two
+RANKED = 10_000  # from so many samples on, features are ranked before the trees grow
 BLOCK = 2048  # pixels: their features stay in the cache while the trees go by
 
 _ARRAYS: dict[str, Any] = {
@@ -267,17 +269,26 @@ def fit_forest(
         n_jobs=threads,  # it grows trees in threads, never in processes
         warm_start=True,
     )
+    cuts = None
+    if len(labels) >= RANKED:
+        features, cuts = to_ranks(features)
     # Grown in steps so that it can be stopped; the trees are those of a forest grown at once.
-    step = chosen["trees"] if features.size < SMALL else max(4, 2 * threads)
+    step = chosen["trees"] if features.size < SMALL else max(4, 4 * threads)
     while model.n_estimators < chosen["trees"]:
         check()
         model.n_estimators = min(model.n_estimators + step, chosen["trees"])
         model.fit(features, labels)
-    return from_sklearn(model, classes or int(labels.max()) + 1)
+    return from_sklearn(model, classes or int(labels.max()) + 1, cuts)
 
 
-def from_sklearn(model: Any, classes: int) -> Forest:
-    """Take over the trees of a fitted ``RandomForestClassifier`` whose labels are indices below ``classes``."""
+def from_sklearn(model: Any, classes: int, cuts: list[np.ndarray] | None = None) -> Forest:
+    """Take over the trees of a fitted ``RandomForestClassifier``.
+
+    Args:
+        model: its labels are indices below ``classes``.
+        classes: number of classes.
+        cuts: the cut points of each column, if it was fitted on ranks.
+    """
     parts: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
     start, leaves = [0], 0
     for estimator in model.estimators_:
@@ -290,7 +301,8 @@ def from_sklearn(model: Any, classes: int) -> Forest:
         parts["left"].append(np.where(leaf, -1, tree.children_left))
         parts["right"].append(np.where(leaf, rows, tree.children_right))
         parts["feature"].append(np.where(leaf, 0, tree.feature))
-        parts["threshold"].append(np.where(leaf, 0.0, tree.threshold))
+        thresholds = tree.threshold if cuts is None else real_thresholds(tree, cuts)
+        parts["threshold"].append(np.where(leaf, 0.0, thresholds))
         leaves += int(leaf.sum())
         start.append(start[-1] + len(leaf))
     parts["start"].append(np.array(start))

@@ -148,3 +148,48 @@ def test_wrong_class_weights_no_samples_and_no_sklearn(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn.ensemble", None)
     with pytest.raises(MissingPackageError, match="sklearn"):
         fit_forest(values, labels, 5)
+
+
+def ranked_data(seed=0, n=3000):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 5, n)
+    labels[: n // 200] = 5  # a rare class beyond the end of the others
+    features = (rng.normal(size=(6, 12))[labels] + rng.normal(size=(n, 12))).astype(np.float32)
+    features[labels == 5, 0] += 9
+    return features, labels
+
+
+def test_ranked_trees_compare_real_values(monkeypatch):
+    """A forest grown on ranks gives each training sample what scikit-learn gives its ranks."""
+    from landloom.model.networks import forest as module
+    from landloom.model.networks.forestbins import to_ranks
+    from sklearn.ensemble import RandomForestClassifier
+
+    features, labels = ranked_data()
+    monkeypatch.setattr(module, "RANKED", 1000)
+    forest = module.fit_forest(features, labels, 6, {"trees": 10})
+    ranks, _cuts = to_ranks(features)
+    peer = RandomForestClassifier(10, max_depth=25, min_samples_split=5, random_state=0).fit(ranks, labels)
+    np.testing.assert_allclose(forest.predict_proba(features), peer.predict_proba(ranks), atol=1e-6)
+
+
+def test_ranks_cost_no_accuracy_and_keep_a_rare_class(monkeypatch):
+    from landloom.model.networks import forest as module
+
+    features, labels = ranked_data(n=6000)
+    other, truth = features[1::2], labels[1::2]
+    right, found = {}, {}
+    for ranked in (10**9, 1000):
+        monkeypatch.setattr(module, "RANKED", ranked)
+        predicted = module.fit_forest(features[::2], labels[::2], 6).predict_proba(other).argmax(axis=1)
+        right[ranked] = (predicted == truth).mean()
+        found[ranked] = (predicted[truth == 5] == 5).mean()
+    assert found[1000] >= found[10**9] - 0.1, found
+    assert abs(right[1000] - right[10**9]) < 0.012, right
+
+
+def test_cut_points_of_a_constant_feature():
+    from landloom.model.networks.forestbins import to_ranks
+
+    ranks, cuts = to_ranks(np.full((100, 2), 0.3, dtype=np.float32))
+    assert len(np.unique(ranks)) == 1 and all(len(one) == 1 for one in cuts)
