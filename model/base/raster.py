@@ -26,6 +26,9 @@ DTYPES = {
     "float64": gdal.GDT_Float64,
 }
 
+REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID")
+"""What may be read over HTTP: formats that hold pixels and cannot name other files."""
+
 
 @contextlib.contextmanager
 def gdal_options(**options: str) -> Iterator[None]:
@@ -56,6 +59,11 @@ def quiet_gdal() -> Iterator[list[str]]:
         gdal.PopErrorHandler()
 
 
+def is_remote(path: str) -> bool:
+    """Whether GDAL reads a path over HTTP."""
+    return path.startswith("/vsicurl")
+
+
 def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Dataset:
     """Open a raster.
 
@@ -68,7 +76,8 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
     flags = gdal.OF_RASTER | (gdal.OF_UPDATE if update else gdal.OF_READONLY)
     with quiet_gdal() as messages:
         try:
-            dataset = gdal.OpenEx(name, flags)
+            drivers = list(REMOTE_DRIVERS) if is_remote(name) else []
+            dataset = gdal.OpenEx(name, flags, allowed_drivers=drivers)
         except RuntimeError as error:  # when someone switched GDAL's exceptions on
             messages.append(str(error))
             dataset = None

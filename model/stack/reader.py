@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from osgeo import gdal
 
-from ..base.raster import open_raster, quiet_gdal, reading_failed
+from ..base.errors import LandloomError
+from ..base.raster import is_remote, open_raster, quiet_gdal, reading_failed
 from .grid import Window
 from .manifest import Stack
 from .maskrules import dilate
@@ -24,6 +27,11 @@ from .upsample import bilinear, source_span
 
 MAX_OPEN = 600
 """Data sets kept open by all threads of a reader together; fewer where the system allows a process few files."""
+
+Result = TypeVar("Result")
+
+REMOTE_ATTEMPTS = 3
+"""How often a window is read whose files lie behind addresses, before the reader gives up."""
 
 
 def max_open() -> int:
@@ -71,6 +79,7 @@ class StackReader:
             name: plan_sensor(self.stack.sensors[name], wanted.get(name), self.stack.grid, as_stored) for name in names
         }
         self.specs = {name: sensor.spec for name, sensor in self._sensors.items()}
+        self._remote = any(is_remote(one.path) for name in names for one in self.stack.sensors[name].sources())
         self._max_open = max_open()
         self._pools: dict[int, dict[str, gdal.Dataset]] = {}
         self._lock = threading.Lock()
@@ -275,7 +284,7 @@ class StackReader:
 
     def _read_coarse(self, read: ReadPlan, window: Window, values: np.ndarray, nodata: np.generic | None) -> None:
         """Read bands of larger pixels that lie on the grid and put their bilinear values into ``values`` [C, H, W]."""
-        dataset = self._open(read.path)
+        dataset = self._patiently(read.path, lambda: self._open(read.path))
         column, row = window.column - read.corner[0], window.row - read.corner[1]
         left, width = source_span(column, window.width, read.ratio, dataset.RasterXSize)
         top, height = source_span(row, window.height, read.ratio, dataset.RasterYSize)
@@ -286,7 +295,7 @@ class StackReader:
 
     def _read_mask(self, mask: MaskPlan, window: Window) -> np.ndarray:
         """Mask values ``[H, W]``, the nearest ones of larger pixels; 0 outside the file, as GDAL gives it."""
-        dataset = self._open(mask.path)
+        dataset = self._patiently(mask.path, lambda: self._open(mask.path))
         ratio = mask.ratio
         kind = np.uint8 if dataset.GetRasterBand(mask.band).DataType == gdal.GDT_Byte else np.float64
         values = np.zeros((window.height, window.width), kind)
@@ -311,22 +320,20 @@ class StackReader:
     def _read_into(
         self, path: str, bands: list[int], corner: tuple[int, int], window: Window, target: np.ndarray
     ) -> None:
-        dataset = self._open(path)
-        with quiet_gdal() as messages:
+        self._patiently(path, lambda: read_into(self._open(path), path, bands, corner, window, target))
+
+    def _patiently(self, path: str, action: Callable[[], Result]) -> Result:
+        """Do something with a file; where files lie behind addresses, again after a short while when it fails."""
+        for attempt in range(1, REMOTE_ATTEMPTS):
             try:
-                result = dataset.ReadAsArray(
-                    window.column - corner[0],
-                    window.row - corner[1],
-                    window.width,
-                    window.height,
-                    buf_obj=target,
-                    band_list=bands,
-                )
-            except RuntimeError as error:
-                messages.append(str(error))
-                result = None
-        if result is None:
-            raise reading_failed(path, messages)
+                return action()
+            except LandloomError:
+                if not self._remote:
+                    raise
+            self._pools.get(threading.get_ident(), {}).pop(path, None)
+            gdal.VSICurlClearCache()  # which remembers failures
+            time.sleep(0.5 * attempt)
+        return action()
 
     def _open(self, path: str) -> gdal.Dataset:
         """The calling thread's data set of a file; the one opened last is closed when there are too many."""
@@ -345,6 +352,31 @@ class StackReader:
         dataset = open_raster(path)
         pool[path] = dataset
         return dataset
+
+
+def read_into(
+    dataset: gdal.Dataset, path: str, bands: list[int], corner: tuple[int, int], window: Window, target: np.ndarray
+) -> None:
+    """Read bands of a window of the grid into ``target`` [C, H, W]; ``corner`` is the data set's place on the grid.
+
+    Raises:
+        LandloomError: naming the file.
+    """
+    with quiet_gdal() as messages:
+        try:
+            result = dataset.ReadAsArray(
+                window.column - corner[0],
+                window.row - corner[1],
+                window.width,
+                window.height,
+                buf_obj=target,
+                band_list=bands,
+            )
+        except RuntimeError as error:
+            messages.append(str(error))
+            result = None
+    if result is None:
+        raise reading_failed(path, messages)
 
 
 def _within(inner: Window, outer: Window) -> tuple[slice, slice]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.raster import is_remote
 from .grid import Grid, Window
 from .manifest import MaskRule, Part, Sensor
 from .maskrules import valid_values
@@ -154,7 +155,7 @@ def _plan_mask(rule: MaskRule, grid: Grid) -> MaskPlan:
 
 
 def check_sources(sensors: Sequence[Sensor]) -> None:
-    """Compare every file with what the stack remembers of it.
+    """Compare every local file with what the stack remembers of it; asking a server for hundreds would take minutes.
 
     Raises:
         LandloomError: naming the first file that is gone or has another size or time.
@@ -162,7 +163,7 @@ def check_sources(sensors: Sequence[Sensor]) -> None:
     checked = set()
     for sensor in sensors:
         for source in sensor.sources():
-            if source.path in checked:
+            if source.path in checked or is_remote(source.path):
                 continue
             checked.add(source.path)
             try:

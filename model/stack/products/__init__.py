@@ -8,12 +8,22 @@ from pathlib import Path
 from ...base.errors import LandloomError
 from ...base.progress import Progress
 from . import (
+    earthengine,
     ewoc,
+    ewoc_s1,
+    grd,
+    hyp3,
     landsat_usgs,
+    layers,
+    opera,
+    planetary_s1,
     s1tiling,
     sen2cor,
     sen2cor_files,
+    snap,
+    stac,
     terrascope,
+    terrascope_s1,
     theia,
     theia_l3a,
     theia_landsat,
@@ -30,31 +40,55 @@ FORMS: tuple[ProductForm, ...] = (
     theia_landsat.FORM,
     landsat_usgs.FORM,
     s1tiling.FORM,
+    terrascope_s1.FORM,
+    ewoc_s1.FORM,
+    hyp3.FORM,
+    opera.FORM,
+    planetary_s1.FORM,
+    snap.FORM,
+    earthengine.FORM,
+    grd.FORM,
+    layers.FORM,
+    stac.FORM,
 )
 
 
 def find_products(folder: str | os.PathLike[str], choice: Choice, progress: Progress) -> Found:
-    """Search a folder tree for products of all forms.
+    """Search a folder tree for products of all forms; or read one file, a STAC Item or ItemCollection.
 
     Raises:
         LandloomError: if the folder cannot be read or holds no product.
     """
     root = Path(os.path.abspath(folder))
+    if root.is_file():
+        stac.check_file(root)
+        return _some(stac.find([Folder(root.parent, (root.name,))], choice), root, (stac.FORM,))
     if not root.is_dir():
-        raise LandloomError(f"INPUT {root} is not a folder; give the folder that holds the products.")
+        raise LandloomError(f"INPUT {root} is no folder; give the folder of the products, or a STAC ItemCollection.")
     folders = []
     for path, names, files in os.walk(root, followlinks=True):
         progress.check()
         names.sort()
         folders.append(Folder(Path(path), tuple(sorted(files))))
     found = [form.find(folders, choice) for form in FORMS]
-    products = tuple(product for one in found for product in one.products)
+    products = [product for one in found for product in one.products]
+    described = {path for product in products if product.form == stac.FORM.name for path, _ in product.bands.values()}
+    # files that an item beside them describes are its own, whatever their names
+    products = [
+        product
+        for product in products
+        if product.form == stac.FORM.name or not described.issuperset(path for path, _ in product.bands.values())
+    ]
     left_out = tuple(line for one in found for line in one.left_out)
-    if not products:
-        reasons = "".join(f" {name}: {why}." for name, why in left_out[:3])
-        known = "; ".join(form.name for form in FORMS)
+    return _some(Found(tuple(products), left_out), root, FORMS)
+
+
+def _some(found: Found, root: Path, forms: tuple[ProductForm, ...]) -> Found:
+    if not found.products:
+        reasons = "".join(f" {name}: {why}." for name, why in found.left_out[:3])
+        known = "; ".join(form.name for form in forms)
         raise LandloomError(f"No product is found in {root}.{reasons} Known forms: {known}. For others use addrasters.")
-    return Found(products, left_out)
+    return found
 
 
 __all__ = ["FORMS", "Choice", "Folder", "Found", "Product", "ProductForm", "ProductMask", "find_products"]

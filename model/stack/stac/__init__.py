@@ -1,0 +1,1 @@
+"""STAC: searching catalogues, and items whose assets are local files or ranges read over HTTP."""
