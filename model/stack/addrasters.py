@@ -16,8 +16,9 @@ from .choosegrid import choose_grid
 from .datedfiles import DatedFile, RasterSeries, dated_files
 from .datedmasks import dated_masks
 from .deduce import deduce_radar_unit, deduce_scale
+from .encoding import common_dtype
 from .grid import Grid
-from .join import common_dtype, incomplete_dates, join_parts, join_sensor, ordered_bands, overlap, redate
+from .join import incomplete_dates, join_parts, join_sensor, ordered_bands, overlap, redate
 from .manifest import Acquisition, Part, Sensor, Stack
 from .sensors import KINDS, OPTICAL, RADAR
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, check_writable, make_folder, write_json, writing_failed
 from ..base.progress import Progress
+from .encoding import factors
 from .grid import Grid, reproject_bounds
 from .manifest import MaskRule, Part, RadarUnit, Sensor, Source, Stack
 from .rasterinfo import RasterInfo, inspect
@@ -42,6 +43,10 @@ class RasterInfos:
         if path not in self._infos:
             self._infos[path] = inspect(path)
         return self._infos[path]
+
+    def believe(self, info: RasterInfo) -> None:
+        """Take what is known of a file without opening it."""
+        self._infos.setdefault(info.path, info)
 
 
 def vrt_folder(path: Path) -> Path:
@@ -152,6 +157,7 @@ class _Build:
         bands = []
         sources = list(part.sources)
         part = replace(part, bands={name: part.bands[name] for name in sensor.bands if name in part.bands})
+        changed = {part.bands[name][0] for name in part.bands if factors(sensor, part, name)}
         for name, (index, number) in part.bands.items():
             source = part.sources[index]
             info = self._infos[source.path]
@@ -159,16 +165,17 @@ class _Build:
                 raise LandloomError(f"The raster {source.path} has no band {number} ({name}); make the stack again.")
             placed = placement(info.grid, grid, source.path)
             size = (info.grid.width, info.grid.height)
-            remap = source.nodata if source.nodata != sensor.nodata else None
+            remap = source.nodata if index in changed or source.nodata != sensor.nodata else None
+            as_it_lies = remap is None and index not in changed
             if placed is not None and placed[1] == 1 and part.convert is None:
                 target = placed[0]
-                corner = None if remap is not None else (target.column, target.row)
-                sources[index] = replace(source, corner=corner, ratio=1)
-                bands.append(VrtBand(name, source.path, number, size, target, NEAREST, remap))
+                sources[index] = replace(source, corner=(target.column, target.row) if as_it_lies else None, ratio=1)
+                ratio, offset = factors(sensor, part, name) or (1.0, 0.0)
+                bands.append(VrtBand(name, source.path, number, size, target, NEAREST, remap, ratio, offset))
                 cover = cover.intersection(target)
                 continue
             sources[index] = replace(source, corner=None, ratio=1)
-            if placed is not None and placed[1] > 1 and part.convert is None and remap is None:
+            if placed is not None and placed[1] > 1 and part.convert is None and as_it_lies:
                 corner = (placed[0].column, placed[0].row)
                 sources[index] = replace(source, corner=corner, ratio=round(placed[1]))
             if index not in natives:
@@ -200,12 +207,14 @@ class _Build:
         numbers = {name: number for name, (place, number) in part.bands.items() if place == index}
         nodata = vrt_nodata(sensor) if part.convert is None else float("nan")
         declared = [info.nodata[number - 1] for number in numbers.values()]
-        if part.convert is None and (nodata is None or all(_same(value, nodata) for value in declared)):
+        scaled = {name: factors(sensor, part, name) or (1.0, 0.0) for name in numbers}
+        changed = part.convert is not None or any(factor != (1.0, 0.0) for factor in scaled.values())
+        if not changed and (nodata is None or all(_same(value, nodata) for value in declared)):
             return source.path, numbers
         whole = info.grid.whole
-        remap = source.nodata if part.convert is not None or source.nodata != sensor.nodata else None
+        remap = source.nodata if changed or source.nodata != sensor.nodata else None
         bands = [
-            VrtBand(name, source.path, number, whole[2:], whole, source_nodata=remap)
+            VrtBand(name, source.path, number, whole[2:], whole, NEAREST, remap, *scaled[name])
             for name, number in numbers.items()
         ]
         if part.convert is not None:

@@ -10,19 +10,12 @@ import numpy as np
 from ..base.errors import LandloomError
 from .build import RasterInfos
 from .calendar import day_of, default_campaign_year
+from .encoding import common_dtype
 from .grid import Bounds, reproject_bounds
 from .manifest import Acquisition, MaskRule, Part, RadarUnit, Sensor, Stack
 from .sensors import RADAR
 
 S2_BANDS = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
-
-_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
-
-
-def common_dtype(names: Sequence[str]) -> str:
-    """The smallest type that holds all; float64 becomes float32, enough for any measurement."""
-    name = np.result_type(*names).name
-    return name if name in _TYPES else "float32"
 
 
 def ordered_bands(bands: Sequence[str]) -> tuple[str, ...]:
@@ -71,7 +64,13 @@ def join_parts(first: Part, second: Part) -> Part:
     masks = list(first.masks)
     known = {_mask_key(mask) for mask in masks}
     masks += [mask for mask in second.masks if _mask_key(mask) not in known]
-    return replace(first, bands=bands, sources=first.sources + second.sources, masks=tuple(masks))
+    return replace(
+        first,
+        bands=bands,
+        sources=first.sources + second.sources,
+        masks=tuple(masks),
+        scales={**first.scales, **second.scales},
+    )
 
 
 def overlap(first: Part, second: Part, infos: RasterInfos) -> float:

@@ -92,6 +92,7 @@ class Part:
         calibration: of a radar product, as in :class:`SensorSpec`.
         unit: what the files of a radar product hold: ``power``, ``db`` or ``amplitude``.
         filtered: whether speckle was filtered before.
+        scales: scale and offset of the bands whose files have not the sensor's; the VRT changes their values.
         shift_db: dB added to each band at reading, which bring the orbits of a sensor to one mean; None for nothing.
     """
 
@@ -106,6 +107,7 @@ class Part:
     calibration: str = ""
     unit: str = ""
     filtered: bool = False
+    scales: dict[str, tuple[float, float]] = field(default_factory=dict)
     shift_db: dict[str, float] | None = None
 
 
@@ -343,6 +345,8 @@ def _part_to(part: Part, folder: Path) -> dict[str, Any]:
         content["cover"] = list(part.cover)
     if part.convert is not None:
         content["convert"] = asdict(part.convert)
+    if part.scales:
+        content["scales"] = {band: list(values) for band, values in part.scales.items()}
     content.update({key: getattr(part, key) for key in _PASS_FIELDS if getattr(part, key)})
     return content
 
@@ -357,6 +361,7 @@ def _part_from(content: dict[str, Any], folder: Path) -> Part:
         _absolute_path(content["data"], folder),
         Window(*cover) if cover else None,
         RadarUnit(**content["convert"]) if "convert" in content else None,
+        scales={band: (values[0], values[1]) for band, values in content.get("scales", {}).items()},
         **{key: content[key] for key in _PASS_FIELDS if key in content},
     )
 

@@ -16,12 +16,15 @@ from ..base.progress import Progress
 from .build import RasterInfos, building, meets, source_of
 from .calendar import DEFAULT_SEASON_START, check_season_start, parse_date
 from .choosegrid import choose_grid
+from .encoding import Encoding, common_encoding, one_encoding
 from .grid import Bounds, Grid, Window
-from .join import common_dtype, join_sensor, ordered_bands, redate
+from .join import incomplete_dates, join_sensor, ordered_bands, redate
 from .manifest import Acquisition, MaskRule, Part, Sensor, Stack
-from .products import FORMS, Choice, Product, find_products
-from .reader import StackReader
+from .measure import check_offset, measure
+from .products import Choice, Product, find_products
+from .products.base import SCL_INVALID
 from .sensors import OPTICAL, matches
+from .vetting import Skipped, newest, one_processor, same_bands, whole_files
 
 EXACT_PIXELS = 1_000_000
 """Shares of validity are counted on every pixel of smaller grids, on a lattice of windows of larger ones."""
@@ -45,6 +48,7 @@ class PrepareSettings:
         mask_buffer: metres by which cloud masks grow.
         reflectance: ``FRE`` or ``SRE`` for Theia.
         orbits: ``direction`` or ``orbit``: one radar sensor a direction, or one a relative orbit.
+        scl_invalid: classes of Sen2Cor's scene classification that invalidate.
     """
 
     sensors: Sequence[str] = ()
@@ -59,6 +63,7 @@ class PrepareSettings:
     mask_buffer: float = 0.0
     reflectance: str = "FRE"
     orbits: str = "direction"
+    scl_invalid: tuple[int, ...] = SCL_INVALID
 
 
 @dataclass(frozen=True)
@@ -103,19 +108,21 @@ def prepare_stack(
     settings = _checked(settings)
     infos = RasterInfos()
     progress.text("Searching products")
-    found = find_products(folder, Choice(settings.reflectance, settings.orbits), progress)
+    found = find_products(folder, Choice(settings.reflectance, settings.orbits, settings.scl_invalid), progress)
     result = Prepared(Stack(Path(output), Grid("", (0, 1, 0, 0, 0, -1), 1, 1), "01-01", 2000))
     result.lines += [Line("", "", name, False, why) for name, why in found.left_out]
     products = _select(found.products, settings, result)
-    products = _newest(products, result)
+    products = _kept(whole_files(products, infos, progress.part(0, 40)), result)
+    products = _kept(one_processor(_kept(newest(products), result)), result)
     products = _one_calibration(products, result)
     existing = Stack.read(stack_path) if stack_path else None
     if existing is not None:
         products = _not_there_yet(products, existing, result)
     if not products:
         raise LandloomError(_nothing(folder, result))
-    _check_bands(products, result)
-    _open_all(products, infos, progress.part(0, 40))
+    products, skipped, warnings = same_bands(products)
+    _kept((products, skipped), result)
+    result.warnings += warnings
     if existing is None:
         grid = choose_grid(_reference_grids(products, infos), settings.crs, settings.resolution, settings.extent)
         stack = Stack(Path(output), grid, check_season_start(settings.season_start or DEFAULT_SEASON_START), 2000)
@@ -128,14 +135,17 @@ def prepare_stack(
         raise LandloomError(_nothing(folder, result))
     for sensor in make_sensors(products, infos, settings):
         there = stack.sensors.get(sensor.name)
-        stack = stack.with_sensor(sensor if there is None else join_sensor(there, sensor, infos, mosaic=True))
+        joined = sensor if there is None else join_sensor(*one_encoding(there, sensor), infos, mosaic=True)
+        result.warnings += incomplete_dates(joined)
+        stack = stack.with_sensor(joined)
     season = check_season_start(settings.season_start or stack.season_start)
     year = settings.campaign_year or (existing.campaign_year if existing else None)
     stack = redate(stack, season, year)
     with building(stack, progress.part(40, 60), infos) as build:
         progress.text("Measuring clouds")
         new = {(product.sensor, product.date) for product in products}
-        kept = _measure(build.stack, new, settings, result, progress.part(60, 100))
+        guarded = {(product.sensor, product.date) for product in products if product.guarded}
+        kept = _measure(build.stack, new, guarded, settings, result, progress.part(60, 100))
         if not any(sensor.complete for sensor in kept.sensors.values()):
             raise LandloomError(f"No valid date is left in {folder}: {_reasons(result)}.")
         kept = redate(kept, season, year)
@@ -168,22 +178,27 @@ def make_sensors(products: Sequence[Product], infos: RasterInfos, settings: Prep
         by_date: dict[str, list[Product]] = {}
         for product in own:
             by_date.setdefault(product.date, []).append(product)
+        encodings = [
+            Encoding(*product.values_of(band), product.nodata, infos[path].dtypes[number - 1])
+            for product in own
+            for band, (path, number) in product.bands.items()
+        ]
+        encoding = common_encoding(encodings)
         acquisitions = tuple(
-            Acquisition(date, 0, tuple(_part(product, infos, settings) for product in by_date[date]))
+            Acquisition(date, 0, tuple(_part(product, infos, settings, encoding) for product in by_date[date]))
             for date in sorted(by_date)
         )
         first = own[0]
-        dtypes = [infos[path].dtypes[band - 1] for product in own for path, band in product.bands.values()]
         orbits = sorted({product.orbit for product in own if product.orbit})
         sensors.append(
             Sensor(
                 name,
                 first.kind,
                 ordered_bands([band for product in own for band in product.bands]),
-                common_dtype(dtypes),
-                first.scale,
-                first.offset,
-                first.nodata,
+                encoding.dtype,
+                encoding.scale,
+                encoding.offset,
+                encoding.nodata,
                 first.unit,
                 first.calibration,
                 " ".join([first.direction, *orbits]).strip(),
@@ -193,7 +208,7 @@ def make_sensors(products: Sequence[Product], infos: RasterInfos, settings: Prep
     return sensors
 
 
-def _part(product: Product, infos: RasterInfos, settings: PrepareSettings) -> Part:
+def _part(product: Product, infos: RasterInfos, settings: PrepareSettings, encoding: Encoding) -> Part:
     paths = list(dict.fromkeys(path for path, _ in product.bands.values()))
     masks = tuple(
         MaskRule(
@@ -211,6 +226,7 @@ def _part(product: Product, infos: RasterInfos, settings: PrepareSettings) -> Pa
         {band: (paths.index(path), number) for band, (path, number) in product.bands.items()},
         tuple(source_of(infos[path], product.nodata) for path in paths),
         masks,
+        scales={band: product.values_of(band) for band in product.bands if product.values_of(band) != encoding.values},
     )
 
 
@@ -232,6 +248,12 @@ def _skip(result: Prepared, product: Product, why: str) -> None:
     result.lines.append(Line(product.sensor, product.date, product.name, False, why))
 
 
+def _kept(vetted: tuple[list[Product], Skipped], result: Prepared) -> list[Product]:
+    for product, why in vetted[1]:
+        _skip(result, product, why)
+    return vetted[0]
+
+
 def _select(products: Sequence[Product], settings: PrepareSettings, result: Prepared) -> list[Product]:
     today = datetime.date.today().isoformat()
     kept = []
@@ -251,19 +273,6 @@ def _select(products: Sequence[Product], settings: PrepareSettings, result: Prep
         else:
             kept.append(product)
     return kept
-
-
-def _newest(products: list[Product], result: Prepared) -> list[Product]:
-    """One processing of each product: the most complete, then the newest; copies are named."""
-    best: dict[tuple[str, str, str], Product] = {}
-    for product in sorted(products, key=lambda one: (one.rank, one.name), reverse=True):
-        key = (product.form, product.sensor, product.same or product.name)
-        if key in best:
-            copy = best[key].name == product.name
-            _skip(result, product, "a copy of it was already found" if copy else f"{best[key].name} is used instead")
-        else:
-            best[key] = product
-    return sorted(best.values(), key=lambda one: (one.sensor, one.date, one.name))
 
 
 def _one_calibration(products: list[Product], result: Prepared) -> list[Product]:
@@ -289,43 +298,6 @@ def _not_there_yet(products: list[Product], stack: Stack, result: Prepared) -> l
         if product.name in there:
             _skip(result, product, "already in STACK")
     return [product for product in products if product.name not in there]
-
-
-def _check_bands(products: list[Product], result: Prepared) -> None:
-    """A band that only some products lack is a damaged product; one that all lack is the user's choice."""
-    for sensor in sorted({product.sensor for product in products}):
-        own = [product for product in products if product.sensor == sensor]
-        together = ordered_bands([band for product in own for band in product.bands])
-        for product in own:
-            missing = [band for band in together if band not in product.bands]
-            if missing:
-                raise LandloomError(
-                    f"The product {product.name} has no band {', '.join(missing)}, which other products have; "
-                    "get it again, or move it out of the folder."
-                )
-        whole = next((form.bands for form in FORMS if form.name == own[0].form), ())
-        absent = [band for band in whole if band not in together]
-        if absent:
-            result.warnings.append(
-                f"{sensor}: no product has {', '.join(absent)}; the stack goes without and holds {', '.join(together)}."
-            )
-        unmasked = [product.name for product in own if not product.masks]
-        if unmasked and own[0].kind == OPTICAL:
-            result.warnings.append(
-                f"{sensor}: {len(unmasked)} products have no mask and are used whole: {', '.join(unmasked[:5])}"
-            )
-
-
-def _open_all(products: list[Product], infos: RasterInfos, progress: Progress) -> None:
-    """Check every file now, so that nothing is found damaged hours later."""
-    for index, product in enumerate(products):
-        progress.check()
-        for path in {path for path, _ in product.bands.values()} | {mask.path for mask in product.masks}:
-            try:
-                infos[path]
-            except LandloomError as error:
-                raise LandloomError(f"{error} It belongs to the product {product.name}.") from error
-        progress.percent(100 * (index + 1) / len(products))
 
 
 def _reference_grids(products: list[Product], infos: RasterInfos) -> list[Grid]:
@@ -355,42 +327,44 @@ def sample_windows(grid: Grid) -> list[Window]:
 
 
 def _measure(
-    stack: Stack, new: set[tuple[str, str]], settings: PrepareSettings, result: Prepared, progress: Progress
+    stack: Stack,
+    new: set[tuple[str, str]],
+    guarded: set[tuple[str, str]],
+    settings: PrepareSettings,
+    result: Prepared,
+    progress: Progress,
 ) -> Stack:
     """Shares of data and validity of each date; new dates without data or with too much cloud go."""
     windows = sample_windows(stack.grid)
     pixels = sum(window.width * window.height for window in windows)
     total = sum(len(sensor.complete) for sensor in stack.sensors.values()) or 1
     done = 0
-    with StackReader(stack, bands={name: sensor.bands[:1] for name, sensor in stack.sensors.items()}) as reader:
-        for name, sensor in stack.sensors.items():
-            complete = sensor.complete
-            kept = [acquisition for acquisition in sensor.acquisitions if acquisition not in complete]
-            for index, acquisition in enumerate(complete):
-                data = valid = 0
-                for window in windows:
-                    progress.check()
-                    holds, clear = reader.validity(name, index, window)
-                    data += int(np.count_nonzero(holds))
-                    valid += int(np.count_nonzero(clear))
-                reader.let_go()
-                done += 1
-                progress.percent(100 * done / total)
-                cloud = 1 - valid / data if data else float("nan")
-                names = ", ".join(part.product for part in acquisition.parts)
-                why = ""
-                if (name, acquisition.date) in new:
-                    if data == 0:
-                        why = "wholly without data"
-                    elif 100 * cloud > settings.max_cloud:
-                        why = f"{100 * cloud:.0f} % masked, above MAX_CLOUD {settings.max_cloud:g} %"
-                if not why:
-                    kept.append(acquisition)
-                    why = "" if valid else "no valid pixel"
-                    result.lines.append(Line(name, acquisition.date, names, True, why, valid / pixels, cloud))
-                else:
-                    result.lines.append(Line(name, acquisition.date, names, False, why, valid / pixels, cloud))
-            stack = stack.with_sensor(replace(sensor, acquisitions=tuple(sorted(kept, key=lambda one: one.date))))
+    for name, sensor in stack.sensors.items():
+        complete = sensor.complete
+        kept = [acquisition for acquisition in sensor.acquisitions if acquisition not in complete]
+        for found in complete:
+            acquisition, shares, bad = measure(stack, sensor, found, windows, progress)
+            result.lines += [Line(name, found.date, part.product, False, why) for part, why in bad]
+            done += 1
+            progress.percent(100 * done / total)
+            if not acquisition.parts:
+                continue
+            if (name, found.date) in guarded:
+                check_offset(sensor, acquisition, shares)
+            cloud = 1 - shares.valid / shares.data if shares.data else float("nan")
+            names = ", ".join(part.product for part in acquisition.parts)
+            why = ""
+            if (name, found.date) in new:
+                if shares.data == 0:
+                    why = "wholly without data"
+                elif 100 * cloud > settings.max_cloud:
+                    why = f"{100 * cloud:.0f} % masked, above MAX_CLOUD {settings.max_cloud:g} %"
+            used = not why
+            if used:
+                kept.append(acquisition)
+                why = "" if shares.valid else "no valid pixel"
+            result.lines.append(Line(name, found.date, names, used, why, shares.valid / pixels, cloud))
+        stack = stack.with_sensor(replace(sensor, acquisitions=tuple(sorted(kept, key=lambda one: one.date))))
     empty = [name for name, sensor in stack.sensors.items() if not sensor.acquisitions]
     for name in empty:
         result.warnings.append(f"{name}: no date is left; the stack goes without it.")

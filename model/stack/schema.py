@@ -60,6 +60,10 @@ _PART: dict[str, Any] = {
             "required": ["unit", "scale", "offset"],
             "properties": {"unit": {"enum": ["db", "amplitude", "power"]}, "scale": _NUMBER, "offset": _NUMBER},
         },
+        "scales": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2},
+        },
         "orbit": _TEXT,
         "calibration": _TEXT,
         "unit": _TEXT,

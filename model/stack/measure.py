@@ -1,0 +1,86 @@
+"""How much of a date holds data and is valid, and whether its values can be what they are said to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..base.progress import Progress
+from .grid import Window
+from .manifest import Acquisition, Part, Sensor, Stack
+from .reader import StackReader
+
+MAX_NEGATIVE = 0.05
+"""A larger share of negative reflectances among clear ones shows that an offset was taken off twice."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Counts of pixels of a date: with data, valid, and valid with a negative value in the first band."""
+
+    data: int = 0
+    valid: int = 0
+    negative: int = 0
+
+
+def measure(
+    stack: Stack, sensor: Sensor, acquisition: Acquisition, windows: Sequence[Window], progress: Progress
+) -> tuple[Acquisition, Shares, list[tuple[Part, str]]]:
+    """Count the pixels of a date in some windows.
+
+    Returns:
+        the date without products whose pixels cannot be read, the counts, and these products with the reason.
+    """
+    try:
+        return acquisition, _count(stack, sensor, acquisition, windows, progress), []
+    except LandloomError:
+        good, bad = [], []
+        for part in acquisition.parts:
+            try:
+                _count(stack, sensor, replace(acquisition, parts=(part,)), windows, progress)
+            except LandloomError as error:
+                bad.append((part, str(error).rstrip(".")))
+            else:
+                good.append(part)
+        if not bad:
+            raise
+        acquisition = replace(acquisition, parts=tuple(good))
+        return acquisition, _count(stack, sensor, acquisition, windows, progress) if good else Shares(), bad
+
+
+def check_offset(sensor: Sensor, acquisition: Acquisition, shares: Shares) -> None:
+    """Stop where an offset that the metadata ask for makes clear values negative.
+
+    Raises:
+        LandloomError: if it does so for more than 5 % of them.
+    """
+    if shares.negative > MAX_NEGATIVE * shares.valid:
+        raise LandloomError(
+            f"With the offset of its metadata (BOA_ADD_OFFSET) {100 * shares.negative / shares.valid:.0f} % of the "
+            f"clear values in {sensor.bands[0]} of {', '.join(part.product for part in acquisition.parts)} are "
+            "negative: it seems to be taken off already; get the product again, or take it out of the folder."
+        )
+
+
+def _count(
+    stack: Stack, sensor: Sensor, acquisition: Acquisition, windows: Sequence[Window], progress: Progress
+) -> Shares:
+    alone = replace(sensor, acquisitions=(acquisition,))
+    data = valid = negative = 0
+    if not alone.complete:
+        return Shares()
+    with StackReader(replace(stack, sensors={sensor.name: alone}), bands={sensor.name: sensor.bands[:1]}) as reader:
+        for window in windows:
+            progress.check()
+            holds, clear = reader.validity(sensor.name, 0, window)
+            data += int(np.count_nonzero(holds))
+            valid += int(np.count_nonzero(clear))
+            if sensor.offset < 0 and clear.any():
+                series = reader.read_dates(sensor.name, window, [0])
+                values = series.values[0, 0, 0][series.mask[0, 0]].astype(np.float64)
+                negative += int(np.count_nonzero(np.round(values * sensor.scale + sensor.offset, 9) < 0))
+        reader.let_go()
+    return Shares(data, valid, negative)

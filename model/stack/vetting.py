@@ -1,0 +1,162 @@
+"""Which products can be used: whole files, one version and one processor of each date, the same bands.
+
+Every function returns what is kept and, for the report, what is left out and why: one bad product never stops the rest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..base.errors import LandloomError
+from ..base.progress import Progress
+from .build import RasterInfos
+from .join import ordered_bands
+from .products import FORMS, Product
+from .sensors import OPTICAL, STATIC
+
+Skipped = list[tuple[Product, str]]
+
+MAX_NAMES = 5
+
+
+def whole_files(products: Sequence[Product], infos: RasterInfos, progress: Progress) -> tuple[list[Product], Skipped]:
+    """Open every file now, so that nothing is found damaged hours later; a product with a bad one is left out."""
+    kept: list[Product] = []
+    skipped: Skipped = []
+    for index, product in enumerate(products):
+        progress.check()
+        try:
+            for path, number in product.bands.values():
+                if number > len(infos[path].dtypes):
+                    raise LandloomError(f"The raster {path} has no band {number}; get it again.")
+            for mask in product.masks:
+                if mask.band > len(infos[mask.path].dtypes):
+                    raise LandloomError(f"The mask {mask.path} has no band {mask.band}; get it again.")
+        except LandloomError as error:
+            skipped.append((product, _clause(error)))
+        else:
+            kept.append(product)
+        progress.percent(100 * (index + 1) / len(products))
+    return kept, skipped
+
+
+def newest(products: Sequence[Product]) -> tuple[list[Product], Skipped]:
+    """One version of each product: the most complete, then the newest; copies are named."""
+    best: dict[tuple[str, str, str], Product] = {}
+    skipped: Skipped = []
+    for product in sorted(products, key=lambda one: (one.rank, one.name), reverse=True):
+        key = (_processor(product), product.sensor, product.same or product.name)
+        if key in best:
+            copy = best[key].name == product.name
+            why = "a copy of it was already found" if copy else f"{best[key].name} is used instead, the newer or fuller"
+            skipped.append((product, why))
+        else:
+            best[key] = product
+    return sorted(best.values(), key=lambda one: (one.sensor, one.date, one.name)), skipped
+
+
+def one_processor(products: Sequence[Product]) -> tuple[list[Product], Skipped]:
+    """Take each date of an optical sensor from one processor: the one with most bands, then with most dates."""
+    kept: list[Product] = []
+    skipped: Skipped = []
+    order = [form.name for form in FORMS]
+    count = Counter((one.sensor, _processor(one)) for one in products)
+    by_date: dict[tuple[str, str], list[Product]] = {}
+    for product in products:
+        by_date.setdefault((product.sensor, product.date), []).append(product)
+    for (sensor, _), group in by_date.items():
+
+        def merit(product: Product, sensor: str = sensor) -> tuple[int, int, int]:
+            return len(product.bands), count[sensor, _processor(product)], -order.index(product.form)
+
+        chosen = _processor(max(group, key=merit))
+        for product in group:
+            if product.kind != OPTICAL or _processor(product) == chosen:
+                kept.append(product)
+            else:
+                skipped.append((product, f"the date is taken from {chosen}, and one processor makes a date"))
+    return kept, skipped
+
+
+def same_bands(products: Sequence[Product]) -> tuple[list[Product], Skipped, list[str]]:
+    """The bands of each sensor with which most values are kept; products without all of them are left out.
+
+    A series has one set of bands. Where one product of many lacks a band it goes; where many do, the band goes.
+
+    Returns:
+        products with these bands only, the ones left out, and warnings.
+    """
+    kept: list[Product] = []
+    skipped: Skipped = []
+    warnings = []
+    for sensor in sorted({product.sensor for product in products}):
+        own = [product for product in products if product.sensor == sensor]
+        if own[0].kind == STATIC:  # every layer is a band of its own
+            kept += own
+            continue
+        together = ordered_bands([band for product in own for band in product.bands])
+        bands = _best_bands([frozenset(product.bands) for product in own])
+        used = []
+        for product in own:
+            missing = [band for band in together if band in bands and band not in product.bands]
+            if missing:
+                skipped.append((product, f"it has no band {', '.join(missing)}, which other products have"))
+            else:
+                used.append(replace(product, bands={band: product.bands[band] for band in together if band in bands}))
+        kept += used
+        warnings += _warnings(sensor, own, used, together, [band for band in together if band in bands])
+    return kept, skipped, warnings
+
+
+def _warnings(
+    sensor: str, own: Sequence[Product], used: Sequence[Product], together: Sequence[str], bands: Sequence[str]
+) -> list[str]:
+    warnings = []
+    dropped = [band for band in together if band not in bands]
+    if dropped:
+        partial = [product.name for product in own if not set(dropped) <= set(product.bands)]
+        warnings.append(
+            f"{sensor}: {len(partial)} of {len(own)} products have no {', '.join(dropped)} ({_some(partial)}); they "
+            f"are used for what they hold, and the stack holds {', '.join(bands)}."
+        )
+    wholes = {band for form in FORMS for product in own if form.name == product.form for band in form.bands}
+    absent = [band for band in ordered_bands(sorted(wholes)) if band not in together]
+    if absent:
+        warnings.append(
+            f"{sensor}: no product has {', '.join(absent)}; the stack goes without and holds {', '.join(bands)}."
+        )
+    unmasked = [product.name for product in used if not product.masks]
+    if unmasked and own[0].kind == OPTICAL:
+        warnings.append(f"{sensor}: {len(unmasked)} products have no mask and are used whole: {_some(unmasked)}.")
+    for remark in dict.fromkeys(product.remark for product in used if product.remark):
+        names = [product.name for product in used if product.remark == remark]
+        warnings.append(f"{sensor}: of {len(names)} products {remark}: {_some(names)}.")
+    return warnings
+
+
+def _best_bands(sets: Sequence[frozenset[str]]) -> frozenset[str]:
+    """The set of bands for which bands times products that have them all is largest."""
+    candidates = set(sets)
+    for first in set(sets):
+        common = first
+        for other in sorted(set(sets), key=lambda one: (-len(first & one), sorted(one))):
+            if common & other:
+                common &= other
+                candidates.add(common)
+    return max(
+        candidates, key=lambda bands: (len(bands) * sum(bands <= one for one in sets), len(bands), sorted(bands))
+    )
+
+
+def _processor(product: Product) -> str:
+    return product.processor or product.form
+
+
+def _clause(error: LandloomError) -> str:
+    return str(error).rstrip(".")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_NAMES]) + (" ..." if len(names) > MAX_NAMES else "")
