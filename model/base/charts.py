@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 PALETTE = ("#2f6f4f", "#c4622d", "#3b6fb6", "#8a4fa3", "#b59b1f", "#2f9aa0", "#a33b4b", "#6b6b6b", "#7fae3c", "#d17fb0")
+_LABEL = 24  # most characters of a label under a bar
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 620, 260, 58, 14, 30, 44
 
 
@@ -76,9 +77,24 @@ def _path(frame: _Frame, x: np.ndarray, y: np.ndarray) -> str:
         if not math.isfinite(b):
             pen_up = True
             continue
-        commands.append(f"{'M' if pen_up else 'L'}{frame.x(a):.1f} {frame.y(b):.1f}")
+        place = f"{frame.x(a):.1f} {frame.y(b):.1f}"
+        commands.append(f"M{place}L{place}" if pen_up else f"L{place}")  # a lone value is a dot
         pen_up = False
     return "".join(commands)
+
+
+def _band(frame: _Frame, x: np.ndarray, low: np.ndarray, high: np.ndarray, color: str) -> str:
+    """Polygons between two lines, broken where either is undefined; a lone value is an upright stroke."""
+    known = np.flatnonzero(np.isfinite(low) & np.isfinite(high))
+    parts = []
+    for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
+        if not len(run):
+            continue
+        sides = (*zip(x[run], low[run], strict=True), *zip(x[run][::-1], high[run][::-1], strict=True))
+        points = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in sides)
+        lone = f' stroke="{color}" stroke-width="3"' if len(run) == 1 else ""
+        parts.append(f'<polygon points="{points}" fill="{color}" opacity="0.18"{lone}/>')
+    return "".join(parts)
 
 
 def lines(
@@ -115,12 +131,9 @@ def lines(
     for index, (label, lines_of) in enumerate(values.items()):
         color = html.escape((colors or PALETTE)[index % len(colors or PALETTE)])
         if len(lines_of) == 3:
-            ok = np.isfinite(lines_of[1]) & np.isfinite(lines_of[2])
-            edge = [f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in zip(xs[ok], lines_of[1][ok], strict=True)]
-            back = [f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in zip(xs[ok], lines_of[2][ok], strict=True)]
-            parts.append(f'<polygon points="{" ".join(edge + back[::-1])}" fill="{color}" opacity="0.18"/>')
+            parts.append(_band(frame, xs, lines_of[1], lines_of[2], color))
         path = _path(frame, xs, lines_of[0])
-        parts.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.8"/>')
+        parts.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.8" stroke-linecap="round"/>')
         width = 30 + 6.2 * len(label)
         if legend_x + width > _WIDTH - _RIGHT and legend_x > _LEFT:
             legend_x, legend_rows = float(_LEFT), legend_rows + 1
@@ -148,6 +161,7 @@ def bars(
     frame = _Frame((0, len(labels)), (min(0.0, finite.min()), max(finite.max() * 1.05, 1e-9)))
     parts = [frame.grid("", y_label, x_ticks=False)]
     slanted = max((len(str(label)) for label in labels), default=0) * 6 > (_WIDTH - _LEFT) / max(len(labels), 1)
+    longest = min(max((len(str(label)) for label in labels), default=0), _LABEL)
     for index, (label, value) in enumerate(zip(labels, heights, strict=True)):
         left, right = frame.x(index + 0.15), frame.x(index + 0.85)
         if math.isfinite(value):
@@ -158,6 +172,7 @@ def bars(
                 f'fill="{color}"><title>{html.escape(str(label))}: {value:g}</title></rect>'
             )
         x, y = (left + right) / 2, _HEIGHT - _BOTTOM + 14
+        short = str(label) if len(str(label)) <= _LABEL else f"{str(label)[: _LABEL - 1]}…"
         turn = f' transform="rotate(-35 {x:.1f} {y})" text-anchor="end"' if slanted else ' text-anchor="middle"'
-        parts.append(f'<text x="{x:.1f}" y="{y}"{turn}>{html.escape(str(label))}</text>')
-    return _picture(title, "".join(parts), _HEIGHT + (40 if slanted else 0))
+        parts.append(f'<text x="{x:.1f}" y="{y}"{turn}>{html.escape(short)}</text>')
+    return _picture(title, "".join(parts), _HEIGHT + (int(3.6 * longest) if slanted else 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,11 +24,17 @@ th,td{padding:.28em .7em;border-bottom:1px solid #dde4df;text-align:left;vertica
 th{background:#eef3ef}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .scroll{overflow-x:auto}
 .warning{background:#fff4dc;border-left:4px solid #d9920a;padding:.45em .9em;margin:.5em 0}
+td.d{white-space:nowrap}td.c{white-space:nowrap;padding-right:1.4em}
 .swatch{display:inline-block;width:.9em;height:.9em;border:1px solid #0003;margin-right:.5em;vertical-align:-.1em}
-.charts{display:flex;flex-wrap:wrap;gap:1em}svg{max-width:49.5%;height:auto}
+.charts{display:flex;flex-wrap:wrap;gap:1em}svg{max-width:49.5%;height:auto}svg.wide{max-width:100%}
 """
 
 _RIGHT = ' class="n"'  # right-aligned numbers
+_WHOLE = ' class="d"'  # not wrapped
+_SWATCHED = ' class="c"'  # a class with its colour, not wrapped while it is short
+_SHORT = 32
+_NUMBER_TEXT = re.compile(r"[+-]?\d[\d\u202f,]*(\.\d+)?( ?%)?")
+_DATE_TEXT = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -77,22 +84,29 @@ class Report:
         numeric: bool = True,
         colors: Sequence[str] | None = None,
     ) -> None:
-        """A table; numbers are right-aligned, and ``colors`` puts a swatch before the first cell of each row."""
-        numeric_columns: set[int] = set()
+        """A table; ``colors`` puts a swatch before the first cell of each row.
+
+        Columns of numbers, and of texts that are numbers such as ``12.50`` or ``98.1 %``, are right-aligned with their
+        heading.
+        """
+        lines = [list(row) for row in rows]
+        right = {c for c in range(len(header)) if numeric and _is_numeric([line[c] for line in lines])}
         body = []
-        for index, row in enumerate(rows):
+        for index, line in enumerate(lines):
             cells = []
-            for column, value in enumerate(row):
-                is_number = numeric and isinstance(value, int | float | np.number) and not isinstance(value, bool)
-                if is_number:
-                    numeric_columns.add(column)
-                swatch = ""
+            for column, value in enumerate(line):
+                text, kind, swatch = number(value), "", ""
+                if column in right:
+                    kind = _RIGHT
+                elif _DATE_TEXT.fullmatch(text):
+                    kind = _WHOLE
                 if colors is not None and column == 0:
                     swatch = f'<span class="swatch" style="background:{html.escape(colors[index])}"></span>'
-                cells.append(f"<td{_RIGHT if is_number else ''}>{swatch}{html.escape(number(value))}</td>")
+                    kind = _SWATCHED if len(text) <= _SHORT else ""
+                cells.append(f"<td{kind}>{swatch}{html.escape(text)}</td>")
             body.append(f"<tr>{''.join(cells)}</tr>")
         head = "".join(
-            f"<th{_RIGHT if column in numeric_columns else ''}>{html.escape(str(text))}</th>"
+            f"<th{_RIGHT if column in right else ''}>{html.escape(str(text))}</th>"
             for column, text in enumerate(header)
         )
         self._parts.append(f'<div class="scroll"><table><tr>{head}</tr>{"".join(body)}</table></div>')
@@ -154,3 +168,14 @@ class Report:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the page, whole or not at all."""
         write_text(path, self.html())
+
+
+def _is_numeric(values: Sequence[Any]) -> bool:
+    """Whether all cells of a column that say something are numbers, and some are."""
+    known = [value for value in values if value is not None and value not in ("", "–")]
+    return bool(known) and all(
+        _NUMBER_TEXT.fullmatch(value) is not None
+        if isinstance(value, str)
+        else isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        for value in known
+    )

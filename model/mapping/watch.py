@@ -26,6 +26,7 @@ class Watch:
         self._begin = time.monotonic()
         self._told = 0.0
         self._estimated = False
+        self._warm: tuple[float, int] | None = None  # when every thread had done a chunk, and the pixels until then
 
     def show(self, pixels: int, chunks: int, times: Sequence[float]) -> None:
         """Called often; tells seldom.
@@ -39,11 +40,16 @@ class Watch:
         share = min(1.0, pixels / self._total)
         self._progress.percent(97.0 * (self._before + (1.0 - self._before) * share))
         threads = self._threads
-        # The first chunks of each thread are slow (libraries start up): the median of some more is told, once.
+        if self._warm is None and chunks >= threads:
+            self._warm = (now, pixels)
+        # The first chunks of each thread are slow (libraries start up): some more are awaited, then the time is told,
+        # once. Whichever is slower counts: computing (by the median), or all together where reading is the bottleneck.
         if not self._estimated and (chunks >= 3 * threads or share == 1.0):
             self._estimated = True
             per_pixel = float(np.median(times)) * chunks / max(1, pixels) / threads
-            seconds = max(now - self._begin, per_pixel * self._total)
+            if self._warm is not None and pixels > self._warm[1]:
+                per_pixel = max(per_pixel, (now - self._warm[0]) / (pixels - self._warm[1]))
+            seconds = max(now - self._begin + per_pixel * (self._total - pixels), 1e-3)
             self._progress.info(
                 f"Estimated time: {duration(seconds)} for {self._total:,} pixels, "
                 f"{self._total / seconds:,.0f} pixels a second."

@@ -45,38 +45,41 @@ def _how_split(extraction: Extraction) -> str:
     else:
         what = f"blocks of {settings.block_size:g} m" if settings.split_by == "block" else "groups"
         how = (
-            f"Whole {what} were dealt class by class: {settings.validation:.0%} for validation, {settings.test:.0%} "
-            "for the test. A class with one group is for training only, with two for training and test"
+            f"Whole {what} were dealt class by class: {100 * settings.validation:.0f} % for validation, "
+            f"{100 * settings.test:.0f} % for the test. A class with one group is for training only, with two for "
+            "training and test"
         )
     return f"{how}. Training never reads the test part."
 
 
 def _classes(report: Report, extraction: Extraction) -> None:
     report.heading("Classes")
-    header = ["class", "code", "features", "groups"]
-    header += [f"{name} groups" for name in PART_NAMES]
-    header += [f"{name} pixels" for name in PART_NAMES]
-    header += [f"{name} ha" for name in PART_NAMES]
-    rows = []
     parts = range(len(PART_NAMES))
+    rows, by_part = [], []
     for index, one in enumerate(extraction.nomenclature):
         own = extraction.labels == index
         groups, split = extraction.groups[own], extraction.split[own]
+        hectares = extraction.hectares[index]
         rows.append(
             [
                 one.name,
                 str(one.code),
                 len(np.unique(extraction.polygons[own])),
                 len(np.unique(groups)),
-                *(len(np.unique(groups[split == part])) for part in parts),
-                *(int((split == part).sum()) for part in parts),
-                *(f"{extraction.hectares[index, part]:.2f}" for part in parts),
+                int(own.sum()),
+                f"{hectares.sum():.2f}",
             ]
         )
-    report.table(header, rows, colors=extraction.nomenclature.colors)
+        cells = ((len(np.unique(groups[split == part])), int((split == part).sum()), hectares[part]) for part in parts)
+        by_part.append([one.name, *(cell for n, pixels, area in cells for cell in (n, pixels, f"{area:.2f}"))])
+    colors = extraction.nomenclature.colors
+    report.table(["class", "code", "features", "groups", "pixels", "ha"], rows, colors=colors)
     report.paragraph(
         "Pixels are those drawn (MAX_PER_GROUP, MAX_PER_CLASS); hectares are all labelled pixels of the features."
     )
+    report.heading("Training, validation and test")
+    header = ["class", *(f"{name} {what}" for name in PART_NAMES for what in ("groups", "pixels", "ha"))]
+    report.table(header, by_part, colors=colors)
 
 
 def _curves(report: Report, extraction: Extraction) -> None:

@@ -65,3 +65,38 @@ def test_ticks_are_round_and_inside(low, high):
     found = ticks(low, high)
     assert 3 <= len(found) <= 12
     assert all(low - 1e-9 <= t <= high + 1e-9 for t in found)
+
+
+def cells(page: str, tag: str) -> list[str | None]:
+    body = ElementTree.fromstring(page[page.index("<body>") : page.index("</html>")])
+    return [cell.get("class") for cell in body.iter(tag)]
+
+
+def test_columns_of_numbers_and_of_number_texts_are_right_aligned_with_their_heading():
+    report = Report("t")
+    report.table(
+        ["class", "code", "ha", "share", "date", "mixed", "none"],
+        [
+            ("maize", "21", "4.56", "98.1 %", "2021-01-03", 3, None),
+            ("rice", "1 200", 12, "–", "2021-01-13", "cpu", ""),
+        ],
+    )
+    right = [None, None, "n", "n", None, None, None]
+    assert cells(report.html(), "th") == right
+    expected = [None, None, "n", "n", "d", None, None]
+    assert cells(report.html(), "td") == expected * 2
+
+
+def test_a_band_breaks_where_it_is_unknown():
+    report = Report("t")
+    low = [0.0, 0.0, np.nan, 0.0, np.nan, 0.0, 0.0]
+    report.lines("c", list(range(7)), {"a": ([1.0] * 7, low, [2.0] * 7)})
+    page = report.html()
+    assert page.count("<polygon") == 3 and page.count('stroke-width="3"/><') >= 1
+
+
+def test_long_labels_of_bars_are_cut_and_have_room():
+    report = Report("t")
+    report.bars("b", ["x" * 60, *"abcdefghij"], [1.0] * 11)
+    page = report.html()
+    assert "x" * 23 + "…" in page and "x" * 25 not in page.replace(f"<title>{'x' * 60}", "")
