@@ -96,7 +96,7 @@ def dates_plot(sensors: Sequence[Sensor], lines: Sequence[Line]) -> str:
         return _LEFT + (day - first).days * scale
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
+        f'<svg class="wide" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
         'font-family="sans-serif" font-size="12" role="img">'
     ]
     for row, sensor in enumerate(dated):
