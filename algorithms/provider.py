@@ -9,6 +9,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from .addrasters import AddRasters
 from .classify import Classify
+from .composite import Composite
 from .extractsamples import ExtractSamples
 from .landcovermap import LandCoverMap
 from .nomenclature import MakeNomenclature
@@ -22,6 +23,7 @@ ICON = Path(__file__).parents[1] / "resources" / "icons" / "landloom.svg"
 ALGORITHMS = (
     PrepareStack,
     AddRasters,
+    Composite,
     MakeNomenclature,
     ExtractSamples,
     Train,
