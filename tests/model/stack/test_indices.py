@@ -106,7 +106,8 @@ def test_expressions_by_hand(text, expected):
     [
         "__import__('os').system('ls')", "B4.__class__", "B4[0]", "(lambda: B4)()", "B4 if B8 else 1", "{B4}",
         "[B4 for B4 in B8]", "B4 and B8", "B4 < B8", "'B4'*99", "B4 % 2", "B4 // 2", "B4 @ B8", "~B4", "exp(B4)",
-        "sqrt(B4, B8)", "max(B4)", "sqrt(x=B4)", "B4 +", "1 + 1", "2x=B4", "B4=B8=B3", "B4 B8", "... + B4", "1j*B4", "max(*B4)",
+        "sqrt(B4, B8)", "max(B4)", "sqrt(x=B4)", "B4 +", "1 + 1", "2x=B4", "B4=B8=B3", "B4 B8", "... + B4", "1j*B4",
+        "max(*B4)",
         "(" * 200 + "B4" + ")" * 200, "+".join(["B4"] * 99), "-" * 250 + "B4", "B4+" * 100 + "B4", "B4\n;B8",
     ],
 )  # fmt: skip
