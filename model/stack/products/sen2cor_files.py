@@ -103,7 +103,8 @@ def _facts(name: str, context: str, date: str, layers: dict[str, str], folder: F
         applied, baseline = told
         return _with(name, baseline, baseline >= FIRST_WITH_OFFSET and not applied), ""
     first = layers[min(layer for layer in layers if layer.startswith("B"))]
-    band = open_raster(first).GetRasterBand(1)
+    dataset = open_raster(first)  # kept: a band lives no longer than its data set
+    band = dataset.GetRasterBand(1)
     scale, offset = band.GetScale(), band.GetOffset()
     if scale and offset and 0 < scale < 1:
         return Metadata(name, 0.0, 1 / scale, dict.fromkeys(BAND_IDS, round(offset / scale, 6))), ""
