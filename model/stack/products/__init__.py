@@ -28,6 +28,7 @@ from . import (
     theia_l3a,
     theia_landsat,
 )
+from .archives import walk
 from .base import Choice, Folder, Found, Product, ProductForm, ProductMask
 
 FORMS: tuple[ProductForm, ...] = (
@@ -64,12 +65,8 @@ def find_products(folder: str | os.PathLike[str], choice: Choice, progress: Prog
         stac.check_file(root)
         return _some(stac.find([Folder(root.parent, (root.name,))], choice), root, (stac.FORM,))
     if not root.is_dir():
-        raise LandloomError(f"INPUT {root} is no folder; give the folder of the products, or a STAC ItemCollection.")
-    folders = []
-    for path, names, files in os.walk(root, followlinks=True):
-        progress.check()
-        names.sort()
-        folders.append(Folder(Path(path), tuple(sorted(files))))
+        raise LandloomError(f"INPUT {root} is not a folder; give the folder of the products, or a STAC ItemCollection.")
+    folders, unread = walk(root, progress)
     found = [form.find(folders, choice) for form in FORMS]
     products = [product for one in found for product in one.products]
     described = {path for product in products if product.form == stac.FORM.name for path, _ in product.bands.values()}
@@ -79,7 +76,7 @@ def find_products(folder: str | os.PathLike[str], choice: Choice, progress: Prog
         for product in products
         if product.form == stac.FORM.name or not described.issuperset(path for path, _ in product.bands.values())
     ]
-    left_out = tuple(line for one in found for line in one.left_out)
+    left_out = (*unread, *(line for one in found for line in one.left_out))
     return _some(Found(tuple(products), left_out), root, FORMS)
 
 

@@ -66,6 +66,7 @@ class Product:
         processor: who made the values, the form's name by default; a date of a sensor is taken from one processor.
         offsets: the offset of bands that have another one than ``offset``.
         guarded: whether more than 5 % negative clear values show that ``offset`` was taken off already.
+        filtered: whether speckle was filtered before, for radar.
         remark: what the user must know of it, as a clause; gathered to one warning for all products alike.
     """
 
@@ -91,6 +92,7 @@ class Product:
     processor: str = ""
     offsets: dict[str, float] = field(default_factory=dict)
     guarded: bool = False
+    filtered: bool = False
     remark: str = ""
 
     def values_of(self, band: str) -> tuple[float, float]:
@@ -104,13 +106,15 @@ class Choice:
 
     Attributes:
         reflectance: ``FRE`` or ``SRE`` for Theia.
-        orbits: ``direction`` or ``orbit``: one radar sensor a direction, or one a relative orbit.
+        orbits: ``direction``, ``orbit`` or ``centred``: one radar sensor a direction, or one a relative orbit.
         scl_invalid: classes of the scene classification that invalidate.
+        sensors: names that SENSORS lists, none for all; maps of angles are taken where it lists ``STATIC``.
     """
 
     reflectance: str = "FRE"
     orbits: str = "direction"
     scl_invalid: tuple[int, ...] = SCL_INVALID
+    sensors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
