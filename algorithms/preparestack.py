@@ -22,7 +22,9 @@ from qgis.core import (
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import check_writable
+from ..model.stack.maskrules import scene_classes
 from ..model.stack.prepare import Prepared, PrepareSettings, prepare_stack
+from ..model.stack.products.base import SCL_INVALID
 from ..model.stack.report import write_report
 from ..model.stack.validity import write_validity
 from .base import FeedbackProgress, LandloomAlgorithm
@@ -109,6 +111,18 @@ class PrepareStack(LandloomAlgorithm):
             advanced=True,
         )
         self.add(
+            QgsProcessingParameterString(
+                "SCL_INVALID",
+                tr("Masked scene classes"),
+                defaultValue=",".join(str(one) for one in SCL_INVALID),
+                optional=True,
+            ),
+            "Classes of the scene classification (SCL) of Sen2Cor and Terrascope products that are masked: 0 no data, "
+            "1 defective, 2 dark, 3 cloud shadow, 4 vegetation, 5 bare, 6 water, 7 unclassified, 8 and 9 clouds, 10 "
+            "cirrus, 11 snow. none masks nothing; empty takes the default 0,1,3,8,9,10.",
+            advanced=True,
+        )
+        self.add(
             QgsProcessingParameterEnum(
                 "ORBITS", tr("Radar orbits"), options=ORBITS, defaultValue="direction", usesStaticStrings=True
             ),
@@ -177,6 +191,7 @@ class PrepareStack(LandloomAlgorithm):
             self.parameterAsDouble(parameters, "MASK_BUFFER", context),
             self.parameterAsEnumString(parameters, "REFLECTANCE", context) or "FRE",
             self.parameterAsEnumString(parameters, "ORBITS", context) or "direction",
+            scl_invalid=scene_classes(text("SCL_INVALID")) if text("SCL_INVALID").strip() else SCL_INVALID,
         )
         progress = FeedbackProgress(feedback)
         count, gap = outputs.get("VALID_COUNT"), outputs.get("LONGEST_GAP")

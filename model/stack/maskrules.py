@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
+from ..base.errors import LandloomError
 from .manifest import MaskRule
+
+
+def scene_classes(text: str) -> tuple[int, ...]:
+    """Classes of Sen2Cor's scene classification from a list such as ``0,1,3``; ``none`` for none of them.
+
+    Raises:
+        LandloomError: naming an entry that is no class.
+    """
+    if text.strip().lower() == "none":
+        return ()
+    classes = []
+    for entry in re.split(r"[,;\s]+", text.strip(" ,;")):
+        if not re.fullmatch(r"\d|1[01]", entry):
+            raise LandloomError(f"SCL_INVALID has '{entry}'; list classes from 0 to 11, as 0,1,3,8,9,10, or none.")
+        classes.append(int(entry))
+    return tuple(sorted(set(classes)))
 
 
 def valid_values(rule: MaskRule, values: np.ndarray) -> np.ndarray:
