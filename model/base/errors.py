@@ -24,3 +24,7 @@ class MissingPackageError(LandloomError):
         self.package = package
         self.purpose = purpose
         super().__init__(f"{purpose} needs the Python package {package}, which is not installed.")
+
+
+class NoAnswerError(LandloomError):
+    """A server does not answer: what it holds is neither there nor gone, and nothing may be skipped for it."""

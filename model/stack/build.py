@@ -68,9 +68,9 @@ def write_stack(stack: Stack, progress: Progress | None = None, infos: RasterInf
 
 
 @contextlib.contextmanager
-def building(stack: Stack, progress: Progress, infos: RasterInfos) -> Iterator[_Build]:
+def building(stack: Stack, progress: Progress, infos: RasterInfos) -> Iterator[Build]:
     """Write the VRTs to a temporary folder; what is committed takes its place, otherwise it is removed."""
-    build = _Build(stack, infos)
+    build = Build(stack, infos)
     try:
         build.write_vrts(progress)
         yield build
@@ -78,7 +78,7 @@ def building(stack: Stack, progress: Progress, infos: RasterInfos) -> Iterator[_
         shutil.rmtree(build.temporary, ignore_errors=True)
 
 
-class _Build:
+class Build:
     """A stack being written. ``stack`` is readable while its VRTs still lie in ``temporary``."""
 
     def __init__(self, stack: Stack, infos: RasterInfos) -> None:
@@ -219,7 +219,7 @@ class _Build:
         ]
         if part.convert is not None:
             unit = part.convert
-            function = _POWER_FUNCTIONS[unit.unit]
+            function = _POWER_FUNCTIONS.get(unit.unit, "")
             bands = [replace(band, function=function, scale=unit.scale, offset=unit.offset) for band in bands]
             text = plain_vrt(info.grid, bands, sensor.dtype, nodata, self.temporary)
             power = self._write(f"{stem}_power{index + 1}.vrt", text)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 
 import numpy as np
 from osgeo import gdal, gdal_array
 
-from ..base.errors import LandloomError
-from ..base.raster import open_raster
+from ..base.errors import LandloomError, NoAnswerError
+from ..base.raster import is_remote, open_raster
 from .grid import Grid
+from .jp2 import is_cut
+from .stac.hrefs import address_of
+from .stac.http import is_refused
+
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds to wait before a server is asked again."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ def inspect(path: str | os.PathLike[str]) -> RasterInfo:
         LandloomError: if it is missing, not a raster, truncated, rotated, of complex numbers or has no CRS.
     """
     name = absolute(path)
-    dataset = open_raster(name)
+    dataset = _open_patiently(name) if is_remote(name) else open_raster(name)
     transform = dataset.GetGeoTransform(can_return_null=True)
     crs = dataset.GetProjection()
     if not crs:
@@ -75,6 +82,24 @@ def inspect(path: str | os.PathLike[str]) -> RasterInfo:
     )
 
 
+def _open_patiently(name: str) -> gdal.Dataset:
+    """Open a file behind an address, again after a while when the line drops."""
+    for pause in PAUSES:
+        try:
+            return open_raster(name)
+        except LandloomError:
+            if is_refused(name):
+                raise
+        gdal.VSICurlClearCache()  # which remembers failures
+        time.sleep(pause)
+    try:
+        return open_raster(name)
+    except LandloomError as error:
+        raise NoAnswerError(
+            f"{address_of(name)} cannot be read: {error} Check the connection, then run the same again."
+        ) from error
+
+
 def absolute(path: str | os.PathLike[str]) -> str:
     """The absolute path; GDAL's virtual paths stay as they are."""
     name = os.fspath(path)
@@ -101,6 +126,8 @@ def size_and_time(path: str) -> tuple[int, float]:
 
 def _check_whole(dataset: gdal.Dataset, name: str, size: int) -> None:
     """Refuse a GeoTIFF whose last blocks lie behind the end of the file (a download cut short)."""
+    if dataset.GetDriver().ShortName.startswith("JP2") and not is_remote(name) and is_cut(name, size):
+        raise LandloomError(f"The raster {name} is truncated (its image data end too early); get it again.")
     if dataset.GetDriver().ShortName != "GTiff":
         return
     for index in range(1, dataset.RasterCount + 1):

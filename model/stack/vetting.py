@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..base.errors import LandloomError
+from ..base.errors import LandloomError, NoAnswerError
 from ..base.progress import Progress
 from .build import RasterInfos
 from .join import ordered_bands
@@ -34,6 +34,8 @@ def whole_files(products: Sequence[Product], infos: RasterInfos, progress: Progr
             for mask in product.masks:
                 if mask.band > len(infos[mask.path].dtypes):
                     raise LandloomError(f"The mask {mask.path} has no band {mask.band}; get it again.")
+        except NoAnswerError:
+            raise
         except LandloomError as error:
             skipped.append((product, _clause(error)))
         else:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,47 +13,8 @@ from ...base.errors import LandloomError
 from ...base.progress import Progress
 from ..products.base import Product
 from .hrefs import address_of, gdal_path
+from .http import fetch, is_refused
 from .items import parse_item
-
-TIMEOUT = 30
-"""Seconds."""
-
-EXPIRED = (401, 403, 404, 409, 410)
-"""HTTP answers of a link that is no longer good."""
-
-_LARGEST_ITEM = 16 * 2**20
-
-
-def fetch(address: str, headers: Mapping[str, str] | None = None, largest: int = _LARGEST_ITEM) -> bytes:
-    """The body of an http(s) address.
-
-    Raises:
-        urllib.error.HTTPError: if the server refuses.
-        OSError: if it cannot be reached.
-        LandloomError: if the address is of another kind or the answer too large.
-    """
-    if urlsplit(address).scheme not in ("http", "https"):
-        raise LandloomError(f"The address {address[:80]} is not http or https.")
-    request = urllib.request.Request(address, headers={"User-Agent": "Landloom", **(headers or {})})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-        body = answer.read(largest + 1)
-    if len(body) > largest:
-        raise LandloomError(f"The answer of {address[:80]} is larger than {largest >> 20} MB.")
-    return body
-
-
-def has_expired(path: str) -> bool:
-    """Whether the server refuses the address of a path (not: whether it is slow or away)."""
-    address = address_of(path)
-    if not address or "pc_url_signing=yes" in path:
-        return False
-    try:
-        fetch(address, {"Range": "bytes=0-0"}, largest=2**20)
-    except urllib.error.HTTPError as error:
-        return error.code in EXPIRED
-    except (OSError, LandloomError):
-        return False
-    return False
 
 
 def renewed(paths: list[str], links: Mapping[str, tuple[str, str]]) -> dict[str, str]:
@@ -71,7 +30,7 @@ def renewed(paths: list[str], links: Mapping[str, tuple[str, str]]) -> dict[str,
     items: dict[str, Any] = {}
     new = {}
     for path in paths:
-        if path not in links or not has_expired(path):
+        if path not in links or not is_refused(path):
             continue
         address, key = links[path]
         try:
@@ -97,7 +56,7 @@ def with_good_links(products: Sequence[Product], progress: Progress) -> list[Pro
     for product in products:
         progress.check()
         signed = [path for path in product.links if urlsplit(address_of(path)).query]
-        if not signed or not has_expired(signed[0]):
+        if not signed or not is_refused(signed[0]):
             good.append(product)
             continue
         new = renewed(signed, product.links)
