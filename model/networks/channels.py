@@ -103,6 +103,11 @@ def source_bands(trained: SensorSpec, data: SensorSpec, warnings: list[str]) -> 
                 f"The radar calibration of {trained.name} is {data.calibration} in the data, but the model was trained "
                 f"on {trained.calibration}. Use data of the same calibration, or train a model on these."
             )
+    if trained.speckle != data.speckle:
+        raise LandloomError(
+            f"The speckle filter of {trained.name} is {data.speckle or 'none'} in the data, but the model was trained "
+            f"with {trained.speckle or 'none'}. Make the stack again with that SPECKLE, or train a model on these data."
+        )
     return data, tuple(position for position in positions if position is not None)
 
 

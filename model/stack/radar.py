@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from .build import RasterInfos
 from .encoding import common_dtype
-from .join import ordered_bands
 from .manifest import Acquisition, Part, RadarUnit, Sensor
 from .products import Product
+from .products.sentinel1 import POLARISATIONS
 from .sensors import RADAR
 
 PLAIN = RadarUnit("power")
@@ -40,7 +40,7 @@ def radar_sensor(
     sensor = Sensor(
         name,
         RADAR,
-        ordered_bands([band for product in products for band in product.bands]),
+        tuple(band for band in POLARISATIONS if any(band in product.bands for product in products)),
         "float32" if mixed else common_dtype(types),
         unit.scale,
         unit.offset,

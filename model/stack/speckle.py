@@ -15,13 +15,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..base.errors import LandloomError
+
 METHODS = ("none", "quegan")
 SMALLEST, LARGEST = 3, 21
 
 
 def speckle_name(method: str, window: int) -> str:
-    """What a stack keeps of the choice: ``quegan 5``, or nothing."""
-    return "" if method in ("", "none") else f"{method} {window}"
+    """What a stack keeps of the choice: ``quegan 5``, or nothing.
+
+    Raises:
+        LandloomError: if the window is even or out of range.
+    """
+    if method in ("", "none"):
+        return ""
+    if window % 2 == 0 or not SMALLEST <= window <= LARGEST:
+        raise LandloomError(f"SPECKLE_WINDOW is {window}; give an odd number from {SMALLEST} to {LARGEST}.")
+    return f"{method} {window}"
 
 
 def speckle_radius(name: str) -> int:

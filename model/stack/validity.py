@@ -59,7 +59,7 @@ def write_validity(
     names = list(stack.sensors)
     bands = {name: sensor.bands[:1] for name, sensor in stack.sensors.items()}
     grid = stack.grid
-    with StackReader(stack, bands=bands) as reader:
+    with StackReader(stack, bands=bands, as_stored=True) as reader:
         for path, gap in ((count_path, False), (gap_path, True)):
             if not path:
                 continue

@@ -20,6 +20,7 @@ from .sentinel1 import SCENE, direction_in, pass_of, radar_product, unit_of
 
 _NAME = re.compile(r"(?:.*[^A-Za-z])?(?:S1[A-D]?|SENTINEL-?_?1[A-D]?)(?![A-Za-z0-9]).*\.tiff?", re.IGNORECASE)
 _BAND = re.compile(r"(?P<before>.*?)(?<![A-Za-z])(?P<band>VV|VH|HH|HV)(?:_d[Bb])?(?P<after>(?:[^A-Za-z].*)?)")
+_CALIBRATED = re.compile("sigma|gamma|beta", re.IGNORECASE)  # SNAP's
 _OTHERS = re.compile(
     r"s1[a-d]_[0-9a-z]{5,6}_(vv|vh|hh|hv)_.*|.*_RTC\d+_[A-Z]_[a-z]{6}_.*|OPERA_.*|.*_(SIGMA0|GAMMA0|BETA0)_.*|(SIGMA|GAMMA|BETA)0_"
     r".*|.*_rtc[_.-].*|.*(LIA|IA|GAMMA_AREA|BorderMask)_?.*",
@@ -49,7 +50,7 @@ def _read(path: str, stem: str, choice: Choice) -> tuple[list[Product], str]:
     dataset = open_raster(path)
     numbers = range(1, dataset.RasterCount + 1)
     named = [(number, _BAND.fullmatch(dataset.GetRasterBand(number).GetDescription() or "")) for number in numbers]
-    bands = [(number, match) for number, match in named if match]
+    bands = [(number, match) for number, match in named if match and not _CALIBRATED.search(match["before"])]
     if not bands:
         return [], ""  # not radar, or bands without names: nothing to recognise
     tags = " ".join(f"{key} {value}" for key, value in (dataset.GetMetadata() or {}).items())

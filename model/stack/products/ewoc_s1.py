@@ -1,4 +1,4 @@
-"""WorldCereal (EWoC) pre-processed Sentinel-1 on Sentinel-2's tiles: sigma0 as UInt16, 0 = no data.
+"""WorldCereal (EWoC) pre-processed Sentinel-1 on Sentinel-2's tiles: sigma0 as UInt16, no data as declared or 0.
 
 ``S1B_20190821T062627_DES_154_01768002142E29A9_30SUG_SIGMA0_VV.tif``; dB = 20 log10(value) - 83, so the values are
 amplitude. Where the relative orbit is written ``TODO`` the time of the pass gives it.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from .base import Choice, Folder, Found, ProductForm, gather
-from .sentinel1 import pass_of, radar_product
+from .sentinel1 import declared_nodata, pass_of, radar_product
 
 _SCALE = 10 ** (-83 / 20)
 _FILE = re.compile(
@@ -37,7 +37,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
                 choice,
                 unit="amplitude",
                 scale=_SCALE,
-                nodata=0.0,
+                nodata=declared_nodata(list(one.files.values()), 0.0),
                 tile=match["tile"].upper(),
                 direction=match["direction"].upper(),
                 orbit=orbit,

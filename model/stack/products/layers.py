@@ -6,7 +6,6 @@ Tiles of one layer are mosaicked; bands take the name of the layer.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -15,7 +14,7 @@ from ...base.errors import LandloomError
 from ...base.raster import open_raster
 from ..calendar import find_date
 from .base import Choice, Folder, Found, ProductForm
-from .sentinel1 import static_product
+from .sentinel1 import declared_nodata, static_product
 
 _WORDS = {
     "DEM": "DEM|DSM|DTM|MNT|MNS|SRTM|ALTITUDE|ELEVATION|HEIGHT",
@@ -67,14 +66,8 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
         else:
             own = [name if name and names.count(name) == 1 else str(n) for n, name in enumerate(names, start=1)]
             bands = {f"{title}_{name}": (path, number) for number, name in enumerate(own, start=1)}
-        products.append(static_product(FORM.name, PurePath(path).name, bands, _nodata(path), path))
+        products.append(static_product(FORM.name, PurePath(path).name, bands, declared_nodata([path], None), path))
     return Found(tuple(products), tuple(left_out))
-
-
-def _nodata(path: str) -> float | None:
-    dataset = open_raster(path)  # kept: a band lives no longer than its data set
-    value = dataset.GetRasterBand(1).GetNoDataValue()
-    return None if value is None or math.isnan(value) else float(value)
 
 
 FORM = ProductForm("static layers (DEM, slope, soil, folder 'static')", "dem.tif", find)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -57,7 +58,7 @@ def pass_of(satellite: str, start: str, absolute: str = "") -> tuple[str, str]:
 
 def direction_in(text: str) -> str:
     """``ASC`` or ``DES`` where a word of the text says so, else empty."""
-    found = re.search(r"(?<![A-Za-z])(ASC|DES)(?:C|CENDING)?(?![A-Za-z])", text, re.IGNORECASE)
+    found = re.search(r"(?<![A-Za-z])(ASC|DES)(?:C|C?ENDING)?(?![A-Za-z])", text, re.IGNORECASE)
     return found[1].upper() if found else ""
 
 
@@ -86,7 +87,9 @@ def declared_nodata(paths: Sequence[str], default: float | None) -> float | None
         value = dataset.GetRasterBand(1).GetNoDataValue()
     except LandloomError:
         return default
-    return default if value is None else value
+    if value is None:
+        return default
+    return None if math.isnan(value) else float(value)
 
 
 def unit_of(bands: dict[str, tuple[str, int]], default: float | None) -> tuple[str, float | None]:

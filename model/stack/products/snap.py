@@ -20,8 +20,7 @@ from .sentinel1 import SCENE, direction_in, pass_of, radar_product, unit_of
 
 _BAND = re.compile(
     r"(?<![A-Za-z0-9])(?P<calibration>Sigma0|Gamma0|Beta0)_(?:IW_)?(?P<band>VV|VH|HH|HV)(?![A-Za-z0-9])"
-    r"(?P<rest>.*)",
-    re.IGNORECASE,
+    r"(?P<rest>.*)"
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAY = re.compile(r"(?<!\d)(\d{2})([A-Z][a-z]{2})(\d{4})(?!\d)")

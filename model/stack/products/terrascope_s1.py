@@ -14,7 +14,7 @@ from .sentinel1 import ANGLE_MAP, POLARISATIONS, radar_product, static_product
 
 _FILE = re.compile(
     r"(?P<product>(?P<satellite>S1[A-D])_[A-Z]{2}_GRD[HMF]_SIGMA0_[SD][VH]_(?P<date>\d{8})T(?P<time>\d{6})_"
-    r"(?P<direction>ASC|DES)CENDING_(?P<orbit>\d{1,3})_[0-9A-F]{4}_V(?P<version>\d+))_(?P<layer>VV|VH|HH|HV|angle)"
+    r"(?P<direction>ASC|DES)C?ENDING_(?P<orbit>\d{1,3})_[0-9A-F]{4}_V(?P<version>\d+))_(?P<layer>VV|VH|HH|HV|angle)"
     r"(?:_(?P<tile>\d{2}[A-Z]{3}))?\.tiff?",
     re.IGNORECASE,
 )
