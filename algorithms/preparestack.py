@@ -22,10 +22,12 @@ from qgis.core import (
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import check_writable
+from ..model.stack.cloudrules import CLOUD_RULES, STANDARD
 from ..model.stack.maskrules import scene_classes
 from ..model.stack.prepare import Prepared, PrepareSettings, prepare_stack
 from ..model.stack.products.base import SCL_INVALID
 from ..model.stack.report import write_report
+from ..model.stack.speckle import LARGEST, METHODS, SMALLEST, speckle_name
 from ..model.stack.validity import write_validity
 from .base import FeedbackProgress, LandloomAlgorithm
 from .stackinputs import (
@@ -39,7 +41,7 @@ from .stackinputs import (
 )
 
 REFLECTANCES = ["FRE", "SRE"]
-ORBITS = ["direction", "orbit"]
+ORBITS = ["direction", "orbit", "centred"]
 
 
 class PrepareStack(LandloomAlgorithm):
@@ -105,6 +107,36 @@ class PrepareStack(LandloomAlgorithm):
         )
         self.add(
             QgsProcessingParameterEnum(
+                "CLOUD_RULE",
+                tr("Cloud rule"),
+                options=list(CLOUD_RULES),
+                defaultValue=STANDARD,
+                usesStaticStrings=True,
+            ),
+            "How strictly the products' cloud masks are used. standard: clouds, cirrus and shadows, as each archive "
+            "advises; cloud: clouds only; strict: snow, dark and uncertain pixels too; none: not at all, for those who "
+            "give USER_MASKS. Edges, saturation and no data always count.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "USER_MASKS",
+                tr("Folder of your own cloud masks"),
+                behavior=QgsProcessingParameterFile.Behavior.Folder,
+                optional=True,
+            ),
+            "Rasters by date from s2cloudless, OmniCloudMask or others, with the date in their name (and the tile, "
+            "where several tiles have one date); they come on top of the products' masks. Empty: none.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterString("USER_MASK_INVALID", tr("Invalid values of your masks"), optional=True),
+            "Values or ranges that mean cloud or shadow, separated by commas: 1,2,3 (OmniCloudMask) or 40-100 "
+            "(probabilities in percent). Empty: every value but 0.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterEnum(
                 "REFLECTANCE", tr("Reflectance"), options=REFLECTANCES, defaultValue="FRE", usesStaticStrings=True
             ),
             "Of Theia products: FRE with, or SRE without correction of slopes.",
@@ -127,7 +159,27 @@ class PrepareStack(LandloomAlgorithm):
                 "ORBITS", tr("Radar orbits"), options=ORBITS, defaultValue="direction", usesStaticStrings=True
             ),
             "direction: one sensor for ascending and one for descending passes (S1_ASC, S1_DES); orbit: one for each "
-            "relative orbit (S1_ASC_044).",
+            "relative orbit (S1_ASC_044); centred: as direction, with each orbit's mean (dB) brought to that of all.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "SPECKLE", tr("Speckle filter"), options=METHODS, defaultValue="none", usesStaticStrings=True
+            ),
+            "quegan: multi-temporal filter of Quegan and Yu (2001) for each orbit and polarisation, applied whenever "
+            "the stack is read; not to products that were filtered before. none: no filter.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "SPECKLE_WINDOW",
+                tr("Window of the speckle filter (pixels)"),
+                QgsProcessingParameterNumber.Type.Integer,
+                defaultValue=5,
+                minValue=SMALLEST,
+                maxValue=LARGEST,
+            ),
+            "Width of the window in which the speckle filter takes means; odd, 3 to 21 pixels.",
             advanced=True,
         )
         add_grid_and_season(self)
@@ -192,6 +244,13 @@ class PrepareStack(LandloomAlgorithm):
             self.parameterAsEnumString(parameters, "REFLECTANCE", context) or "FRE",
             self.parameterAsEnumString(parameters, "ORBITS", context) or "direction",
             scl_invalid=scene_classes(text("SCL_INVALID")) if text("SCL_INVALID").strip() else SCL_INVALID,
+            cloud_rule=self.parameterAsEnumString(parameters, "CLOUD_RULE", context) or STANDARD,
+            user_masks=text("USER_MASKS"),
+            user_mask_invalid=text("USER_MASK_INVALID"),
+            speckle=speckle_name(
+                self.parameterAsEnumString(parameters, "SPECKLE", context) or "none",
+                self.parameterAsInt(parameters, "SPECKLE_WINDOW", context),
+            ),
         )
         progress = FeedbackProgress(feedback)
         count, gap = outputs.get("VALID_COUNT"), outputs.get("LONGEST_GAP")

@@ -15,7 +15,10 @@ from ..base.errors import LandloomError
 from ..base.progress import Progress
 from .build import RasterInfos, building, meets, source_of
 from .calendar import DEFAULT_SEASON_START, check_season_start, parse_date
+from .centring import centre_orbits
 from .choosegrid import choose_grid
+from .cloudrules import CLOUD_RULES, STANDARD, with_cloud_rule
+from .copying import copying
 from .encoding import Encoding, common_encoding, one_encoding
 from .grid import Bounds, Grid, Window
 from .join import incomplete_dates, join_sensor, ordered_bands, redate
@@ -23,7 +26,12 @@ from .manifest import Acquisition, MaskRule, Part, Sensor, Stack
 from .measure import check_offset, measure
 from .products import Choice, Product, find_products
 from .products.base import SCL_INVALID
-from .sensors import OPTICAL, matches
+from .radar import one_calibration, radar_sensor, treated
+from .sensors import OPTICAL, RADAR, STATIC, matches
+from .stac.declared import believe
+from .stac.links import with_good_links
+from .static import static_sensor
+from .usermasks import add_user_masks
 from .vetting import Skipped, newest, one_processor, same_bands, whole_files
 
 EXACT_PIXELS = 1_000_000
@@ -47,8 +55,14 @@ class PrepareSettings:
         max_cloud: largest share of masked pixels among those with data, percent.
         mask_buffer: metres by which cloud masks grow.
         reflectance: ``FRE`` or ``SRE`` for Theia.
-        orbits: ``direction`` or ``orbit``: one radar sensor a direction, or one a relative orbit.
+        orbits: ``direction`` or ``orbit``: one radar sensor a direction, or one a relative orbit; ``centred``: one a
+            direction, with each orbit brought to the mean of all.
         scl_invalid: classes of Sen2Cor's scene classification that invalidate.
+        speckle: name of the filter of radar series, see :mod:`.speckle`; empty for none.
+        cloud_rule: how strictly the products' masks are used, see :mod:`.cloudrules`.
+        user_masks: folder of the user's own masks by date, empty for none.
+        user_mask_invalid: their values that invalidate, empty for all but 0.
+        copy: folder that gets the pixels of the grid, empty to copy nothing.
     """
 
     sensors: Sequence[str] = ()
@@ -64,6 +78,11 @@ class PrepareSettings:
     reflectance: str = "FRE"
     orbits: str = "direction"
     scl_invalid: tuple[int, ...] = SCL_INVALID
+    speckle: str = ""
+    cloud_rule: str = STANDARD
+    user_masks: str = ""
+    user_mask_invalid: str = ""
+    copy: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,7 @@ class Prepared:
     stack: Stack
     lines: list[Line] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def prepare_stack(
@@ -108,18 +128,25 @@ def prepare_stack(
     settings = _checked(settings)
     infos = RasterInfos()
     progress.text("Searching products")
-    found = find_products(folder, Choice(settings.reflectance, settings.orbits, settings.scl_invalid), progress)
+    sought = Choice(settings.reflectance, settings.orbits, settings.scl_invalid, tuple(settings.sensors))
+    found = find_products(folder, sought, progress)
     result = Prepared(Stack(Path(output), Grid("", (0, 1, 0, 0, 0, -1), 1, 1), "01-01", 2000))
     result.lines += [Line("", "", name, False, why) for name, why in found.left_out]
-    products = _select(found.products, settings, result)
-    products = _kept(whole_files(products, infos, progress.part(0, 40)), result)
+    products = _select(with_cloud_rule(found.products, settings.cloud_rule), settings, result)
+    products = with_good_links(products, progress)
+    result.warnings += believe(products, infos, progress.part(0, 20))
+    products = _kept(whole_files(products, infos, progress.part(20, 40)), result)
     products = _kept(one_processor(_kept(newest(products), result)), result)
-    products = _one_calibration(products, result)
+    products, skipped, warnings = one_calibration(products)
+    _kept((products, skipped), result)
+    result.warnings += warnings
     existing = Stack.read(stack_path) if stack_path else None
     if existing is not None:
         products = _not_there_yet(products, existing, result)
     if not products:
         raise LandloomError(_nothing(folder, result))
+    products, warnings = add_user_masks(products, settings.user_masks, settings.user_mask_invalid, infos, progress)
+    result.warnings += warnings
     products, skipped, warnings = same_bands(products)
     _kept((products, skipped), result)
     result.warnings += warnings
@@ -136,6 +163,7 @@ def prepare_stack(
     for sensor in make_sensors(products, infos, settings):
         there = stack.sensors.get(sensor.name)
         joined = sensor if there is None else join_sensor(*one_encoding(there, sensor), infos, mosaic=True)
+        joined = treated(joined, settings.orbits == "centred", settings.speckle, result.warnings)
         result.warnings += incomplete_dates(joined)
         stack = stack.with_sensor(joined)
     season = check_season_start(settings.season_start or stack.season_start)
@@ -145,21 +173,28 @@ def prepare_stack(
         progress.text("Measuring clouds")
         new = {(product.sensor, product.date) for product in products}
         guarded = {(product.sensor, product.date) for product in products if product.guarded}
-        kept = _measure(build.stack, new, guarded, settings, result, progress.part(60, 100))
+        kept = _measure(build.stack, new, guarded, settings, result, progress.part(60, 70 if settings.copy else 100))
         if not any(sensor.complete for sensor in kept.sensors.values()):
             raise LandloomError(f"No valid date is left in {folder}: {_reasons(result)}.")
+        if settings.orbits == "centred":
+            radar = sorted({one.sensor for one in products if one.kind == RADAR} & set(kept.sensors))
+            kept, told = centre_orbits(kept, radar, sample_windows(kept.grid), progress)
+            result.notes += told
         kept = redate(kept, season, year)
         dropped = _dates_of(build.stack) - _dates_of(kept)
         build.forget(f"{name}_{date.replace('-', '')}" for name, date in dropped)
-        result.stack = kept
-        if before_commit is not None:
-            before_commit(result)
-        result.stack = build.commit(kept)
+        with copying(build, kept, settings.copy, products, progress.part(70, 99)) as (final, chosen):
+            result.stack = chosen
+            if before_commit is not None:
+                before_commit(result)
+            result.stack = final.commit(chosen)
     for line in result.lines:
         if not line.used:
             progress.info(f"Skipped {line.name}: {line.why}.")
     for message in result.warnings:
         progress.warning(message)
+    for message in result.notes:
+        progress.info(message)
     for name, sensor in result.stack.sensors.items():
         progress.info(f"{name}: {len(sensor.complete)} dates, bands {', '.join(sensor.bands)}.")
     grid = result.stack.grid
@@ -175,6 +210,10 @@ def make_sensors(products: Sequence[Product], infos: RasterInfos, settings: Prep
     sensors = []
     for name in sorted({product.sensor for product in products}):
         own = [product for product in products if product.sensor == name]
+        if own[0].kind != OPTICAL:
+            make = radar_sensor if own[0].kind == RADAR else static_sensor
+            sensors.append(make(name, own, lambda one: _part(one, infos, settings, None), infos))
+            continue
         by_date: dict[str, list[Product]] = {}
         for product in own:
             by_date.setdefault(product.date, []).append(product)
@@ -189,7 +228,6 @@ def make_sensors(products: Sequence[Product], infos: RasterInfos, settings: Prep
             for date in sorted(by_date)
         )
         first = own[0]
-        orbits = sorted({product.orbit for product in own if product.orbit})
         sensors.append(
             Sensor(
                 name,
@@ -200,15 +238,13 @@ def make_sensors(products: Sequence[Product], infos: RasterInfos, settings: Prep
                 encoding.offset,
                 encoding.nodata,
                 first.unit,
-                first.calibration,
-                " ".join([first.direction, *orbits]).strip(),
                 acquisitions=acquisitions,
             )
         )
     return sensors
 
 
-def _part(product: Product, infos: RasterInfos, settings: PrepareSettings, encoding: Encoding) -> Part:
+def _part(product: Product, infos: RasterInfos, settings: PrepareSettings, encoding: Encoding | None) -> Part:
     paths = list(dict.fromkeys(path for path, _ in product.bands.values()))
     masks = tuple(
         MaskRule(
@@ -226,7 +262,9 @@ def _part(product: Product, infos: RasterInfos, settings: PrepareSettings, encod
         {band: (paths.index(path), number) for band, (path, number) in product.bands.items()},
         tuple(source_of(infos[path], product.nodata) for path in paths),
         masks,
-        scales={band: product.values_of(band) for band in product.bands if product.values_of(band) != encoding.values},
+        scales={}
+        if encoding is None
+        else {band: product.values_of(band) for band in product.bands if product.values_of(band) != encoding.values},
     )
 
 
@@ -239,6 +277,8 @@ def _checked(settings: PrepareSettings) -> PrepareSettings:
         raise LandloomError(f"START {settings.start} lies after END {settings.end}; exchange them.")
     if not 0 <= settings.max_cloud <= 100:
         raise LandloomError(f"MAX_CLOUD is {settings.max_cloud:g}; give a percentage from 0 to 100.")
+    if settings.cloud_rule not in CLOUD_RULES:
+        raise LandloomError(f"CLOUD_RULE is '{settings.cloud_rule}'; choose one of: {', '.join(CLOUD_RULES)}.")
     if settings.mask_buffer < 0:
         raise LandloomError(f"MASK_BUFFER is {settings.mask_buffer:g}; give metres, 0 or more.")
     return settings
@@ -259,11 +299,13 @@ def _select(products: Sequence[Product], settings: PrepareSettings, result: Prep
     kept = []
     for product in products:
         try:
-            date = parse_date(product.date)
+            date = "static" if product.kind == STATIC else parse_date(product.date)
         except LandloomError:
             date = ""
         if settings.sensors and not any(matches(product.sensor, choice) for choice in settings.sensors):
             _skip(result, product, f"{product.sensor} is not among SENSORS")
+        elif date == "static":
+            kept.append(product)
         elif not date or date > today:
             _skip(result, product, f"{product.date} is no possible date")
         elif settings.start and date < settings.start:
@@ -272,23 +314,6 @@ def _select(products: Sequence[Product], settings: PrepareSettings, result: Prep
             _skip(result, product, f"after END {settings.end}")
         else:
             kept.append(product)
-    return kept
-
-
-def _one_calibration(products: list[Product], result: Prepared) -> list[Product]:
-    """Keep in each radar sensor the calibration that most products have: they are never mixed."""
-    kept = []
-    for sensor in sorted({product.sensor for product in products}):
-        own = [product for product in products if product.sensor == sensor]
-        count = Counter(product.calibration for product in own)
-        main = max(count, key=lambda name: (count[name], name))
-        for product in own:
-            if product.calibration == main:
-                kept.append(product)
-            else:
-                _skip(result, product, f"its calibration {product.calibration} is not {main} as of the others")
-        if len(count) > 1:
-            result.warnings.append(f"{sensor}: several calibrations were found ({', '.join(count)}); {main} is used.")
     return kept
 
 
@@ -302,7 +327,8 @@ def _not_there_yet(products: list[Product], stack: Stack, result: Prepared) -> l
 
 def _reference_grids(products: list[Product], infos: RasterInfos) -> list[Grid]:
     """The rasters of the optical products, or of all where there is none."""
-    optical = [product for product in products if product.kind == OPTICAL] or products
+    optical = [product for product in products if product.kind == OPTICAL]
+    optical = optical or [product for product in products if product.kind == RADAR] or products
     return list({infos[path].grid: None for product in optical for path, _ in product.bands.values()})
 
 
