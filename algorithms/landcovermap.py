@@ -10,7 +10,6 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingMultiStepFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputRasterLayer,
     QgsProcessingParameterBoolean,
@@ -29,7 +28,7 @@ from ..model.base.optional import need
 from ..model.networks.registry import network_info
 from .base import FeedbackProgress, LandloomAlgorithm
 from .overview import write_overview
-from .steps import StepLog, features_fingerprint, fingerprint
+from .steps import StepFeedback, StepLog, features_fingerprint, fingerprint
 
 NETWORKS = ["ltae", "twinns", "tempcnn", "randomforest"]
 EVALUATIONS = ["auto", "holdout", "folds"]
@@ -210,9 +209,8 @@ class _Job:
         self.log = StepLog(self.work)
         preview = algorithm.parameterAsBool(parameters, "PREVIEW", context)
         count = (1 if self.folder_input else 0) + 3 + (2 if preview else 0)
-        # The steps' feedback does not keep its parent alive: the reference is kept here.
-        self._parent = feedback
-        self.feedback = QgsProcessingMultiStepFeedback(count, self._parent)
+        self.feedback = StepFeedback(count, feedback)
+        self.warnings: list[str] = []
         self._step = 0
 
     def child(
@@ -240,7 +238,9 @@ class _Job:
         earlier = self.log.results(name, key, outputs.values())
         if earlier is not None:
             self.progress.info(f"{algorithm}: inputs have not changed, kept {next(iter(outputs.values()))}")
+            self._note(algorithm, self.log.warnings(name))
             return earlier
+        self.feedback.kept.clear()
         self.progress.text(f"{algorithm} ...")
         results = processing.run(
             f"landloom:{algorithm}",
@@ -250,8 +250,13 @@ class _Job:
             is_child_algorithm=True,
         )
         self.progress.check()
-        self.log.done(name, key, results)
+        self.log.done(name, key, results, list(self.feedback.kept))
+        self._note(algorithm, self.feedback.kept)
         return results
+
+    def _note(self, algorithm: str, warnings: list[str]) -> None:
+        """Keep the warnings of a step for the overview, each once."""
+        self.warnings += [one for one in (f"{algorithm}: {text}" for text in warnings) if one not in self.warnings]
 
     def stack(self) -> Path:
         """The stack: given, or prepared from the folder of products."""
@@ -322,7 +327,7 @@ class _Job:
         if self.algorithm.parameterAsBool(self.parameters, "PREVIEW", self.context):
             results["PREVIEW_MAP"] = str(preview)
         if self.report:
-            write_overview(Path(self.report), self.output, self.network, results, self.work)
+            write_overview(Path(self.report), self.output, self.network, results, self.work, self.warnings)
             results["REPORT"] = self.report
         return results
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +14,39 @@ from osgeo import gdal
 
 from ..model.base.html import Report
 from ..model.base.raster import open_raster
+from ..model.networks.modelfile import Model
+
+_PICTURE = 720  # pixels, the longer side of the map's picture
 
 
-def write_overview(path: Path, land_cover: Path, network: str, results: dict[str, Any], work: Path) -> None:
-    """Write accuracy, areas of the map's classes and links to the reports of the steps.
+def write_overview(
+    path: Path, land_cover: Path, network: str, results: dict[str, Any], work: Path, warnings: Sequence[str] = ()
+) -> None:
+    """Write warnings, the map's picture, accuracy, areas of its classes and links to the reports of the steps.
 
     Args:
         path: the HTML file.
         land_cover: the map, whose colour table and category names are read.
         network: name of the network.
-        results: numbers OVERALL_ACCURACY, KAPPA, MACRO_F1 (0..1, or None).
+        results: numbers OVERALL_ACCURACY, KAPPA, MACRO_F1 (0..1, or None), and the path MODEL.
         work: folder of the steps' reports.
+        warnings: of all steps.
     """
     report = Report("Land-cover map", f"{land_cover.name}, made with {network}")
+    report.warnings(warnings)
+    header = Model.load_header(results["MODEL"])
+    judged, of_class = header.scores, {}
+    if judged:
+        of_class = dict(zip(header.nomenclature.codes.tolist(), judged["pixel"]["f1"], strict=True))
+    report.image(map_picture(land_cover), "The land-cover map")
     report.heading("Accuracy on reference groups that did not train the model")
+    if judged:
+        how = (
+            "Each group was judged once, by a model of the cross-validation that had not seen it"
+            if judged["evaluation"] == "folds"
+            else "Judged on the test groups, which training never read"
+        )
+        report.paragraph(f"{how}: {judged['pixels']} pixels in {judged['groups']} groups.")
     report.table(
         ["score", "value"],
         [
@@ -38,9 +60,13 @@ def write_overview(path: Path, land_cover: Path, network: str, results: dict[str
         "the map. The training report has the confusion matrix and the scores of each class."
     )
     report.heading("Area of each class in the map")
-    rows, colors = class_areas(land_cover)
-    report.table(["class", "code", "pixels", "hectares", "percent"], rows, colors=colors)
-    report.paragraph("Areas are counted pixels: they carry the errors of the map.")
+    areas, colors = class_areas(land_cover)
+    rows = [
+        (name, str(code), pixels, f"{ha:.2f}" if math.isfinite(ha) else "–", f"{percent:.1f}", of_class.get(code))
+        for name, code, pixels, ha, percent in areas
+    ]
+    report.table(["class", "code", "pixels", "hectares", "percent", "F1"], rows, colors=colors)
+    report.paragraph("Areas are counted pixels: they carry the errors of the map. F1 is that of the judged pixels.")
     report.heading("Reports of the steps")
     for name, label in (
         ("stack.html", "Images: dates found, used and skipped"),
@@ -51,6 +77,36 @@ def write_overview(path: Path, land_cover: Path, network: str, results: dict[str
         if (work / name).exists():
             report.link(label, Path(os.path.relpath(work / name, path.parent)).as_posix())
     report.write(path)
+
+
+def map_picture(land_cover: Path) -> bytes:
+    """The map as a small PNG in its colours, transparent where there is no data."""
+    dataset = open_raster(land_cover)
+    largest = max(dataset.RasterXSize, dataset.RasterYSize)
+    width, height = (max(1, round(size * _PICTURE / largest)) for size in (dataset.RasterXSize, dataset.RasterYSize))
+    codes = dataset.GetRasterBand(1).ReadAsArray(buf_xsize=width, buf_ysize=height)
+    table = dataset.GetRasterBand(1).GetColorTable()
+    colors = np.zeros((int(codes.max()) + 1, 4), dtype=np.uint8)
+    for code in np.unique(codes[codes > 0]):
+        colors[code] = (*bytes.fromhex(_color(table, int(code))[1:]), 255)
+    picture = gdal.GetDriverByName("MEM").Create("", width, height, 4, gdal.GDT_Byte)
+    for number in range(4):
+        picture.GetRasterBand(number + 1).WriteArray(colors[codes][:, :, number])
+    name = f"/vsimem/{uuid.uuid4().hex}.png"
+    gdal.GetDriverByName("PNG").CreateCopy(name, picture)
+    try:
+        return _read(name)
+    finally:
+        gdal.Unlink(name)
+
+
+def _read(name: str) -> bytes:
+    """A file of GDAL's virtual file systems."""
+    file = gdal.VSIFOpenL(name, "rb")
+    try:
+        return bytes(gdal.VSIFReadL(1, gdal.VSIStatL(name).size, file))
+    finally:
+        gdal.VSIFCloseL(file)
 
 
 def class_areas(land_cover: Path) -> tuple[list[tuple[str, int, int, float, float]], list[str]]:

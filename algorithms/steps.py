@@ -9,7 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsFeatureSource, QgsMapLayer, QgsProcessingFeatureSourceDefinition
+from qgis.core import (
+    QgsFeatureSource,
+    QgsMapLayer,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProcessingFeedback,
+    QgsProcessingMultiStepFeedback,
+)
 
 from ..model.base.files import write_json
 from ..model.base.progress import Progress
@@ -33,11 +39,30 @@ class StepLog:
             return None
         return entry["results"]
 
-    def done(self, step: str, key: str, results: dict[str, Any]) -> None:
+    def warnings(self, step: str) -> list[str]:
+        """What the last run of a step warned of."""
+        entry = self._steps.get(step)
+        found = entry.get("warnings", []) if isinstance(entry, dict) else []
+        return [str(one) for one in found] if isinstance(found, list) else []
+
+    def done(self, step: str, key: str, results: dict[str, Any], warnings: list[str]) -> None:
         """Remember a step that went through."""
         plain = {name: value for name, value in results.items() if isinstance(value, str | int | float)}
-        self._steps[step] = {"key": key, "results": plain}
+        self._steps[step] = {"key": key, "results": plain, "warnings": warnings}
         write_json(self._path, self._steps)
+
+
+class StepFeedback(QgsProcessingMultiStepFeedback):
+    """The feedback of the steps, which keeps the warnings of the one at work."""
+
+    def __init__(self, count: int, parent: QgsProcessingFeedback) -> None:
+        super().__init__(count, parent)
+        self._parent = parent  # which QGIS does not keep alive
+        self.kept: list[str] = []
+
+    def pushWarning(self, warning: str) -> None:  # noqa: N802
+        self.kept.append(warning)
+        super().pushWarning(warning)
 
 
 def fingerprint(algorithm: str, inputs: dict[str, Any], sources: Iterable[Any], progress: Progress) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import math
 import os
@@ -26,7 +27,8 @@ th{background:#eef3ef}td.n,th.n{text-align:right;font-variant-numeric:tabular-nu
 .warning{background:#fff4dc;border-left:4px solid #d9920a;padding:.45em .9em;margin:.5em 0}
 td.d{white-space:nowrap}td.c{white-space:nowrap;padding-right:1.4em}
 .swatch{display:inline-block;width:.9em;height:.9em;border:1px solid #0003;margin-right:.5em;vertical-align:-.1em}
-.charts{display:flex;flex-wrap:wrap;gap:1em}svg{max-width:49.5%;height:auto}svg.wide{max-width:100%}
+.charts{display:flex;flex-wrap:wrap;gap:1em}img{max-width:100%;border:1px solid #dde4df}
+svg{max-width:49.5%;height:auto}svg.wide{max-width:100%}
 """
 
 _RIGHT = ' class="n"'  # right-aligned numbers
@@ -155,6 +157,11 @@ class Report:
     def picture(self, svg: str) -> None:
         """A chart made by :mod:`.charts`."""
         self._parts.append(svg)
+
+    def image(self, png: bytes, text: str) -> None:
+        """A picture inside the page; ``text`` says what it shows to those who do not see it."""
+        source = base64.b64encode(png).decode("ascii")
+        self._parts.append(f'<p><img src="data:image/png;base64,{source}" alt="{html.escape(text)}"/></p>')
 
     def html(self) -> str:
         """The page."""

@@ -27,6 +27,8 @@ def write_report(prepared: Prepared, path: str | os.PathLike[str]) -> None:
     stack = prepared.stack
     report = Report("Stack of images", str(stack.path))
     report.warnings(prepared.warnings)
+    for note in prepared.notes:
+        report.paragraph(note)
     grid = stack.grid
     report.paragraph(
         f"Grid: {grid.width} x {grid.height} pixels of {grid.resolution[0]:g} x {grid.resolution[1]:g} (units of the "
@@ -36,7 +38,6 @@ def write_report(prepared: Prepared, path: str | os.PathLike[str]) -> None:
     report.table(
         ["Sensor", "Bands", "Dates", "First", "Last", "Unit", "Mean valid share", "Longest gap (days)"],
         [_sensor_row(sensor, prepared.lines) for sensor in stack.sensors.values()],
-        numeric=False,
     )
     report.heading("Dates and their valid share")
     report.paragraph(
@@ -53,7 +54,6 @@ def write_report(prepared: Prepared, path: str | os.PathLike[str]) -> None:
             [line.sensor, line.date, line.name, _percent(line.valid), _percent(line.cloud), line.why]
             for line in sorted(used, key=lambda line: (line.sensor, line.date))
         ],
-        numeric=False,
     )
     report.heading(f"Skipped: {len(skipped)}")
     if skipped:
@@ -63,7 +63,6 @@ def write_report(prepared: Prepared, path: str | os.PathLike[str]) -> None:
                 [line.sensor, line.date, line.name, line.why]
                 for line in sorted(skipped, key=lambda line: (line.sensor, line.date))
             ],
-            numeric=False,
         )
     else:
         report.paragraph("Nothing was skipped.")
@@ -124,7 +123,8 @@ def dates_plot(sensors: Sequence[Sensor], lines: Sequence[Line]) -> str:
     for month in _months(first, last):
         x = x_of(month)
         parts.append(f'<line x1="{x:.1f}" y1="8" x2="{x:.1f}" y2="{height - 26}" stroke="#ddd"/>')
-        parts.append(f'<text x="{x:.1f}" y="{height - 10}" fill="#555" font-size="10">{month:%Y-%m}</text>')
+        if x < _WIDTH - 40:  # the name of the last month would be cut
+            parts.append(f'<text x="{x:.1f}" y="{height - 10}" fill="#555" font-size="10">{month:%Y-%m}</text>')
     parts.append("</svg>")
     return "\n".join(parts)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..samples.store import SampleStore
 
 CHECKPOINT, LOG = ".checkpoint", ".training.jsonl"
+FEW_GROUPS = 5  # below, the scores of a class are doubted
 
 
 @dataclass
@@ -147,6 +148,7 @@ def _train(
         progress.text("Judging on the test samples")
         probabilities = predict(fitted.model, pool, parts.test, settings.device, progress)
         evaluation = evaluate(pool, parts.test, probabilities)
+        _name_thin(pool, parts.test, progress)
         result = TrainingResult(fitted.model, evaluation, how, parts, fitted, histories=fitted.history)
     else:
         result = _train_folds(pool, settings, progress, checkpoints, start)
@@ -212,6 +214,7 @@ def _train_folds(
     )
     test = np.sort(np.concatenate(judged))
     evaluation = evaluate(pool, test, probabilities[test])
+    _name_thin(pool, test, progress)
     parts = Parts(every, every[:0], every[:0])
     return TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, fold_scores, histories + fitted.history)
 
@@ -231,6 +234,18 @@ def _name_absent(pool: SamplePool, parts: Parts, progress: Progress, where: str 
             progress.warning(f"Classes without {name} samples{suffix}, so {effect}: {names}.")
     if not len(parts.validation):
         progress.warning(f"There are no validation samples{suffix}: training does not stop early.")
+
+
+def _name_thin(pool: SamplePool, test: np.ndarray, progress: Progress) -> None:
+    """Warn of classes whose scores rest on so few groups that one more could turn them round."""
+    pairs = np.unique(np.stack([pool.labels[test], pool.groups[test]], axis=1), axis=0)
+    counts = np.bincount(pairs[:, 0], minlength=len(pool.nomenclature))
+    thin = [f"{pool.nomenclature.names[k]} ({counts[k]})" for k in np.flatnonzero((counts > 0) & (counts < FEW_GROUPS))]
+    if thin:
+        progress.warning(
+            f"Judged on fewer than {FEW_GROUPS} groups, so that their scores may be far from the truth: "
+            f"{', '.join(thin)}."
+        )
 
 
 def _save(

@@ -63,7 +63,7 @@ def test_the_whole_job_in_one_command(job, scene):
 def test_the_report_tells_areas_and_links_the_steps(job):
     folder, _, _ = job
     page = (folder / "report.html").read_text(encoding="utf-8")
-    for text in ("overall accuracy", "hectares", "map_work/samples.html", "map_work/training.html"):
+    for text in ("overall accuracy", "hectares", "map_work/samples.html", "map_work/training.html", "data:image/png"):
         assert text in page
     assert (folder / "map_work" / "training.html").exists()
 
