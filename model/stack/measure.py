@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..base.errors import LandloomError
+from ..base.errors import LandloomError, NoAnswerError
 from ..base.progress import Progress
 from .grid import Window
 from .manifest import Acquisition, Part, Sensor, Stack
@@ -36,6 +36,8 @@ def measure(
     """
     try:
         return acquisition, _count(stack, sensor, acquisition, windows, progress), []
+    except NoAnswerError:
+        raise
     except LandloomError:
         good, bad = [], []
         for part in acquisition.parts:

@@ -21,6 +21,7 @@ from .xmlfile import read_xml
 METADATA = "MTD_MSIL2A.xml"
 PROCESSOR = "Sen2Cor"
 FIRST_WITH_OFFSET = 4.0  # baseline 04.00, from 2022-01-25 on
+OWN_PROCESSING = 90.0  # baseline 99.99: made by the user with any version of Sen2Cor, with or without an offset
 ADD_OFFSET = -1000.0
 BAND_IDS = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
 
@@ -76,7 +77,7 @@ def read_metadata(path: str) -> Metadata:
         ) from error
     if not 0 < quantification < 1e9:
         raise LandloomError(f"The metadata {path} give the quantification {quantification:g}; get them again.")
-    if baseline >= FIRST_WITH_OFFSET and not offsets:
+    if FIRST_WITH_OFFSET <= baseline < OWN_PROCESSING and not offsets:
         raise LandloomError(f"The metadata {path} of baseline {baseline:.2f} give no BOA_ADD_OFFSET; get them again.")
     name = text("PRODUCT_URI").removesuffix(".SAFE")
     return Metadata(name, baseline, quantification, offsets)

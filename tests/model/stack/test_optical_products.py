@@ -148,6 +148,12 @@ def test_real_metadata(shared_data):
     assert facts[5.09].name == "S2A_MSIL2A_20230821T221941_N0509_R029_T01KAB_20230822T021825"
 
 
+def test_products_of_ones_own_sen2cor_have_the_offset_that_they_state(tmp_path):
+    path = tmp_path / "MTD_MSIL2A.xml"
+    path.write_text(METADATA.format(name="S2A_x_N9999_y", baseline="99.99", offsets=""))
+    assert read_metadata(str(path)).offsets == {}
+
+
 def test_a_product_with_real_metadata(shared_data, tmp_path, jp2):
     root = next((shared_data / "safe_metadata_only").glob("*N0509*"))
     write_safe(tmp_path / "in", "20230821", "05.09", metadata=root / "MTD_MSIL2A.xml")
@@ -160,6 +166,7 @@ def test_a_product_with_real_metadata(shared_data, tmp_path, jp2):
     ("content", "why"),
     [
         ('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>', "document type"),
+        ('<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>'.encode("utf-16-le"), "document type"),
         ("<a><b></a>", "no whole XML"),
         ("<a/>", "lack a baseline"),
         (METADATA.format(name="S2A_x", baseline="05.09", offsets=""), "no BOA_ADD_OFFSET"),
@@ -172,7 +179,7 @@ def test_bad_metadata_skip_a_product(tmp_path, jp2, content, why):
     root = write_safe(tmp_path / "in", "20190222", "02.12")
     (root / "MTD_MSIL2A.xml").unlink()
     if content is not None:
-        (root / "MTD_MSIL2A.xml").write_text(content)
+        (root / "MTD_MSIL2A.xml").write_bytes(content if isinstance(content, bytes) else content.encode())
     result = prepare(tmp_path / "in", tmp_path / "s.json")
     assert result.stack.sensors["S2"].spec.dates == ("2019-02-12",)
     assert why in skipped(result)[root.name.removesuffix(".SAFE")]
