@@ -51,8 +51,8 @@ class PrepareStack(LandloomAlgorithm):
     NAME = "Prepare stack"
     GROUP = "1 Images"
     SUMMARY = (
-        "Makes a stack of all Sentinel-2 (Theia L2A) and Sentinel-1 (S1Tiling) products found in a folder, as they "
-        "were downloaded: nothing is renamed or copied. Clouds, saturation, swath edges and no data are masked."
+        "Makes a stack of all Sentinel-2, Landsat 8 and 9 and Sentinel-1 products found in a folder, as they were "
+        "downloaded: nothing is renamed or copied. Clouds, saturation, swath edges and no data are masked."
     )
     EXAMPLE = "qgis_process run landloom:preparestack --INPUT=products --OUTPUT=stack.json --REPORT=stack.html"
     TAGS = ("stack", "time series", "sentinel-1", "sentinel-2", "theia", "muscate", "s1tiling", "clouds")
@@ -61,8 +61,9 @@ class PrepareStack(LandloomAlgorithm):
         tr = self.tr
         self.add(
             QgsProcessingParameterFile("INPUT", tr("Products"), behavior=QgsProcessingParameterFile.Behavior.Folder),
-            "A folder that is searched through, with products nested or side by side: Theia S2 L2A folders, S1Tiling "
-            "GeoTIFFs.",
+            "A folder that is searched through, with products nested, side by side or zipped. Sentinel-2 of Theia, "
+            "Sen2Cor (.SAFE or single files), Terrascope and WorldCereal; Landsat 8 and 9 of Theia and USGS; Sentinel-1 "
+            "of S1Tiling and others that are corrected for terrain.",
         )
         add_stack(self, "A stack to which the products are added; its grid is used. Empty: a new stack is made.")
         self.add(
@@ -139,7 +140,7 @@ class PrepareStack(LandloomAlgorithm):
             QgsProcessingParameterEnum(
                 "REFLECTANCE", tr("Reflectance"), options=REFLECTANCES, defaultValue="FRE", usesStaticStrings=True
             ),
-            "Of Theia products: FRE with, or SRE without correction of slopes.",
+            "Of Theia products: FRE (with) or SRE (without correction of slopes).",
             advanced=True,
         )
         self.add(

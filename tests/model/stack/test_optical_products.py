@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -460,3 +461,15 @@ def test_copies_of_a_product_are_named(tmp_path, jp2):
     result = prepare(tmp_path / "in", tmp_path / "s.json")
     assert skipped(result) == {root.stem: "a copy of it was already found"}
     assert len(result.stack.sensors["S2"].acquisitions[0].parts) == 1
+
+
+def test_the_architecture_page_shows_the_shortest_form():
+    from landloom.model.stack.products import theia_l3a
+
+    folder = Path(theia_l3a.__file__).parent
+    source = Path(theia_l3a.__file__).read_text("utf-8")
+    page = (folder.parents[2] / "docs" / "architecture.md").read_text("utf-8")
+    assert source in page
+    forms = [path for path in folder.glob("*.py") if "\nFORM = " in path.read_text("utf-8")]
+    assert len(forms) == len(FORMS)
+    assert min(len(path.read_text("utf-8").splitlines()) for path in forms) == len(source.splitlines())
