@@ -16,16 +16,10 @@ from ...base.errors import LandloomError
 from ...base.raster import open_raster
 from ..calendar import find_date
 from .base import Choice, Folder, Found, Product, ProductForm
-from .sentinel1 import SCENE, direction_in, pass_of, radar_product, unit_of
+from .sentinel1 import SCENE, direction_in, is_radar_name, pass_of, radar_product, unit_of
 
-_NAME = re.compile(r"(?:.*[^A-Za-z])?(?:S1[A-D]?|SENTINEL-?_?1[A-D]?)(?![A-Za-z0-9]).*\.tiff?", re.IGNORECASE)
 _BAND = re.compile(r"(?P<before>.*?)(?<![A-Za-z])(?P<band>VV|VH|HH|HV)(?:_d[Bb])?(?P<after>(?:[^A-Za-z].*)?)")
 _CALIBRATED = re.compile("sigma|gamma|beta", re.IGNORECASE)  # SNAP's
-_OTHERS = re.compile(
-    r"s1[a-d]_[0-9a-z]{5,6}_(vv|vh|hh|hv)_.*|.*_RTC\d+_[A-Z]_[a-z]{6}_.*|OPERA_.*|.*_(SIGMA0|GAMMA0|BETA0)_.*|(SIGMA|GAMMA|BETA)0_"
-    r".*|.*_rtc[_.-].*|.*(LIA|IA|GAMMA_AREA|BorderMask)_?.*",
-    re.IGNORECASE,
-)
 
 
 def find(folders: Sequence[Folder], choice: Choice) -> Found:
@@ -33,7 +27,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
     products, left_out = [], []
     for folder in folders:
         for name in folder.files:
-            if not _NAME.fullmatch(name) or _OTHERS.fullmatch(name):
+            if not is_radar_name(name) or any(part.upper().endswith(".SAFE") for part in folder.path.parts):
                 continue
             try:
                 found, why = _read(folder.at(name), PurePath(name).stem, choice)

@@ -20,7 +20,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
         for name in names:
             match = _RAW.fullmatch(name)
             if match:
-                level = match["level"].upper().strip("_")
+                level = match["level"][:3].upper()
                 raw[SCENE.match(name)[0]] = (  # type: ignore[index]
                     f"a raw Sentinel-1 {level} scene, neither calibrated nor terrain-corrected; process it with "
                     "S1Tiling, SNAP or ASF HyP3 (on demand), or get it ready from the Planetary Computer or OPERA"

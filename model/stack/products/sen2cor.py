@@ -169,7 +169,7 @@ def sen2cor_product(
         same=f"{tile}_{date}T{time}",
         processor=PROCESSOR,
         offsets={band: value for band, value in offsets.items() if value != common},
-        guarded=common < 0,
+        guarded=common < 0 and not remark,
         remark=remark,
     )
 

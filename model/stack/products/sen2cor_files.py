@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
+from osgeo import gdal
 
 from ...base.errors import LandloomError
-from ...base.raster import open_raster
+from ...base.raster import open_raster, read_array
 from ..calendar import find_date
-from ..deduce import probe
 from .base import Choice, Folder, Found, Product, ProductForm
 from .sen2cor import (
     ADD_OFFSET,
@@ -47,6 +47,7 @@ _FILE = re.compile(
     re.IGNORECASE,
 )
 _TILE = re.compile(r"(?<![0-9A-Z])T?(?P<tile>\d{1,2}[A-Z]{3})(?![0-9A-Z])", re.IGNORECASE)
+_SATELLITE = re.compile(r"(?<![0-9A-Z])S2[A-Z]_", re.IGNORECASE)
 _BASELINE = re.compile(r"(?<![0-9A-Z])N(\d{4})(?![0-9A-Z])", re.IGNORECASE)
 _INNER = ("R10M", "R20M", "10M", "20M")
 _START = "2022-01-25"
@@ -55,6 +56,7 @@ _START = "2022-01-25"
 def find(folders: Sequence[Folder], choice: Choice) -> Found:
     """Products by the names of their files and folders."""
     groups: dict[tuple[PurePath, str], dict[str, str]] = {}
+    foreign: set[tuple[PurePath, str]] = set()
     beside = {folder.path: folder for folder in folders}
     for folder in folders:
         if safe_root(folder.path) is not None:
@@ -63,12 +65,14 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
         for file in folder.files:
             match = _FILE.fullmatch(file)
             if match:
+                if match["layer"].lower() in _COLOURS and not _SATELLITE.search(f"{match['prefix']} {base}"):
+                    foreign.add((base, match["prefix"] or ""))  # red.tif may come from any camera
                 layer = _COLOURS.get(match["layer"].lower(), match["layer"].upper())
                 size = match["size"] or ("10" if layer in ("B02", "B03", "B04", "B08") else "20")
                 groups.setdefault((base, match["prefix"] or ""), {})[f"{layer}_{size}"] = folder.at(file)
     products, left_out = [], []
     for (base, prefix), layers in sorted(groups.items()):
-        if not any(layer.startswith("B") for layer in layers):
+        if not any(layer.startswith("B") for layer in layers) or (base, prefix) in foreign:
             continue
         name = base.name if find_date(base.name) else prefix or base.name
         date = next((found[0] for found in map(find_date, (prefix, base.name, base.parent.name)) if found), "")
@@ -114,10 +118,23 @@ def _facts(name: str, context: str, date: str, layers: dict[str, str], folder: F
         return _with(name, baseline, baseline >= FIRST_WITH_OFFSET), ""
     if date < _START:
         return _with(name, 0.0, False), ""
-    values, _ = probe([(first, [1])], 0.0)
-    there = values.size == 0 or float(np.mean(values + ADD_OFFSET < 0)) <= MAX_NEGATIVE
+    there = _negative(dataset) <= MAX_NEGATIVE
     why = "is subtracted, as from all after 2022-01-25" if there else "was taken off already, as their values show"
     return _with(name, 0.0, there), f"nothing says whether BOA_ADD_OFFSET is in the values; it {why}"
+
+
+def _negative(dataset: gdal.Dataset) -> float:
+    """The share of values that the offset would make negative, from windows spread over the image."""
+    width, height = min(64, dataset.RasterXSize), min(64, dataset.RasterYSize)
+    values = np.concatenate(
+        [
+            read_array(dataset, (int(column), int(row), width, height), [1]).ravel()
+            for column in np.unique(np.linspace(0, dataset.RasterXSize - width, 5).astype(int))
+            for row in np.unique(np.linspace(0, dataset.RasterYSize - height, 5).astype(int))
+        ]
+    )
+    values = values[values > 0].astype(np.float64)
+    return float(np.mean(values + ADD_OFFSET < 0)) if values.size else 0.0
 
 
 def _with(name: str, baseline: float, offset: bool) -> Metadata:

@@ -23,6 +23,13 @@ SCENE = re.compile(
 )
 """The name that ESA gives a scene; most processors keep it within theirs."""
 
+_NAME = re.compile(r"(?:.*[^A-Za-z])?(?:S1[A-D]?|SENTINEL-?_?1[A-D]?)(?![A-Za-z0-9]).*\.tiff?", re.IGNORECASE)
+_OTHERS = re.compile(
+    r"s1[a-d]_[0-9a-z]{5,6}_(vv|vh|hh|hv)_.*|.*_RTC\d+_[A-Z]_[a-z]{6}_.*|OPERA_.*|(.*_)?(SIGMA0|GAMMA0|BETA0)_.*|"
+    r".*_rtc[_.-].*|((sin|cos|tan)_)?(LIA|IA)_.*|GAMMA_AREA_.*|.*_BorderMask.*",
+    re.IGNORECASE,
+)
+
 _CYCLE = 12 * 86400.0  # seconds in which the satellites repeat their 175 orbits
 _ORBITS = 175
 # Orbits from 2014-01-01 00:00 to the ascending node of orbit 0. Fitted to scenes of known orbit; good to 0.003 orbit.
@@ -109,3 +116,8 @@ def unit_of(bands: dict[str, tuple[str, int]], default: float | None) -> tuple[s
         return "db", declared_nodata(list(by_path), None)
     unit, _ = deduce_radar_unit([(path, sorted(numbers)) for path, numbers in by_path.items()], 1.0, 0.0, nodata)
     return unit, declared_nodata(list(by_path), None) if unit == "db" else nodata
+
+
+def is_radar_name(name: str) -> bool:
+    """Whether a GeoTIFF's name says Sentinel-1 and is not of a form that has names of its own."""
+    return bool(_NAME.fullmatch(name)) and not _OTHERS.fullmatch(name)

@@ -16,7 +16,7 @@ from ...base.errors import LandloomError
 from ...base.raster import open_raster
 from ..calendar import find_date
 from .base import Choice, Folder, Found, Product, ProductForm
-from .sentinel1 import SCENE, direction_in, pass_of, radar_product, unit_of
+from .sentinel1 import SCENE, direction_in, is_radar_name, pass_of, radar_product, unit_of
 
 _BAND = re.compile(
     r"(?<![A-Za-z0-9])(?P<calibration>Sigma0|Gamma0|Beta0)_(?:IW_)?(?P<band>VV|VH|HH|HV)(?![A-Za-z0-9])"
@@ -36,7 +36,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
             whole = f"{folder.path.name}/{name}" if folder.path.suffix == ".data" else name
             if not name.lower().endswith((".tif", ".tiff", ".img")):
                 continue
-            if not (_BAND.search(PurePath(name).stem) or (_SCENE_STEPS.fullmatch(name) and "_rtc" not in name.lower())):
+            if not (_BAND.search(PurePath(name).stem) or is_radar_name(name)):
                 continue
             found, why = _bands(folder.at(name), name)
             if not found and why:
@@ -60,16 +60,19 @@ def _bands(path: str, name: str) -> tuple[dict[int, re.Match[str]], str]:
     try:
         dataset = open_raster(path)
     except LandloomError as error:
-        return {}, str(error)
-    found = {}
-    for number in range(1, dataset.RasterCount + 1):
-        match = _BAND.search(dataset.GetRasterBand(number).GetDescription() or "")
-        if match:
-            found[number] = match
+        return {}, str(error) if _BAND.search(name) else ""  # others name it
+    described = [dataset.GetRasterBand(number).GetDescription() or "" for number in range(1, dataset.RasterCount + 1)]
+    found = {number: match for number, text in enumerate(described, start=1) if (match := _BAND.search(text))}
     named = _BAND.search(PurePath(name).stem)
     if not found and named and dataset.RasterCount == 1:
         found[1] = named
-    if found or not SCENE.search(name):
+    raw = [text for text in described if re.match(r"(Intensity|Amplitude|[iq])_(VV|VH|HH|HV)", text)]
+    if raw and not found:
+        return (
+            {},
+            f"its bands ({', '.join(raw)}) are not calibrated; run SNAP's Calibration and Terrain Correction first",
+        )
+    if found or any(described) or not _SCENE_STEPS.fullmatch(name):
         return found, ""
     return {}, "its bands have no names such as Gamma0_VV, so their polarisation is not known; add it with addrasters"
 
