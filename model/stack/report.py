@@ -6,12 +6,17 @@ import datetime
 import itertools
 import math
 import os
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 from ..base.html import Report
+from ..base.progress import Progress
+from .estimates import estimates, reading_speed, size_text
 from .manifest import Sensor
 from .prepare import Line, Prepared
+from .sensors import OPTICAL
 
 LONG_GAP = 40
 """Days between two usable dates above which a crop can be missed."""
@@ -22,7 +27,7 @@ USABLE = 0.2
 _WIDTH, _LEFT, _ROW = 900, 110, 90
 
 
-def write_report(prepared: Prepared, path: str | os.PathLike[str]) -> None:
+def write_report(prepared: Prepared, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
     """Write the page, whole or not at all."""
     stack = prepared.stack
     report = Report("Stack of images", str(stack.path))
@@ -45,6 +50,16 @@ def write_report(prepared: Prepared, path: str | os.PathLike[str]) -> None:
         f"{LONG_GAP} days between two dates with at least {100 * USABLE:.0f} % valid pixels."
     )
     report.picture(dates_plot(list(stack.sensors.values()), prepared.lines))
+    report.warnings(gap_lines(list(stack.sensors.values()), prepared.lines))
+    report.heading("What comes next")
+    report.table(
+        ["Step", "Time", "Disk"],
+        [one.texts() for one in estimates(stack, reading_speed(stack, progress))],
+    )
+    report.paragraph(
+        f"Times from reading one window of this stack on this machine, and from known speeds on two cores; half or "
+        f"double is possible. {_free(stack.path)}"
+    )
     used = [line for line in prepared.lines if line.used]
     skipped = [line for line in prepared.lines if not line.used]
     report.heading(f"Used: {len(used)} dates")
@@ -67,6 +82,27 @@ def write_report(prepared: Prepared, path: str | os.PathLike[str]) -> None:
     else:
         report.paragraph("Nothing was skipped.")
     report.write(path)
+
+
+def gap_lines(sensors: Sequence[Sensor], lines: Sequence[Line]) -> list[str]:
+    """A sentence for each gap that is too long."""
+    return [
+        f"{sensor.name}: {length} days without a usable date, from {first} to {last}. Add dates there, raise MAX_CLOUD "
+        "or use a CLOUD_RULE that is less strict; a crop of that time can be missed."
+        if sensor.kind == OPTICAL
+        else f"{sensor.name}: {length} days without a usable date, from {first} to {last}. Add dates there."
+        for sensor in sensors
+        for first, last, length in gaps(sensor, lines)
+        if length > LONG_GAP
+    ]
+
+
+def _free(path: Path) -> str:
+    """How much room there is where the stack lies."""
+    folder = next((one for one in path.parents if one.is_dir()), None)
+    if folder is None:
+        return ""
+    return f"Free in {folder}: {size_text(shutil.disk_usage(folder).free / 2**20)}."
 
 
 def gaps(sensor: Sensor, lines: Sequence[Line]) -> list[tuple[str, str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def write_validity(
 ) -> None:
     """Write VALID_COUNT and LONGEST_GAP, each UInt16 with a band for each sensor; whole or not at all.
 
+    A pixel is valid at a date as in training: by the masks and by the no data of every band.
+
     Raises:
         LandloomError: if they cannot be written.
     """
@@ -57,32 +60,58 @@ def write_validity(
     progress = progress or Progress()
     progress.text("Counting valid dates")
     names = list(stack.sensors)
-    bands = {name: sensor.bands[:1] for name, sensor in stack.sensors.items()}
     grid = stack.grid
-    with StackReader(stack, bands=bands, as_stored=True) as reader:
-        for path, gap in ((count_path, False), (gap_path, True)):
-            if not path:
-                continue
-            with whole_file(path) as temporary, gdal_options(GDAL_PAM_ENABLED="NO"), quiet_gdal() as messages:
-                target = _create(temporary, grid, names, NO_DATE if gap else None)
-                blocks = [
-                    Window(column, row, min(_BLOCK, grid.width - column), min(_BLOCK, grid.height - row))
-                    for row in range(0, grid.height, _BLOCK)
-                    for column in range(0, grid.width, _BLOCK)
-                ]
-                for index, window in enumerate(blocks):
-                    for band, name in enumerate(names, start=1):
-                        progress.check()
-                        series = reader.read_dates(name, window, range(len(reader.specs[name].dates)))
-                        mask = series.mask[0]
-                        values = longest_gap(mask, series.days) if gap else mask.sum(axis=0).astype(np.uint16)
-                        target.GetRasterBand(band).WriteArray(values, window.column, window.row)
-                    reader.let_go()
-                    progress.percent(100 * (index + 1) / len(blocks))
-                target.FlushCache()
-                target = None
-                if any("rite" in message for message in messages):
-                    raise writing_raster_failed(path, messages)
+    with contextlib.ExitStack() as files, StackReader(stack, as_stored=True) as reader:
+        messages: list[str] = []
+        count = _open(files, count_path, grid, names, None, messages)
+        gap = _open(files, gap_path, grid, names, NO_DATE, messages)
+        blocks = [
+            Window(column, row, min(_BLOCK, grid.width - column), min(_BLOCK, grid.height - row))
+            for row in range(0, grid.height, _BLOCK)
+            for column in range(0, grid.width, _BLOCK)
+        ]
+        for index, window in enumerate(blocks):
+            for band, name in enumerate(names, start=1):
+                days = np.array(reader.specs[name].days, np.int32)
+                mask = np.empty((len(days), window.height, window.width), bool)
+                for place in range(len(days)):
+                    progress.check()
+                    mask[place] = reader.read_dates(name, window, [place]).mask[0, 0]
+                with quiet_gdal() as said:
+                    if count is not None:
+                        valid = mask.sum(axis=0).astype(np.uint16)
+                        count.GetRasterBand(band).WriteArray(valid, window.column, window.row)
+                    if gap is not None:
+                        gap.GetRasterBand(band).WriteArray(longest_gap(mask, days), window.column, window.row)
+                messages += said
+            reader.let_go()
+            progress.percent(100 * (index + 1) / len(blocks))
+        with quiet_gdal() as said:
+            for target in (count, gap):
+                if target is not None:
+                    target.FlushCache()
+            count = gap = target = None
+        messages += said
+        if any("rite" in message for message in messages):
+            raise writing_raster_failed(count_path or gap_path or "", messages)
+
+
+def _open(
+    files: contextlib.ExitStack,
+    path: str | os.PathLike[str] | None,
+    grid: Grid,
+    names: list[str],
+    nodata: float | None,
+    messages: list[str],
+) -> gdal.Dataset | None:
+    """A raster that gets its name when ``files`` is left without an error."""
+    if not path:
+        return None
+    temporary = files.enter_context(whole_file(path))
+    with gdal_options(GDAL_PAM_ENABLED="NO"), quiet_gdal() as said:
+        target = _create(temporary, grid, names, nodata)
+    messages += said
+    return target
 
 
 def _create(path: Path, grid: Grid, names: list[str], nodata: float | None) -> gdal.Dataset:
