@@ -208,3 +208,31 @@ def small_scene(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scène d'essai") / "scene"
     simulate(folder, 120, "tropical", 3, Progress())
     return folder
+
+
+@pytest.fixture(scope="session")
+def stac_files(tmp_path_factory):
+    """A folder with the cloud-optimised GeoTIFFs of ``stac_service.py``."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    import stac_service
+
+    folder = tmp_path_factory.mktemp("cogs")
+    stac_service.write_files(folder)
+    return folder
+
+
+@pytest.fixture
+def stac_api(stac_files, monkeypatch):
+    """A STAC API on loopback with these files."""
+    import threading
+
+    import stac_service
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    service = stac_service.Service(stac_files)
+    thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield service
+    service.shutdown()
+    service.server_close()
+    thread.join(10)

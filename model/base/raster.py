@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import numpy as np
 from osgeo import gdal, osr
@@ -64,6 +66,21 @@ def is_remote(path: str) -> bool:
     return path.startswith("/vsicurl")
 
 
+def address_of(path: str) -> str:
+    """The address in a path of GDAL's ``/vsicurl``; empty for a local one."""
+    if not is_remote(path):
+        return ""
+    if path.startswith("/vsicurl/"):
+        return path[len("/vsicurl/") :]
+    return parse_qs(path.partition("?")[2]).get("url", [""])[0]
+
+
+def shown(path: str) -> str:
+    """How a path stands in messages: a remote one as its address without the query, which may hold a key."""
+    address = address_of(path)
+    return re.sub(r"[?#].*", "", address) if address else path
+
+
 def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Dataset:
     """Open a raster.
 
@@ -81,8 +98,12 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
         except RuntimeError as error:  # when someone switched GDAL's exceptions on
             messages.append(str(error))
             dataset = None
+    if is_remote(name) and any("IO error" in message for message in messages):
+        dataset = None  # a header that came cut off would be taken for one with less in it
     if dataset is None or dataset.RasterCount == 0:
-        raise LandloomError(f"Cannot open the raster {name}: {_last(messages)}. Is the file whole? Get it again.")
+        raise LandloomError(
+            f"Cannot open the raster {shown(name)}: {_last(messages)}. Is it whole? Get it again."
+        )
     return dataset
 
 
@@ -110,7 +131,7 @@ def read_array(
 def reading_failed(name: str, messages: list[str]) -> LandloomError:
     """The error of a raster whose pixels cannot be read."""
     return LandloomError(
-        f"Cannot read the pixels of {name}: {_last(messages)}. The file seems truncated or damaged; get it again."
+        f"Cannot read the pixels of {shown(name)}: {_last(messages)}. It seems truncated or damaged; get it again."
     )
 
 
@@ -197,4 +218,4 @@ def spatial_reference(crs: str) -> osr.SpatialReference:
 
 
 def _last(messages: list[str]) -> str:
-    return messages[-1].strip().rstrip(".") if messages else "GDAL gives no reason"
+    return re.sub(r"\?\S+=[^\s:]*", "", messages[-1]).strip().rstrip(".") if messages else "GDAL gives no reason"

@@ -15,11 +15,10 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 from osgeo import gdal
@@ -27,15 +26,14 @@ from osgeo import gdal
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, make_folder, write_json
 from ..base.progress import Progress
-from ..base.raster import gdal_options, is_remote
+from ..base.raster import address_of, gdal_options, is_remote
 from .build import Build, RasterInfos, building, source_of, vrt_nodata
 from .copies import FORMAT, Place, assemble, check_folder, close, create, parts_folder, strips, write
 from .grid import Grid, Window
 from .manifest import Acquisition, MaskRule, Part, Sensor, Source, Stack
-from .products.base import Product
 from .reader import StackReader
 from .stac.hrefs import lasting
-from .stac.links import renewed
+from .stac.relink import Links, with_new_links
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds to wait before asking a server again; after the last one the run ends, and can be continued."""
@@ -45,8 +43,6 @@ THREADS = 4
 
 COMPRESSED = 0.65
 """Size of a copy as a share of its values, of Sentinel-2 in ZSTD, for the estimate."""
-
-Links = Mapping[str, tuple[str, str]]
 
 
 def copy_stack(
@@ -88,14 +84,13 @@ def copy_stack(
 
 
 @contextlib.contextmanager
-def copying(
-    build: Build, stack: Stack, folder: str, products: Sequence[Product], progress: Progress
-) -> Iterator[tuple[Build, Stack]]:
+def copying(build: Build, stack: Stack, folder: str, links: Links, progress: Progress) -> Iterator[tuple[Build, Stack]]:
     """Give what is to be committed: the build and stack as they are, or, with a folder, those of the copies."""
     if not folder:
+        if any("sig=" in path or "X-Amz" in path for path in map(address_of, links)):
+            progress.warning("The links of these items expire: read the stack soon, or run again with COPY.")
         yield build, stack
         return
-    links = {path: link for product in products for path, link in product.links.items()}
     copies = copy_stack(stack, folder, links, progress)
     with building(copies, Progress(), RasterInfos()) as final:
         yield final, final.stack
@@ -279,7 +274,7 @@ class _SensorCopy:
                     raise LandloomError(
                         f"{error} Finished dates are kept in {self.parts}: run the same again to go on."
                     ) from error
-            acquisition = self._with_new_links(acquisition)
+            acquisition = with_new_links(acquisition, self.links)
             gdal.VSICurlClearCache()  # which remembers failures
             if self._stop.wait(PAUSES[attempt]):
                 return
@@ -320,43 +315,6 @@ class _SensorCopy:
             data = masks = None
             for path in partial:
                 path.unlink(missing_ok=True)
-
-    def _with_new_links(self, acquisition: Acquisition) -> Acquisition:
-        """The date with new links in place of those that have expired, in its VRTs too."""
-        rules = [rule for part in acquisition.parts for rule in part.masks]
-        paths = [one.path for part in acquisition.parts for one in part.sources] + [rule.source.path for rule in rules]
-        origin = {lasting(path): link for path, link in self.links.items()}
-        known = {path: origin[lasting(path)] for path in paths if lasting(path) in origin}
-        new = renewed(list(dict.fromkeys(paths)), known)
-        if not new:
-            return acquisition
-        for vrt in {part.data for part in acquisition.parts} | {rule.raster for rule in rules}:
-            for path in Path(vrt).parent.glob(f"{Path(vrt).stem}*.vrt"):
-                _replace_in(path, new)
-
-        def now(path: str) -> str:
-            return new.get(path, path)
-
-        parts = tuple(
-            replace(
-                part,
-                sources=tuple(replace(one, path=now(one.path)) for one in part.sources),
-                masks=tuple(
-                    replace(rule, source=replace(rule.source, path=now(rule.source.path))) for rule in part.masks
-                ),
-            )
-            for part in acquisition.parts
-        )
-        return replace(acquisition, parts=parts)
-
-
-def _replace_in(path: Path, new: Mapping[str, str]) -> None:
-    before = path.read_text(encoding="utf-8")
-    after = before
-    for old, one in new.items():
-        after = after.replace(escape(old), escape(one))
-    if after != before:
-        path.write_text(after, encoding="utf-8")
 
 
 def _entries(path: Path, head: str) -> dict[str, str]:

@@ -12,6 +12,8 @@ from ..base.progress import Progress
 from .grid import Window
 from .manifest import Acquisition, Part, Sensor, Stack
 from .reader import StackReader
+from .stac.http import is_silent
+from .stac.relink import Links, with_new_links
 
 MAX_NEGATIVE = 0.05
 """A larger share of negative reflectances among clear ones shows that an offset was taken off twice."""
@@ -27,9 +29,16 @@ class Shares:
 
 
 def measure(
-    stack: Stack, sensor: Sensor, acquisition: Acquisition, windows: Sequence[Window], progress: Progress
+    stack: Stack,
+    sensor: Sensor,
+    acquisition: Acquisition,
+    windows: Sequence[Window],
+    links: Links,
+    progress: Progress,
 ) -> tuple[Acquisition, Shares, list[tuple[Part, str]]]:
     """Count the pixels of a date in some windows.
+
+    Links that have expired meanwhile are renewed.
 
     Returns:
         the date without products whose pixels cannot be read, the counts, and these products with the reason.
@@ -38,7 +47,12 @@ def measure(
         return acquisition, _count(stack, sensor, acquisition, windows, progress), []
     except NoAnswerError:
         raise
-    except LandloomError:
+    except LandloomError as error:
+        again = with_new_links(acquisition, links)
+        if again is not acquisition:
+            return measure(stack, sensor, again, windows, {}, progress)
+        if any(is_silent(source.path) for part in acquisition.parts for source in part.sources):
+            raise NoAnswerError(f"{error} Check the connection, then run the same again.") from error
         good, bad = [], []
         for part in acquisition.parts:
             try:

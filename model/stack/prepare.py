@@ -30,6 +30,7 @@ from .radar import one_calibration, radar_sensor, treated
 from .sensors import OPTICAL, RADAR, STATIC, matches
 from .stac.declared import believe
 from .stac.links import with_good_links
+from .stac.relink import Links
 from .static import static_sensor
 from .usermasks import add_user_masks
 from .vetting import Skipped, newest, one_processor, same_bands, whole_files
@@ -173,7 +174,10 @@ def prepare_stack(
         progress.text("Measuring clouds")
         new = {(product.sensor, product.date) for product in products}
         guarded = {(product.sensor, product.date) for product in products if product.guarded}
-        kept = _measure(build.stack, new, guarded, settings, result, progress.part(60, 70 if settings.copy else 100))
+        links = {path: link for product in products for path, link in product.links.items()}
+        kept = _measure(
+            build.stack, new, guarded, links, settings, result, progress.part(60, 70 if settings.copy else 100)
+        )
         if not any(sensor.complete for sensor in kept.sensors.values()):
             raise LandloomError(f"No valid date is left in {folder}: {_reasons(result)}.")
         if settings.orbits == "centred":
@@ -183,7 +187,7 @@ def prepare_stack(
         kept = redate(kept, season, year)
         dropped = _dates_of(build.stack) - _dates_of(kept)
         build.forget(f"{name}_{date.replace('-', '')}" for name, date in dropped)
-        with copying(build, kept, settings.copy, products, progress.part(70, 99)) as (final, chosen):
+        with copying(build, kept, settings.copy, links, progress.part(70, 99)) as (final, chosen):
             result.stack = chosen
             if before_commit is not None:
                 before_commit(result)
@@ -356,6 +360,7 @@ def _measure(
     stack: Stack,
     new: set[tuple[str, str]],
     guarded: set[tuple[str, str]],
+    links: Links,
     settings: PrepareSettings,
     result: Prepared,
     progress: Progress,
@@ -369,7 +374,7 @@ def _measure(
         complete = sensor.complete
         kept = [acquisition for acquisition in sensor.acquisitions if acquisition not in complete]
         for found in complete:
-            acquisition, shares, bad = measure(stack, sensor, found, windows, progress)
+            acquisition, shares, bad = measure(stack, sensor, found, windows, links, progress)
             result.lines += [Line(name, found.date, part.product, False, why) for part, why in bad]
             done += 1
             progress.percent(100 * done / total)

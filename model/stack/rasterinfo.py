@@ -10,11 +10,10 @@ import numpy as np
 from osgeo import gdal, gdal_array
 
 from ..base.errors import LandloomError, NoAnswerError
-from ..base.raster import is_remote, open_raster
+from ..base.raster import is_remote, open_raster, shown
 from .grid import Grid
 from .jp2 import is_cut
-from .stac.hrefs import address_of
-from .stac.http import is_refused
+from .stac.http import is_refused, is_there
 
 PAUSES = (0.5, 1.0, 2.0)
 """Seconds to wait before a server is asked again."""
@@ -52,21 +51,44 @@ def inspect(path: str | os.PathLike[str]) -> RasterInfo:
         LandloomError: if it is missing, not a raster, truncated, rotated, of complex numbers or has no CRS.
     """
     name = absolute(path)
-    dataset = _open_patiently(name) if is_remote(name) else open_raster(name)
+    if not is_remote(name):
+        return _inspect(name)
+    for pause in PAUSES:
+        try:
+            return _inspect(name)
+        except LandloomError:
+            if is_refused(name):
+                raise
+        gdal.VSICurlClearCache()  # which remembers failures
+        time.sleep(pause)
+    try:
+        return _inspect(name)
+    except LandloomError as error:
+        if is_there(name):
+            raise
+        raise NoAnswerError(
+            f"{shown(name)} cannot be read: {error} Check the connection, then run the same again."
+        ) from error
+
+
+def _inspect(name: str) -> RasterInfo:
+    dataset = open_raster(name)
     transform = dataset.GetGeoTransform(can_return_null=True)
     crs = dataset.GetProjection()
     if not crs:
-        raise LandloomError(f"The raster {name} has no CRS; give it one (in QGIS: Assign projection).")
+        raise LandloomError(f"The raster {shown(name)} has no CRS; give it one (in QGIS: Assign projection).")
     if transform is None:
-        raise LandloomError(f"The raster {name} is not georeferenced; give it its place (in QGIS: Georeferencer).")
+        raise LandloomError(
+            f"The raster {shown(name)} is not georeferenced; give it a place (in QGIS: Georeferencer)."
+        )
     if transform[2] or transform[4] or transform[5] >= 0 or transform[1] <= 0:
-        raise LandloomError(f"The raster {name} is rotated or south-up; warp it to a north-up grid first.")
+        raise LandloomError(f"The raster {shown(name)} is rotated or south-up; warp it to a north-up grid first.")
     bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
     dtypes = []
     for band in bands:
         kind = gdal_array.GDALTypeCodeToNumericTypeCode(band.DataType)
         if kind is None or np.dtype(kind).kind == "c":
-            raise LandloomError(f"The raster {name} holds complex numbers; convert it to real values first.")
+            raise LandloomError(f"The raster {shown(name)} holds complex numbers; convert it to real values first.")
         dtypes.append(np.dtype(kind).name)
     size, time = size_and_time(name)
     _check_whole(dataset, name, size)
@@ -80,24 +102,6 @@ def inspect(path: str | os.PathLike[str]) -> RasterInfo:
         size,
         time,
     )
-
-
-def _open_patiently(name: str) -> gdal.Dataset:
-    """Open a file behind an address, again after a while when the line drops."""
-    for pause in PAUSES:
-        try:
-            return open_raster(name)
-        except LandloomError:
-            if is_refused(name):
-                raise
-        gdal.VSICurlClearCache()  # which remembers failures
-        time.sleep(pause)
-    try:
-        return open_raster(name)
-    except LandloomError as error:
-        raise NoAnswerError(
-            f"{address_of(name)} cannot be read: {error} Check the connection, then run the same again."
-        ) from error
 
 
 def absolute(path: str | os.PathLike[str]) -> str:

@@ -15,6 +15,7 @@ from .build import RasterInfos
 from .join import ordered_bands
 from .products import FORMS, Product
 from .sensors import OPTICAL, STATIC
+from .stac.links import with_good_links
 
 Skipped = list[tuple[Product, str]]
 
@@ -25,15 +26,11 @@ def whole_files(products: Sequence[Product], infos: RasterInfos, progress: Progr
     """Open every file now, so that nothing is found damaged hours later; a product with a bad one is left out."""
     kept: list[Product] = []
     skipped: Skipped = []
-    for index, product in enumerate(products):
+    for index, found in enumerate(products):
         progress.check()
+        product = found
         try:
-            for path, number in product.bands.values():
-                if number > len(infos[path].dtypes):
-                    raise LandloomError(f"The raster {path} has no band {number}; get it again.")
-            for mask in product.masks:
-                if mask.band > len(infos[mask.path].dtypes):
-                    raise LandloomError(f"The mask {mask.path} has no band {mask.band}; get it again.")
+            product = _opened(product, infos, progress)
         except NoAnswerError:
             raise
         except LandloomError as error:
@@ -42,6 +39,30 @@ def whole_files(products: Sequence[Product], infos: RasterInfos, progress: Progr
             kept.append(product)
         progress.percent(100 * (index + 1) / len(products))
     return kept, skipped
+
+
+def _opened(product: Product, infos: RasterInfos, progress: Progress) -> Product:
+    """The product once all its files are open, with new links if the old ones have expired."""
+    try:
+        _open_files(product, infos)
+        return product
+    except NoAnswerError:
+        raise
+    except LandloomError:
+        (again,) = with_good_links([product], progress)
+        if again is product:
+            raise
+    _open_files(again, infos)
+    return again
+
+
+def _open_files(product: Product, infos: RasterInfos) -> None:
+    for path, number in product.bands.values():
+        if number > len(infos[path].dtypes):
+            raise LandloomError(f"The raster {path} has no band {number}; get it again.")
+    for mask in product.masks:
+        if mask.band > len(infos[mask.path].dtypes):
+            raise LandloomError(f"The mask {mask.path} has no band {mask.band}; get it again.")
 
 
 def newest(products: Sequence[Product]) -> tuple[list[Product], Skipped]:

@@ -11,11 +11,11 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qs, quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import url2pathname
 
 from ...base.errors import LandloomError
-from ...base.raster import is_remote
+from ...base.raster import address_of
 
 Signing = Callable[[str, str, tuple[str, ...]], dict[str, str]]
 """Options of ``/vsicurl?`` for an address, by its collection and the links of its item."""
@@ -81,15 +81,6 @@ def _remote(href: str, collection: str, links: tuple[str, ...]) -> str:
         options.update(signing(href, collection, links))
     text = "&".join(f"{key}={quote(value, safe='')}" for key, value in options.items())
     return f"/vsicurl?{text}&url={quote(href, safe='')}"
-
-
-def address_of(path: str) -> str:
-    """The address in a path made by :func:`gdal_path`; empty for a local one."""
-    if not is_remote(path):
-        return ""
-    if path.startswith("/vsicurl/"):
-        return path[len("/vsicurl/") :]
-    return parse_qs(path.partition("?")[2]).get("url", [""])[0]
 
 
 def lasting(path: str) -> str:

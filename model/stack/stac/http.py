@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ...base.errors import LandloomError
-from .hrefs import address_of
+from ...base.raster import address_of, is_remote
 
 TIMEOUT = 30
 """Seconds."""
@@ -49,3 +49,16 @@ def is_refused(path: str) -> bool:
     except (OSError, LandloomError):
         return False
     return False
+
+
+def is_there(path: str) -> bool:
+    """Whether the server gives the address of a path now."""
+    try:
+        return bool(fetch(address_of(path), {"Range": "bytes=0-0"}, largest=2**20))
+    except (OSError, LandloomError):
+        return False
+
+
+def is_silent(path: str) -> bool:
+    """Whether a path is an address whose server neither gives nor refuses it now."""
+    return is_remote(path) and not is_there(path) and not is_refused(path)

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from ...base.errors import LandloomError
 from ...base.progress import Progress
+from ...base.raster import address_of
 from ..products.base import Product
-from .hrefs import address_of, gdal_path
+from .hrefs import gdal_path
 from .http import fetch, is_refused
 from .items import parse_item
 
