@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingParameterExtent,
     QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
+    QgsProcessingParameterFolderDestination,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterString,
@@ -62,8 +63,9 @@ class PrepareStack(LandloomAlgorithm):
         self.add(
             QgsProcessingParameterFile("INPUT", tr("Products"), behavior=QgsProcessingParameterFile.Behavior.Folder),
             "A folder that is searched through, with products nested, side by side or zipped. Sentinel-2 of Theia, "
-            "Sen2Cor (.SAFE or single files), Terrascope and WorldCereal; Landsat 8 and 9 of Theia and USGS; Sentinel-1 "
-            "of S1Tiling and others that are corrected for terrain.",
+            "Sen2Cor (.SAFE or single files), Terrascope and WorldCereal; Landsat 8 and 9 of Theia and USGS; "
+            "Sentinel-1 of S1Tiling and others that are corrected for terrain. Also an ItemCollection of "
+            "searchproducts (the path of its file, or its folder), whose files are read over HTTP.",
         )
         add_stack(self, "A stack to which the products are added; its grid is used. Empty: a new stack is made.")
         self.add(
@@ -184,6 +186,14 @@ class PrepareStack(LandloomAlgorithm):
             advanced=True,
         )
         add_grid_and_season(self)
+        self.add(
+            QgsProcessingParameterFolderDestination(
+                "COPY", tr("Folder for a copy"), optional=True, createByDefault=False
+            ),
+            "The pixels of the stack are copied to this folder: a tiled GeoTIFF and its mask for each sensor, several "
+            "times quicker to read. Of files behind addresses only the extent is read. Run the same again to go on "
+            "after a cut line. Empty: nothing is copied.",
+        )
         add_output(self)
         self.add(
             QgsProcessingParameterFileDestination(
@@ -252,6 +262,7 @@ class PrepareStack(LandloomAlgorithm):
                 self.parameterAsEnumString(parameters, "SPECKLE", context) or "none",
                 self.parameterAsInt(parameters, "SPECKLE_WINDOW", context),
             ),
+            copy=self.parameterAsString(parameters, "COPY", context) if parameters.get("COPY") else "",
         )
         progress = FeedbackProgress(feedback)
         count, gap = outputs.get("VALID_COUNT"), outputs.get("LONGEST_GAP")

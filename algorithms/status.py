@@ -78,7 +78,7 @@ class Status(LandloomAlgorithm):
             sentence = f"{package.distribution} is missing; it is needed for {package.needed_for}. "
             report.warnings([sentence + how_to_get(package.module)])
             feedback.pushWarning(sentence + how_to_get(package.module))
-        names = {package.module for package in missing}
+        names = {package.module for package in missing} - {"pystac_client"}  # for searchproducts alone
         state = READY if not names else FOREST_ONLY if names == {"torch"} else INCOMPLETE
         feedback.pushInfo(f"State: {state}")
         outputs: dict[str, Any] = {"STATE": state}

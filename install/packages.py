@@ -46,6 +46,13 @@ PACKAGES = (
         "the sample scene and distances between groups",
         _QGIS_ADVICE.format(debian="python3-scipy", pip="scipy"),
     ),
+    Package(
+        "pystac_client",
+        "pystac-client",
+        "searching online catalogues (searchproducts)",
+        "Install it for the Python of QGIS with: pip install pystac-client, with the numpy of QGIS kept (pip install "
+        "--constraint). Until then download images and give their folder to preparestack.",
+    ),
     Package("numpy", "numpy", "everything", "It comes with QGIS: repair the QGIS installation."),
     Package("osgeo", "GDAL", "everything", "It comes with QGIS: repair the QGIS installation."),
 )

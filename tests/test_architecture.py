@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = ["base", "scene", "stack", "samples", "networks", "training", "mapping", "objects", "accuracy"]
-HEAVY = ["torch", "sklearn", "skimage", "scipy", "pandas", "geopandas", "safetensors", "dask"]
+HEAVY = ["torch", "sklearn", "skimage", "scipy", "pandas", "geopandas", "safetensors", "dask", "pystac_client"]
 
 
 def sources(folder: str) -> list[Path]:
