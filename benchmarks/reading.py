@@ -2,8 +2,8 @@
 
     benchmarks/reading.py [--products FOLDER] [--dates 12] [--size 2048] [--window 256] [--json OUT]
 
-Without --products it writes products of its own: Theia S2 L2A as the archive packs them (DEFLATE, in rows), 10 bands, the
-20 m ones resampled by the reader. Reads are interleaved, on other windows each, median of three rounds.
+Without --products it writes products of its own: Theia S2 L2A with 10 bands, packed as GDAL does by default (DEFLATE, in
+rows), those at 20 m resampled by the reader. Reads are interleaved, on other windows each, median of three rounds.
 """
 
 from __future__ import annotations
