@@ -7,6 +7,7 @@ no value below it is lost in whole numbers without a sign, and the finest scale.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -39,12 +40,19 @@ class Encoding:
 
 
 def common_encoding(encodings: Sequence[Encoding]) -> Encoding:
-    """The encoding of a sensor whose files have these; the first decides on no data where several would do."""
+    """The encoding of a sensor whose files have these.
+
+    Of several values without data the lowest is taken: 0 of unsigned files may be a value of signed ones.
+    """
     scale, offset = min(one.scale for one in encodings), min(one.offset for one in encodings)
     alike = [one for one in encodings if one.values == (scale, offset)]
     if not alike:  # the finest scale from one product, the lowest offset from another
         return Encoding(scale, offset, 0.0, "uint16")
-    return Encoding(scale, offset, alike[0].nodata, common_dtype([one.dtype for one in alike]))
+    dtype = common_dtype([one.dtype for one in alike])
+    known = [one.nodata for one in alike if one.nodata is not None and not math.isnan(one.nodata)]
+    if len(known) < len(alike) and dtype.startswith("float"):
+        return Encoding(scale, offset, alike[0].nodata, dtype)
+    return Encoding(scale, offset, min(known, default=None), dtype)
 
 
 def one_encoding(first: Sensor, second: Sensor) -> tuple[Sensor, Sensor]:

@@ -41,6 +41,7 @@ _COLOURS = {
     "blue": "B02", "green": "B03", "red": "B04", "rededge1": "B05", "rededge2": "B06", "rededge3": "B07", "nir": "B08",
     "nir08": "B8A", "swir16": "B11", "swir22": "B12", "scl": "SCL",
 }  # fmt: skip
+_BARE = frozenset(_COLOURS) - {"scl"}
 _FILE = re.compile(
     r"(?:(?P<prefix>(?:L2A_)?T\d{2}[A-Z]{3}_\d{8}T\d{6}|S2[A-Z]_T?\d{1,2}[A-Z]{3}_\d{8}_\d+_L2A|S2[A-Z]_MSIL2A_\w+?)_)?"
     rf"(?P<layer>B\d{{2}}|B8A|SCL|{'|'.join(_COLOURS)})(?:_(?P<size>[12]0)m)?\.(?:jp2|tiff?)",
@@ -65,7 +66,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
         for file in folder.files:
             match = _FILE.fullmatch(file)
             if match:
-                if match["layer"].lower() in _COLOURS and not _SATELLITE.search(f"{match['prefix']} {base}"):
+                if match["layer"].lower() in _BARE and not _SATELLITE.search(f"{match['prefix']} {base}"):
                     foreign.add((base, match["prefix"] or ""))  # red.tif may come from any camera
                 layer = _COLOURS.get(match["layer"].lower(), match["layer"].upper())
                 size = match["size"] or ("10" if layer in ("B02", "B03", "B04", "B08") else "20")

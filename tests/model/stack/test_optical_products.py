@@ -263,6 +263,27 @@ def test_single_files_without_a_date_are_named(tmp_path, jp2):
     assert "no date" in skipped(result)["download"]
 
 
+def test_colours_are_bands_only_in_folders_of_sentinel_2(tmp_path):
+    for folder in ("S2A_38KPE_20190212_0_L2A", "drone 2019-02-12"):
+        for colour, size in (("red", 10), ("nir", 10), ("swir16", 20), ("scl", 20)):
+            values = np.full((240 // size, 240 // size), 4 if colour == "scl" else 900, np.uint16)
+            write_image(tmp_path / "in" / folder / f"{colour}.tif", values, size)
+    (product,) = [one for one in find_products(tmp_path / "in", Choice(), Progress()).products if one.sensor == "S2"]
+    assert product.name.startswith("S2A") and tuple(product.bands) == ("B4", "B8", "B11") and len(product.masks) == 1
+
+
+def test_theia_and_sen2cor_of_one_scale_keep_their_zeros(tmp_path, write_product, jp2):
+    b2 = np.full((24, 24), 300, np.int16)
+    b2[5, 5], b2[6, 6], b2[7, 7] = 0, -10000, -20
+    write_product.theia(tmp_path / "in", "20190222", {"B2": b2})
+    write_safe(tmp_path / "in", "20190212", "02.12")
+    stack = prepare(tmp_path / "in", tmp_path / "s.json").stack
+    values, spec = reflectance(stack.path)
+    assert (spec.nodata, spec.dtype) == (-10000, "int32")
+    assert values[1, 0, 5, 5] == 0 and np.isnan(values[1, 0, 6, 6]) and values[1, 0, 7, 7] == pytest.approx(-0.002)
+    assert np.isnan(values[0, 0, 0, -1]) and np.isfinite(values[0, 0, 5:-5, 5:-5]).all()
+
+
 def test_theia_masks_by_bits(tmp_path, write_product):
     base = write_product.theia(tmp_path / "in", "20210105", cloud=np.zeros((24, 24)))
     mg2 = np.zeros((24, 24), np.uint8)
