@@ -2,7 +2,7 @@
 
     benchmarks/reading.py [--products FOLDER] [--dates 12] [--size 2048] [--window 256] [--json OUT]
 
-Without --products it writes products of its own: Theia S2 L2A with 10 bands, packed as GDAL does by default (DEFLATE, in
+Without --products it writes products of its own: Theia S2 L2A with 10 bands, packed as GDAL does (DEFLATE, in
 rows), those at 20 m resampled by the reader. Reads are interleaved, on other windows each, median of three rounds.
 """
 
