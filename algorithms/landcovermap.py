@@ -9,6 +9,7 @@ from typing import Any
 from qgis.core import (
     QgsProcessing,
     QgsProcessingContext,
+    QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputRasterLayer,
@@ -23,7 +24,7 @@ from qgis.core import (
     QgsProcessingParameterRasterDestination,
 )
 
-from ..model.base.errors import LandloomError
+from ..model.base.errors import Cancelled, LandloomError
 from ..model.base.optional import need
 from ..model.networks.registry import network_info
 from .base import FeedbackProgress, LandloomAlgorithm
@@ -172,6 +173,10 @@ class LandCoverMap(LandloomAlgorithm):
                 job.preview(stack, samples)
             trained = job.train(samples)
             return job.classify(stack, trained)
+        except (Cancelled, QgsProcessingException) as error:
+            if feedback.isCanceled() and job.work.exists():
+                raise LandloomError(f"Cancelled: the finished steps are kept in {job.work}.") from error
+            raise
         finally:
             with contextlib.suppress(OSError):
                 job.work.rmdir()  # only where it is empty, since nothing was made

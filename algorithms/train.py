@@ -102,8 +102,7 @@ class Train(LandloomAlgorithm):
                 usesStaticStrings=True,
             ),
             "What rare classes weigh. none: as many as there are; balanced: every class the same; log (networks "
-            "only): in "
-            "between; auto: log for networks, balanced for the forest.",
+            "only): in between; auto: log for networks, balanced for the forest.",
             advanced=True,
         )
         self.add(
@@ -117,8 +116,7 @@ class Train(LandloomAlgorithm):
             1,
             366,
             "For twinns, tempcnn and randomforest, which read gap-filled dates: days from one to the next. The model "
-            "keeps "
-            "it.",
+            "keeps it.",
             advanced=True,
         )
         self.add(
@@ -133,10 +131,8 @@ class Train(LandloomAlgorithm):
                 "EVALUATION", self.tr("Evaluation"), options=EVALUATIONS, defaultValue="auto", usesStaticStrings=True
             ),
             "holdout: the test groups judge the delivered model. folds: each group is judged once by a model that has "
-            "not "
-            "seen it, then the delivered model is trained on all, which takes about six times as long. auto: folds "
-            "where "
-            "classes have under about 50 groups.",
+            "not seen it, then the delivered model is trained on all, which takes about six times as long. auto: folds "
+            "where classes have under about 50 groups.",
         )
         self._add_number(
             "RUNS",
@@ -157,8 +153,7 @@ class Train(LandloomAlgorithm):
                 optional=True,
             ),
             "A model trained before, of the same network and sensors, whose weights are the start: to add a year, a "
-            "site "
-            "or a class. Classes are matched by code.",
+            "site or a class. Classes are matched by code.",
             advanced=True,
         )
         self.add_device()

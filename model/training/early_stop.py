@@ -11,8 +11,7 @@ class EarlyStop:
     """Chooses the latest epoch whose validation score is as good as the best, up to chance.
 
     The macro F1 of a small validation set is noisy: its highest value is partly luck, and the network of that epoch is
-    on
-    average worse than a later one (measured on other groups; see ``docs/benchmarks.md``). So an epoch within one
+    on average worse than a later one (measured on other groups; see ``docs/benchmarks.md``). So an epoch within one
     standard error of the best counts as equal, and the latest of them is taken (the rule of Breiman et al. 1984,
     Classification and Regression Trees). With many validation groups the error vanishes and the best epoch stands.
 

@@ -58,8 +58,7 @@ def holdout(pool: SamplePool) -> Parts:
         if not len(own):
             raise LandloomError(
                 f"EVALUATION is holdout, but the samples have no {name} part: choose folds, or extract the samples "
-                f"again "
-                "with a larger TEST share or more groups."
+                "again with a larger TEST share or more groups."
             )
     return parts
 

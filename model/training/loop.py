@@ -113,8 +113,7 @@ def check_training_labels(pool: SamplePool, training: np.ndarray) -> None:
         names = ", ".join(pool.nomenclature.names[k] for k in found) or "none"
         raise LandloomError(
             f"The training samples hold {len(found)} class ({names}): at least two are needed. Add reference polygons "
-            f"of "
-            "other classes, or extract the samples again with smaller VALIDATION and TEST shares."
+            "of other classes, or extract the samples again with smaller VALIDATION and TEST shares."
         )
 
 
@@ -227,8 +226,7 @@ def _fit_forest(pool: SamplePool, training: np.ndarray, settings: TrainingSettin
     if len(training) > most:
         progress.warning(
             f"{len(training)} training samples of {width} features do not fit in MEMORY_MB {settings.memory_mb}: the "
-            f"forest "
-            f"learns from {most} of them, drawn at random. Raise MEMORY_MB to use all."
+            f"forest learns from {most} of them, drawn at random. Raise MEMORY_MB to use all."
         )
         training = np.sort(np.random.default_rng(settings.seed).choice(training, most, replace=False))
     progress.text("Preparing the features")

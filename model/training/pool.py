@@ -177,8 +177,7 @@ class SamplePool:
             if store.season[0] != first.season[0]:
                 raise LandloomError(
                     f"{self.name(part)} counts days from {store.season[0]}, {self.name(0)} from {first.season[0]}: "
-                    f"make "
-                    "both stacks with the same SEASON_START."
+                    "make both stacks with the same SEASON_START."
                 )
             for sensor in self.sensors:
                 mine, theirs = first.specs[sensor], store.specs[sensor]
@@ -246,8 +245,7 @@ class SamplePool:
                 if known.name.casefold() != one.name.casefold():
                     progress.warning(
                         f"Class {one.code} is '{known.name}' elsewhere but '{one.name}' in {self.name(part)}: classes "
-                        f"are "
-                        f"matched by code, the name '{known.name}' is kept."
+                        f"are matched by code, the name '{known.name}' is kept."
                     )
         return Nomenclature(tuple(found[code] for code in sorted(found)))
 

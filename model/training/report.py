@@ -54,15 +54,13 @@ def _accuracy(report: Report, result: TrainingResult, pool: SamplePool) -> None:
     if result.how == HOLDOUT:
         report.paragraph(
             f"Judged once, at the end, on {judged} of the test part, which no step of the training has read. The "
-            f"delivered "
-            "model is the one judged."
+            "delivered model is the one judged."
         )
     else:
         count = len(result.fold_scores)
         report.paragraph(
             f"Judged in {count} folds: {judged}, each by a model that has learnt from other groups. The delivered "
-            f"model was "
-            "then trained on all samples"
+            "model was then trained on all samples"
             + (f" for {result.fitted.epochs[0]} epochs, as the folds chose" if result.fitted.epochs else "")
             + "; it is not the one judged, but has learnt from more samples."
         )
@@ -80,8 +78,7 @@ def _accuracy(report: Report, result: TrainingResult, pool: SamplePool) -> None:
         report.table(header, folds)
     report.paragraph(
         f"Expected calibration error {found.calibration_error:.3f}: the confidence of a pixel differs by so much from "
-        f"the "
-        f"chance that it is right (0 = never). Temperature {result.model.header.temperature:.2f}."
+        f"the chance that it is right (0 = never). Temperature {result.model.header.temperature:.2f}."
     )
 
 
@@ -171,6 +168,11 @@ def _training(report: Report, result: TrainingResult, pool: SamplePool, settings
     names = _OF_THE_FOREST if settings.is_forest else tuple(used)
     for name in names:
         value = ", ".join(used[name]) if isinstance(used[name], list) else used[name]
-        if value not in ("", None):
+        if value not in ("", None) and name not in facts:
             rows.append([name.replace("_", " "), str(value)])
     report.table(["", ""], rows)
+    if result.how == HOLDOUT and result.fitted.epochs:
+        report.paragraph(
+            "The weights are those of the latest epoch whose validation macro F1 is within one standard error of the "
+            "best: with few validation groups the highest value is partly luck."
+        )

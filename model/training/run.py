@@ -100,8 +100,7 @@ def train(
     if halo > pool.halo:
         raise LandloomError(
             f"{settings.network} needs {halo} pixels of context, but the samples hold {pool.halo}: extract them again "
-            f"with "
-            f"HALO {halo}, or choose ltae."
+            f"with HALO {halo}, or choose ltae."
         )
     start = Model.load(settings.start_from) if settings.start_from else None
     checkpoints = Checkpoints(f"{output}{CHECKPOINT}", training_hash(list(stores), settings), progress)

@@ -32,8 +32,7 @@ def check_start(start: Model, pool: SamplePool, settings: TrainingSettings) -> N
     if set(needed) != set(given):
         raise LandloomError(
             f"START_FROM was trained on {', '.join(needed)}, but these samples are used with {', '.join(given)}: "
-            f"choose "
-            "SENSORS to match, or leave START_FROM empty."
+            "choose SENSORS to match, or leave START_FROM empty."
         )
     pool.bind(start.header.recipe)
 
