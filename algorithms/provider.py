@@ -15,12 +15,14 @@ from .landcovermap import LandCoverMap
 from .nomenclature import MakeNomenclature
 from .preparestack import PrepareStack
 from .samplescene import SampleScene
+from .searchproducts import SearchProducts
 from .status import Status
 from .train import Train
 
 ICON = Path(__file__).parents[1] / "resources" / "icons" / "landloom.svg"
 
 ALGORITHMS = (
+    SearchProducts,
     PrepareStack,
     AddRasters,
     Composite,
