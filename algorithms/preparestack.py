@@ -64,13 +64,14 @@ class PrepareStack(LandloomAlgorithm):
             QgsProcessingParameterFile("INPUT", tr("Products"), behavior=QgsProcessingParameterFile.Behavior.Folder),
             "A folder that is searched through, with products nested, side by side or zipped. Sentinel-2 of Theia, "
             "Sen2Cor (.SAFE or single files), Terrascope and WorldCereal; Landsat 8 and 9 of Theia and USGS; "
-            "Sentinel-1 of S1Tiling and others that are corrected for terrain. Also an ItemCollection of "
-            "searchproducts (the path of its file, or its folder), whose files are read over HTTP.",
+            "Sentinel-1 of S1Tiling, ASF HyP3, OPERA, Planetary Computer, SNAP, Earth Engine, Terrascope and "
+            "WorldCereal; layers without a date, such as a DEM. Also an ItemCollection of searchproducts (the path of its file, or its folder), whose files are read over HTTP.",
         )
         add_stack(self, "A stack to which the products are added; its grid is used. Empty: a new stack is made.")
         self.add(
             QgsProcessingParameterString("SENSORS", tr("Sensors"), optional=True),
-            "Sensors to take, separated by commas: S2,S1 or S2,S1_DES. S1 means every S1 sensor. Empty: all.",
+            "Sensors to take, separated by commas: S2,S1 or S2,S1_DES. S1 means every S1 sensor; STATIC layers without "
+            "a date, maps of incidence angles among them. Empty: all but these maps.",
         )
         self.add(
             QgsProcessingParameterString("START", tr("First date"), optional=True),

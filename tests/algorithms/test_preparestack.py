@@ -103,3 +103,17 @@ def test_every_parameter_has_help(landloom_provider):
         algorithm = QgsApplication.processingRegistry().createAlgorithmById(f"landloom:{name}")
         assert all(parameter.help() for parameter in algorithm.parameterDefinitions())
         assert algorithm.group() == "1 Images"
+
+
+def test_radar_choices(landloom_provider, tmp_path, write_product):
+    for date, orbit, level in (("20210104", "044", 0.1), ("20210109", "117", 0.2), ("20210116", "044", 0.1)):
+        write_product.s1tiling(tmp_path / "in", date, "ASC", orbit, vv=level)
+    inputs = {"INPUT": str(tmp_path / "in"), "ORBITS": "centred", "SPECKLE": "quegan", "SPECKLE_WINDOW": 3}
+    run(tmp_path, REPORT=str(tmp_path / "r.html"), **inputs)
+    (sensor,) = json.loads((tmp_path / "été" / "stack.json").read_text("utf-8"))["sensors"]
+    assert (sensor["name"], sensor["speckle"], sensor["orbit"]) == ("S1_ASC", "quegan 3", "ASC 044 117")
+    shifts = [one["parts"][0]["shift_db"]["VV"] for one in sensor["acquisitions"]]
+    assert shifts == pytest.approx([1.003, -2.007, 1.003], abs=0.002)  # a third and two thirds of 3.01 dB
+    assert "orbits are brought to one mean" in (tmp_path / "r.html").read_text("utf-8")
+    with pytest.raises(QgsProcessingException, match="SPECKLE_WINDOW is 4"):
+        run(tmp_path, **{**inputs, "SPECKLE_WINDOW": 4})
