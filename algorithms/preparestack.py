@@ -65,7 +65,8 @@ class PrepareStack(LandloomAlgorithm):
             "A folder that is searched through, with products nested, side by side or zipped. Sentinel-2 of Theia, "
             "Sen2Cor (.SAFE or single files), Terrascope and WorldCereal; Landsat 8 and 9 of Theia and USGS; "
             "Sentinel-1 of S1Tiling, ASF HyP3, OPERA, Planetary Computer, SNAP, Earth Engine, Terrascope and "
-            "WorldCereal; layers without a date, such as a DEM. Also an ItemCollection of searchproducts (the path of its file, or its folder), whose files are read over HTTP.",
+            "WorldCereal; layers without a date, such as a DEM. Also an ItemCollection of searchproducts "
+            "(the path of its file, or its folder), whose files are read over HTTP.",
         )
         add_stack(self, "A stack to which the products are added; its grid is used. Empty: a new stack is made.")
         self.add(
