@@ -41,6 +41,9 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 THREADS = 4
 """Dates read at a time from servers; half as many from disks."""
 
+TOGETHER = " + "
+"""Between the names of products that are one part in a copy."""
+
 COMPRESSED = 0.65
 """Size of a copy as a share of its values, of Sentinel-2 in ZSTD, for the estimate."""
 
@@ -195,11 +198,11 @@ class _SensorCopy:
             bands = {band: (0, first + number) for number, band in enumerate(self.sensor.bands)}
             read = [part for part in one.parts if all(band in part.bands for band in self.sensor.bands)]
             part = Part(
-                " + ".join(dict.fromkeys(part.product for part in read)),
+                TOGETHER.join(dict.fromkeys(part.product for part in read)),
                 bands,
                 (data,),
                 (MaskRule(mask, order + 1, valid_values=(1.0,)),),
-                orbit=" + ".join(sorted({part.orbit for part in read})),
+                orbit=TOGETHER.join(sorted({part.orbit for part in read})),
                 calibration=read[0].calibration,
                 unit=self.sensor.unit if read[0].unit else "",
                 filtered=any(part.filtered for part in read),
