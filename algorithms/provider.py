@@ -8,6 +8,7 @@ from qgis.core import QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .addrasters import AddRasters
+from .check import Check
 from .classify import Classify
 from .composite import Composite
 from .extractsamples import ExtractSamples
@@ -32,6 +33,7 @@ ALGORITHMS = (
     Classify,
     LandCoverMap,
     SampleScene,
+    Check,
     Status,
 )
 

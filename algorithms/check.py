@@ -1,0 +1,100 @@
+"""check: every problem of a stack and of reference data at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
+)
+
+from ..model.base.errors import LandloomError
+from .base import FeedbackProgress, LandloomAlgorithm
+from .nomenclature import TABLE_FILTER, reference_path
+
+
+class Check(LandloomAlgorithm):
+    """Gathers problems and raises none of them; see ``model/samples/preflight.py``."""
+
+    ID = "check"
+    NAME = "Check before the work"
+    GROUP = "Tools"
+    SUMMARY = (
+        "Lists all problems of a stack and of reference data at once, each with what to do: files that are gone or "
+        "changed, missing CRS, no overlap, empty or unlisted classes, classes with few features, gaps over 40 days, "
+        "too little disk space. It also estimates the minutes and the disk that the next steps take."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:check --STACK=stack.json --REFERENCE=fields.gpkg --CLASS_FIELD=crop "
+        "--REPORT=check.html"
+    )
+    TAGS = ("verify", "validate", "problems", "preflight", "estimate", "disk space")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        tr = self.tr
+        file = QgsProcessingParameterFile.Behavior.File
+        self.add(
+            QgsProcessingParameterFile("STACK", tr("Stack"), behavior=file, fileFilter="Stack (*.json)"),
+            "A stack.json made by 'Prepare stack' or 'Add rasters'.",
+        )
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                "REFERENCE",
+                tr("Reference data"),
+                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
+            ),
+            "Polygons or points whose land cover is known, in any CRS.",
+        )
+        self.add(
+            QgsProcessingParameterField("CLASS_FIELD", tr("Class field"), parentLayerParameterName="REFERENCE"),
+            "The field that holds the class, whole numbers or text.",
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "NOMENCLATURE", tr("Nomenclature"), behavior=file, optional=True, fileFilter=TABLE_FILTER
+            ),
+            "The table that will be given to 'Extract samples'; values that it does not list are named.",
+        )
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "REPORT", tr("Report"), "HTML (*.html)", optional=True, createByDefault=True
+            ),
+            "The list of problems, what was looked at, and the estimates, as an HTML page.",
+        )
+        self.addOutput(QgsProcessingOutputNumber("PROBLEMS", tr("Number of problems")))
+
+    def work(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.samples.preflight import preflight, write_report
+
+        stack = self.parameterAsFile(parameters, "STACK", context)
+        if not stack:
+            raise LandloomError("STACK is missing: give a stack.json.")
+        reference, crs = reference_path(self, parameters, context, feedback)
+        found = preflight(
+            stack,
+            reference,
+            self.parameterAsString(parameters, "CLASS_FIELD", context) or "",
+            self.parameterAsFile(parameters, "NOMENCLATURE", context) or "",
+            crs,
+            FeedbackProgress(feedback),
+        )
+        for about, sentence in found.problems:
+            feedback.pushWarning(f"{about}: {sentence}")
+        for one in found.steps:
+            feedback.pushInfo("; ".join(one.texts()))
+        feedback.pushInfo(f"{len(found.problems)} problems." if found.problems else "No problem was found.")
+        outputs: dict[str, Any] = {"PROBLEMS": len(found.problems)}
+        report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""
+        if report:
+            write_report(found, report, stack)
+            outputs["REPORT"] = report
+        return outputs

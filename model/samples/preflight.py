@@ -1,0 +1,336 @@
+"""What would go wrong later: every problem of a stack and of reference data at once, before hours of work."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import Cancelled, LandloomError
+from ..base.html import Report
+from ..base.progress import Progress
+from ..base.raster import spatial_reference
+from ..stack.estimates import Estimate, estimates, reading_speed, size_text
+from ..stack.grid import Window, reproject_bounds
+from ..stack.manifest import Sensor, Stack
+from ..stack.rasterinfo import size_and_time
+from ..stack.reader import StackReader
+from ..stack.report import LONG_GAP, USABLE
+from ..stack.sensors import OPTICAL, STATIC
+from .labelling import label_pixels
+from .reference import Reference, ReferenceLayer
+from .table import NomenclatureTable, table_of
+from .tablefiles import read_table
+
+TINY_CLASS = 30
+_NAMED = 10
+_PLACES, _SIDE = 9, 32  # windows where the valid share of dates is measured
+_MOST_LABELLED = 50_000
+
+
+@dataclass
+class Preflight:
+    """What was found.
+
+    Attributes:
+        problems: (what it is about, one sentence with what to do).
+        facts: (what, value) for the report.
+        steps: what the next steps take.
+    """
+
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    steps: list[Estimate] = field(default_factory=list)
+
+    def attempt(self, about: str, work: Callable[[], object]) -> bool:
+        """Do something; its error becomes a problem. Whether it went well."""
+        try:
+            work()
+        except Cancelled:
+            raise
+        except LandloomError as error:
+            self.problems.append((about, str(error)))
+            return False
+        return True
+
+
+def preflight(
+    stack_path: str | os.PathLike[str],
+    reference_path: str | os.PathLike[str],
+    class_field: str,
+    nomenclature: str = "",
+    reference_crs: str = "",
+    progress: Progress | None = None,
+) -> Preflight:
+    """Check a stack and reference data; problems are gathered, not raised."""
+    progress = progress or Progress()
+    result = Preflight()
+    stacks: list[Stack] = []
+    layers: list[ReferenceLayer] = []
+    tables: list[NomenclatureTable] = []
+    result.attempt("Stack", lambda: stacks.append(Stack.read(stack_path)))
+    result.attempt("Reference", lambda: layers.append(ReferenceLayer(reference_path, reference_crs)))
+    if nomenclature:
+        result.attempt("Nomenclature", lambda: tables.append(read_table(nomenclature)))
+    stack = stacks[0] if stacks else None
+    table = tables[0] if tables else None
+    progress.percent(5)
+    readable = stack is not None and _check_files(stack, result, progress.part(5, 20))
+    reference = None
+    if layers:
+        reference = _check_reference(layers[0], stack, class_field, result, progress)
+    progress.percent(30)
+    samples = 0
+    if reference is not None and stack is not None and not (nomenclature and table is None):
+        samples = _check_classes(reference, stack, class_field, table, result, progress.part(30, 60))
+    if stack is not None:
+        _check_dates(stack, result)
+    if stack is not None and readable:
+        places = _places(stack, reference)
+        result.attempt("Images", lambda: _check_gaps(stack, places, result, progress.part(60, 90)))
+        result.attempt("Images", lambda: _estimate(stack, samples, result, progress))
+    progress.percent(100)
+    return result
+
+
+def write_report(found: Preflight, path: str | os.PathLike[str], subtitle: str = "") -> None:
+    """Write the page, whole or not at all."""
+    report = Report("Check before the work", subtitle)
+    count = len(found.problems)
+    report.heading("No problem was found" if not count else "1 problem" if count == 1 else f"{count} problems")
+    if found.problems:
+        report.table(["About", "Problem and what to do"], found.problems)
+    report.heading("What was looked at")
+    report.table(["", ""], found.facts)
+    if found.steps:
+        report.heading("What the next steps take")
+        report.table(["Step", "Time", "Disk"], [one.texts() for one in found.steps])
+        report.paragraph("From reading a window of this stack on this machine; half or double is possible.")
+    report.write(path)
+
+
+# ---------------------------------------------------------------------- the stack
+
+
+def _check_files(stack: Stack, result: Preflight, progress: Progress) -> bool:
+    """Whether every file is there and as it was."""
+    lines: list[str] = []
+    seen: set[str] = set()
+    for sensor in stack.sensors.values():
+        for source in sensor.sources():
+            if source.path in seen:
+                continue
+            progress.check()
+            seen.add(source.path)
+            try:
+                size, time = size_and_time(source.path)
+            except LandloomError:
+                lines.append(f"The file {source.path} is gone; put it back or make the stack again.")
+                continue
+            if size != source.size or abs(time - source.time) > 2:
+                lines.append(f"The file {source.path} has changed since the stack was made; make the stack again.")
+        for acquisition in sensor.acquisitions:
+            for part in acquisition.parts:
+                for path in (part.data, *(mask.raster for mask in part.masks)):
+                    if path.endswith(".vrt") and not os.path.exists(path):
+                        lines.append(f"The virtual raster {path} is gone; make the stack again.")
+    result.problems += [("Files", line) for line in lines[:_NAMED]]
+    if len(lines) > _NAMED:
+        result.problems.append(
+            ("Files", f"{len(lines) - _NAMED} more files are gone or changed; make the stack again.")
+        )
+    result.facts += [("Stack", str(stack.path)), ("Files", str(len(seen)))]
+    return not lines
+
+
+def _check_dates(stack: Stack, result: Preflight) -> None:
+    for name, sensor in stack.sensors.items():
+        count = len(sensor.complete)
+        result.facts.append((name, f"{count} dates, bands {', '.join(sensor.bands)}"))
+        if not count:
+            result.problems.append((name, "No date has all bands; add the missing products with preparestack."))
+        elif count < len(sensor.acquisitions):
+            lacking = [one.date for one in sensor.acquisitions if one not in sensor.complete]
+            result.problems.append(
+                (
+                    name,
+                    f"{len(lacking)} dates lack a band and are not read: {_some(lacking)}; get these products again.",
+                )
+            )
+        if sensor.kind == OPTICAL and 0 < count < 3:
+            result.problems.append((name, f"It has {count} dates only; a season needs many more: add products."))
+
+
+def _places(stack: Stack, reference: Reference | None) -> list[Window]:
+    """Small windows at some of the reference features, else over the grid."""
+    grid = stack.grid
+    if reference is not None and reference.features:
+        step = max(1, len(reference.features) // _PLACES)
+        boxes = [one.envelope for one in reference.features[::step][:_PLACES]]
+        centres = [((west + east) / 2, (south + north) / 2) for west, east, south, north in boxes]
+    else:
+        west, south, east, north = grid.bounds
+        shares = (1 / 6, 1 / 2, 5 / 6)
+        centres = [(west + (east - west) * x, south + (north - south) * y) for x in shares for y in shares]
+    windows = []
+    for x, y in centres:
+        column = int((x - grid.transform[0]) / grid.transform[1]) - _SIDE // 2
+        row = int((y - grid.transform[3]) / grid.transform[5]) - _SIDE // 2
+        window = Window(column, row, _SIDE, _SIDE).intersection(grid.whole)
+        if window.width and window.height:
+            windows.append(window)
+    return windows
+
+
+def _check_gaps(stack: Stack, places: list[Window], result: Preflight, progress: Progress) -> None:
+    """Long times without a usable date where the reference data lie."""
+    dated = {name: sensor for name, sensor in stack.sensors.items() if sensor.kind != STATIC and sensor.complete}
+    bands = {name: sensor.bands[:1] for name, sensor in dated.items()}
+    pixels = sum(window.width * window.height for window in places) or 1
+    with StackReader(stack, list(dated), bands, as_stored=True) as reader:
+        for name, sensor in dated.items():
+            dates = reader.specs[name].dates
+            usable = []
+            for index, date in enumerate(dates):
+                progress.check()
+                progress.percent(100 * index / len(dates))
+                valid = sum(int(reader.read_dates(name, window, [index]).mask.sum()) for window in places)
+                if valid / pixels >= USABLE:
+                    usable.append(date)
+            reader.let_go()
+            result.problems += [(name, line) for line in _gap_lines(usable, sensor)]
+
+
+def _gap_lines(usable: list[str], sensor: Sensor) -> Iterator[str]:
+    if not usable:
+        yield "No date is usable where the reference data lie; check EXTENT, masks and CLOUD_RULE of preparestack."
+    for first, last in itertools.pairwise(usable):
+        days = (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days
+        if days > LONG_GAP:
+            hint = ", raise MAX_CLOUD or use a CLOUD_RULE that is less strict" if sensor.kind == OPTICAL else ""
+            yield f"{days} days lie without a usable date between {first} and {last}; add dates there{hint}."
+
+
+def _estimate(stack: Stack, samples: int, result: Preflight, progress: Progress) -> None:
+    result.steps = estimates(stack, reading_speed(stack, progress), samples or 10_000)
+    needed = result.steps[0].disk_mb + result.steps[-1].disk_mb
+    folder = next(one for one in Path(stack.path).parents if one.is_dir())
+    free = shutil.disk_usage(folder).free / 2**20
+    result.facts.append(("Free disk space", f"{size_text(free)} in {folder}"))
+    if needed > free:
+        result.problems.append(
+            (
+                "Disk",
+                f"Samples and map need about {size_text(needed)}, but {folder} has {size_text(free)} free; make room.",
+            )
+        )
+
+
+# ---------------------------------------------------------------------- the reference data
+
+
+def _check_reference(
+    layer: ReferenceLayer, stack: Stack | None, class_field: str, result: Preflight, progress: Progress
+) -> Reference | None:
+    """CRS, field, overlap, empty values and geometries; the features where they can be read."""
+    about = "Reference"
+    count = layer.layer.GetFeatureCount()
+    result.facts.append((about, f"{layer.name}, {count} features"))
+    if not count:
+        result.problems.append((about, f"{layer.name} holds no feature; give polygons or points."))
+        return None
+    has_crs = result.attempt(about, layer.spatial_reference)
+    has_field = result.attempt(about, lambda: layer.field_index(class_field, "CLASS_FIELD"))
+    if stack is None:
+        if has_field:
+            result.attempt(about, lambda: layer.values(class_field, progress))
+        return None
+    if not has_crs:
+        return None
+    if not has_field:
+        result.attempt(about, lambda: _check_overlap(layer, stack))
+        return None
+    found: list[Reference] = []
+    if not result.attempt(about, lambda: found.append(layer.read(stack.grid, class_field, progress))):
+        return None
+    reference = found[0]
+    what = "points" if reference.is_point else "polygons"
+    for number, sentence in (
+        (reference.outside, f"{what} lie outside the stack and are left out; widen EXTENT or leave it so."),
+        (reference.empty, f"features have no value of {class_field} or no geometry and are left out; fill them in."),
+        (reference.repaired, f"{what} have an invalid geometry, which is repaired on the fly; run 'Fix geometries'."),
+    ):
+        if number:
+            result.problems.append((about, f"{number} {sentence}"))
+    return reference
+
+
+def _check_overlap(layer: ReferenceLayer, stack: Stack) -> None:
+    west, east, south, north = layer.layer.GetExtent()
+    crs = layer.spatial_reference().ExportToWkt()
+    own = reproject_bounds((west, south, east, north), crs, spatial_reference(stack.grid.crs_wkt).ExportToWkt())
+    bounds = stack.grid.bounds
+    if own[0] >= bounds[2] or own[2] <= bounds[0] or own[1] >= bounds[3] or own[3] <= bounds[1]:
+        raise LandloomError(f"{layer.name} does not overlap the stack; check the CRS of both.")
+
+
+def _check_classes(
+    reference: Reference,
+    stack: Stack,
+    class_field: str,
+    table: NomenclatureTable | None,
+    result: Preflight,
+    progress: Progress,
+) -> int:
+    """Unlisted values, single classes, few groups, few pixels, overlaps; gives the samples to expect."""
+    about = "Classes"
+    if table is not None:
+        result.attempt("Nomenclature", lambda: table.check_listed(reference.values, class_field))
+    classes = table or table_of({value: (0, None) for value in reference.values})[0]
+    rows = [(one, classes.find(one.value)) for one in reference.features]
+    used = [(one, row) for one, row in rows if row is not None and row.use and row.code is not None]
+    features = [one for one, _ in used]
+    codes = np.array([row.code for _, row in used], np.int64)
+    names = {row.code: row.name or row.value for _, row in used}
+    groups = Counter(codes.tolist())
+    result.facts.append((about, ", ".join(f"{names[code]}: {number}" for code, number in groups.most_common(30))))
+    if len(groups) < 2:
+        which = f"one class only, {next(iter(names.values()))}" if groups else "no class"
+        result.problems.append((about, f"{class_field} has {which} on the stack; at least two classes are needed."))
+    for code, number in sorted(groups.items()):
+        if number < 3:
+            use = "trains only" if number == 1 else "trains and tests, without validation"
+            what = "feature" if number == 1 else "features"
+            result.problems.append(
+                (
+                    about,
+                    f"{names[code]} has {number} {what}, so it {use}; add features, or group it with another class.",
+                )
+            )
+    if not features or len(features) > _MOST_LABELLED:
+        return len(features) * 20
+    labelled = label_pixels(features, codes, stack.grid, progress, max_per_feature=200)
+    pixels = Counter(codes[labelled.owner].tolist())
+    for code in sorted(groups):
+        if groups[code] >= 3 and pixels[code] < TINY_CLASS:
+            result.problems.append(
+                (about, f"{names[code]} has {pixels[code]} pixels, fewer than {TINY_CLASS}; add or enlarge features.")
+            )
+    if labelled.overlapping:
+        result.problems.append(
+            (about, f"{labelled.overlapping} features overlap those of another class; their {labelled.disputed} common "
+             "pixels are left out: mend the borders.")
+        )  # fmt: skip
+    result.facts.append(("Pixels, at most 200 a feature", str(len(labelled.owner))))
+    return len(labelled.owner)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
