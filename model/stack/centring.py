@@ -22,6 +22,11 @@ ENOUGH = 100
 """Means are taken where all orbits have a valid date, so that land cover is the same, if that many pixels do."""
 
 
+def is_centred(sensor: Sensor) -> bool:
+    """Whether some product of a sensor has a shift."""
+    return any(part.shift_db for one in sensor.acquisitions for part in one.parts)
+
+
 def centre_orbits(
     stack: Stack, names: Sequence[str], windows: Sequence[Window], progress: Progress
 ) -> tuple[Stack, list[str]]:

@@ -15,10 +15,10 @@ from ..base.errors import LandloomError
 from ..base.progress import Progress
 from .build import RasterInfos, building, meets, source_of
 from .calendar import DEFAULT_SEASON_START, check_season_start, parse_date
-from .centring import centre_orbits
+from .centring import centre_orbits, is_centred
 from .choosegrid import choose_grid
 from .cloudrules import CLOUD_RULES, STANDARD, with_cloud_rule
-from .copying import copying
+from .copying import TOGETHER, copying
 from .encoding import Encoding, common_encoding, one_encoding
 from .grid import Bounds, Grid, Window
 from .join import incomplete_dates, join_sensor, ordered_bands, redate
@@ -180,8 +180,10 @@ def prepare_stack(
         )
         if not any(sensor.complete for sensor in kept.sensors.values()):
             raise LandloomError(f"No valid date is left in {folder}: {_reasons(result)}.")
-        if settings.orbits == "centred":
-            radar = sorted({one.sensor for one in products if one.kind == RADAR} & set(kept.sensors))
+        radar = sorted({one.sensor for one in products if one.kind == RADAR} & set(kept.sensors))
+        if settings.orbits != "centred":  # new dates of a sensor that is centred are centred too
+            radar = [name for name in radar if is_centred(kept.sensors[name])]
+        if radar:
             kept, told = centre_orbits(kept, radar, sample_windows(kept.grid), progress)
             result.notes += told
         kept = redate(kept, season, year)
@@ -322,7 +324,8 @@ def _select(products: Sequence[Product], settings: PrepareSettings, result: Prep
 
 
 def _not_there_yet(products: list[Product], stack: Stack, result: Prepared) -> list[Product]:
-    there = {part.product for sensor in stack.sensors.values() for one in sensor.acquisitions for part in one.parts}
+    parts = [part for sensor in stack.sensors.values() for one in sensor.acquisitions for part in one.parts]
+    there = {name for part in parts for name in part.product.split(TOGETHER)}
     for product in products:
         if product.name in there:
             _skip(result, product, "already in STACK")

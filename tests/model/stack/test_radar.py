@@ -85,6 +85,14 @@ def test_centred_orbits_have_one_mean_and_the_direction_keeps_its_own(two_orbits
     np.testing.assert_array_equal(only, centred["S1_ASC"].values[0, :, 1])
 
 
+def test_new_dates_of_a_centred_sensor_are_centred_too(two_orbits, tmp_path, write_product):
+    prepare(two_orbits, tmp_path / "a.json", orbits="centred", sensors=("S1_ASC",))
+    write_product.s1tiling(tmp_path / "more", "20210203", "ASC", "117", vv=0.3, vh=0.1)
+    stack = prepare(tmp_path / "more", tmp_path / "b.json", tmp_path / "a.json").stack
+    shifts = {one.date: one.parts[0].shift_db["VV"] for one in stack.sensors["S1_ASC"].complete}
+    assert shifts["2021-02-03"] == shifts["2021-01-09"] != shifts["2021-01-04"]
+
+
 def test_centring_and_filtering_go_together(two_orbits, tmp_path):
     """A factor on a date does not disturb the filter, so both orders are the same."""
     filtered = read(prepare(two_orbits, tmp_path / "a.json", speckle="quegan 3").stack.path)["S1_ASC"]
