@@ -73,8 +73,9 @@ def composite(
     check_folder(output)
     progress.info(f"{spec.name}: {len(spec.dates)} dates make {len(periods)} composites of {len(layers)} rasters each.")
     with whole_folder(output) as folder, StackReader(stack, [spec.name], memory_mb=settings.memory_mb) as reader:
-        files = CompositeFiles(folder, stack.grid.crop(window), spec, layers, periods, settings.statistic)
         windows = _blocks(window, reader, spec, settings.memory_mb, bool(stack.sensor(spec.name).speckle))
+        grid = stack.grid.crop(window)
+        files = CompositeFiles(folder, grid, spec, layers, periods, settings.statistic, len(windows))
         for number, block in enumerate(windows):
             values, mask = _read(reader, spec, block, progress)
             for place, period in enumerate(periods):

@@ -22,7 +22,7 @@ from .periods import Period
 from .sensors import RADAR, SensorSpec
 
 _CREATION = ("TILED=YES", "COMPRESS=DEFLATE", "PREDICTOR=2", "BIGTIFF=IF_SAFER", "NUM_THREADS=2")
-_SAMPLED = 4000  # values of a band that a block gives to the stretch
+_SAMPLED = 200_000  # values of a band that all blocks and periods together give to the stretch
 _RAMP = ("#8c510a", "#d8b365", "#f6e8c3", "#c7eae5", "#5ab4ac", "#01665e")
 
 
@@ -80,6 +80,7 @@ class CompositeFiles:
         layers: Sequence[Layer],
         periods: Sequence[Period],
         statistic: str,
+        blocks: int,
     ) -> None:
         self._folder, self._spec, self._layers, self._periods = folder, spec, layers, periods
         self.names = [
@@ -92,6 +93,7 @@ class CompositeFiles:
         ]
         self.paths = [folder / name for names in self.names for name in names]
         self._samples: list[list[list[np.ndarray]]] = [[[] for _ in layer.bands] for layer in layers]
+        self._share = max(8, _SAMPLED // max(1, blocks * len(periods)))
         self._any = [False] * len(periods)
         self._open: list[list[gdal.Dataset]] = [
             [
@@ -145,7 +147,7 @@ class CompositeFiles:
                     valid = plane[np.isfinite(plane) if np.isnan(layer.nodata) else plane != layer.nodata]
                     if len(valid):
                         self._any[place] = True
-                        step = max(1, len(valid) // _SAMPLED)
+                        step = max(1, len(valid) // self._share)
                         self._samples[number][band].append(valid[::step].astype(np.float32))
 
     def flush(self) -> None:
