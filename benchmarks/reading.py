@@ -1,6 +1,6 @@
 """How fast windows are read from products and from their COPY, both through the stack's reader.
 
-    benchmarks/reading.py [--products FOLDER] [--dates 12] [--size 2048] [--window 256] [--json OUT]
+    benchmarks/reading.py [--products FOLDER] [--dates 12] [--size 4096] [--extent 1024] [--window 256] [--json OUT]
 
 Without --products it writes products of its own: Theia S2 L2A with 10 bands, packed as GDAL does (DEFLATE, in
 rows), those at 20 m resampled by the reader. Reads are interleaved, on other windows each, median of three rounds.
@@ -25,24 +25,31 @@ BANDS = {"B2": 10, "B3": 10, "B4": 10, "B5": 20, "B6": 20, "B7": 20, "B8": 10, "
 
 
 def write_products(folder: Path, dates: int, size: int) -> None:
-    """Theia products with texture that packs about as well as real images; one clouded band of rows a date."""
+    """Theia products with texture that packs about as well as real images, a seventh of it clouded."""
     from landloom.model.base.raster import spatial_reference, write_raster
 
     crs = spatial_reference("EPSG:32738").ExportToWkt()
     random = np.random.default_rng(0)
     smooth = random.integers(300, 4000, (size // 16 + 1, size // 16 + 1)).astype(np.float32)
+    first: Path | None = None
     for index in range(dates):
         name = f"SENTINEL2A_2021{1 + index // 3:02d}{1 + 10 * (index % 3):02d}-071211-123_L2A_T38KPE_C_V2-2"
+        target = folder / name
+        (target / "MASKS").mkdir(parents=True)
+        if first is not None:  # other dates are links to the first: they cost as much to read
+            for path in sorted(first.rglob("*.tif")):
+                (target / path.relative_to(first).parent / path.name.replace(first.name, name)).hardlink_to(path)
+            continue
+        first = target
         for number, (band, metres) in enumerate(BANDS.items()):
             side, step = size * 10 // metres, 16 * 10 // metres
-            values = smooth.repeat(step, 0).repeat(step, 1)[:side, :side] * (0.8 + 0.05 * number + 0.02 * index)
+            values = smooth.repeat(step, 0).repeat(step, 1)[:side, :side] * (0.8 + 0.05 * number)
             values = (values + random.normal(0, 40, (side, side))).astype(np.int16)
             place = (500000.0, metres, 0.0, 8000000.0, 0.0, -metres)
-            write_raster(folder / name / f"{name}_FRE_{band}.tif", values, place, crs, creation=("COMPRESS=DEFLATE",))
-        cloud = np.zeros((size, size), np.uint8)
-        cloud[(index * size) // dates :][: size // 5] = 2
+            write_raster(target / f"{name}_FRE_{band}.tif", values, place, crs, creation=("COMPRESS=DEFLATE",))
+        cloud = (smooth.repeat(16, 0).repeat(16, 1)[:size, :size] > 3400).astype(np.uint8)
         place = (500000.0, 10, 0.0, 8000000.0, 0.0, -10)
-        write_raster(folder / name / "MASKS" / f"{name}_CLM_R1.tif", cloud, place, crs, creation=("COMPRESS=DEFLATE",))
+        write_raster(target / "MASKS" / f"{name}_CLM_R1.tif", cloud, place, crs, creation=("COMPRESS=DEFLATE",))
 
 
 def seconds(stack: object, window: int, seed: int, count: int = 4) -> tuple[float, float]:
@@ -65,7 +72,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--products", type=Path)
     parser.add_argument("--dates", type=int, default=12)
-    parser.add_argument("--size", type=int, default=2048)
+    parser.add_argument("--size", type=int, default=4096)
+    parser.add_argument(
+        "--extent", type=int, default=1024, help="pixels of 10 m in the middle that are prepared and copied"
+    )
     parser.add_argument("--window", type=int, default=256)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -78,9 +88,16 @@ def main() -> None:
         if products is None:
             products = folder / "products"
             write_products(products, arguments.dates, arguments.size)
-        plain = prepare_stack(products, folder / "plain.json", PrepareSettings()).stack
+        west, north = (
+            500000 + 5 * (arguments.size - arguments.extent),
+            8000000 - 5 * (arguments.size - arguments.extent),
+        )
+        side = 10 * arguments.extent
+        extent = None if arguments.products else ((west, north - side, west + side, north), "EPSG:32738")
+        plain = prepare_stack(products, folder / "plain.json", PrepareSettings(extent=extent)).stack
         start = time.perf_counter()
-        copied = prepare_stack(products, folder / "copied.json", PrepareSettings(copy=str(folder / "copy"))).stack
+        settings = PrepareSettings(extent=extent, copy=str(folder / "copy"))
+        copied = prepare_stack(products, folder / "copied.json", settings).stack
         took = time.perf_counter() - start
         rounds = [
             (seconds(plain, arguments.window, seed), seconds(copied, arguments.window, seed)) for seed in range(3)

@@ -98,10 +98,12 @@ def test_products_of_several_forms_read_equal_from_their_copy(tmp_path, write_pr
     assert part.sources[0].path.endswith("S2.tif") and part.bands["B2"] == (0, 11) and part.masks[0].band == 2
     data = gdal.Open(part.sources[0].path)
     assert data.GetRasterBand(11).GetDescription() == "2021-01-15 B2" and data.RasterCount == 30
-    assert data.GetRasterBand(1).GetBlockSize() == [256, 256] and gdal.Open(part.data).RasterCount == 10
+    assert data.GetRasterBand(1).GetBlockSize() == [128, 128] and gdal.Open(part.data).RasterCount == 10
     told = Told()
     check_equal(plain, prepare(tmp_path / "in", tmp_path, tmp_path / "copie d'été", told, **settings))
     assert len([line for line in told.lines if "is current" in line]) == 2
+    with pytest.raises(LandloomError, match="already in STACK"):
+        prepare_stack(tmp_path / "in", tmp_path / "more.json", PrepareSettings(), copied.path)
 
 
 def test_only_the_window_travels_and_values_are_equal(tmp_path, local, stac_api, collection):
@@ -259,7 +261,7 @@ def test_strips_fit_into_memory():
     for memory in (16, 128, 4096):
         windows = copies.strips(grid, 63, memory)
         assert sum(one.width * one.height for one in windows) == grid.width * grid.height
-        assert max(one.width * one.height for one in windows) <= max(256 * 256, memory * 2**20 / 63)
+        assert max(one.width * one.height for one in windows) <= max(copies.TILE**2, memory * 2**20 / 63)
 
 
 def test_planetary_computer_links_are_signed_by_gdal(tmp_path, stac_api, monkeypatch):
