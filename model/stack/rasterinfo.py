@@ -78,9 +78,7 @@ def _inspect(name: str) -> RasterInfo:
     if not crs:
         raise LandloomError(f"The raster {shown(name)} has no CRS; give it one (in QGIS: Assign projection).")
     if transform is None:
-        raise LandloomError(
-            f"The raster {shown(name)} is not georeferenced; give it a place (in QGIS: Georeferencer)."
-        )
+        raise LandloomError(f"The raster {shown(name)} is not georeferenced; give it a place (in QGIS: Georeferencer).")
     if transform[2] or transform[4] or transform[5] >= 0 or transform[1] <= 0:
         raise LandloomError(f"The raster {shown(name)} is rotated or south-up; warp it to a north-up grid first.")
     bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
