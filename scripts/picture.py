@@ -20,14 +20,16 @@ from qgis.core import (
     QgsLayoutItemScaleBar,
     QgsLayoutPoint,
     QgsLayoutSize,
+    QgsMapLayerLegendUtils,
     QgsPrintLayout,
     QgsProject,
     QgsRasterLayer,
+    QgsTextFormat,
 )
 from qgis.PyQt.QtCore import QRectF
 from qgis.PyQt.QtGui import QFont
 
-WIDTH, HEIGHT, SIDE, TOP = 270.0, 132.0, 104.0, 16.0  # millimetres
+WIDTH, HEIGHT, SIDE, TOP = 292.0, 132.0, 104.0, 16.0  # millimetres
 
 
 def label(layout: QgsPrintLayout, text: str, x: float, y: float, size: float, bold: bool = False) -> None:
@@ -36,7 +38,7 @@ def label(layout: QgsPrintLayout, text: str, x: float, y: float, size: float, bo
     item.setText(text)
     font = QFont("DejaVu Sans", int(size))
     font.setBold(bold)
-    item.setFont(font)
+    item.setTextFormat(QgsTextFormat.fromQFont(font))
     layout.addLayoutItem(item)
     item.attemptMove(QgsLayoutPoint(x, y))
     item.attemptResize(QgsLayoutSize(130, 8))
@@ -60,7 +62,11 @@ def legend(layout: QgsPrintLayout, layer: QgsRasterLayer, x: float) -> None:
     item.setAutoUpdateModel(False)
     group = item.model().rootGroup()
     group.clear()
-    group.addLayer(layer)
+    entry = group.addLayer(layer)
+    # Without the first line, which names the band.
+    classes = len(layer.renderer().classes())
+    QgsMapLayerLegendUtils.setLegendNodeOrder(entry, list(range(1, classes + 1)))
+    item.model().refreshLayerLegend(entry)
     layout.addLayoutItem(item)
     item.attemptMove(QgsLayoutPoint(x, TOP - 2))
 
@@ -91,12 +97,12 @@ def main(folder: Path) -> None:
     scale = QgsLayoutItemScaleBar(layout)
     scale.setLinkedMap(first)
     scale.applyDefaultSize()
+    scale.setNumberOfSegmentsLeft(0)
+    scale.setNumberOfSegments(1)
+    scale.setUnitsPerSegment(500)
     layout.addLayoutItem(scale)
     scale.attemptMove(QgsLayoutPoint(6, TOP + SIDE))
-    settings = QgsLayoutExporter.ImageExportSettings()
-    settings.dpi = 130
-    result = QgsLayoutExporter(layout).exportToImage(str(folder / "map.png"), settings)
-    if result != QgsLayoutExporter.ExportResult.Success:
+    if not QgsLayoutExporter(layout).renderPageToImage(0, dpi=130).save(str(folder / "map.png")):
         raise SystemExit(f"picture: {folder / 'map.png'} could not be written")
     project.clear()
     application.exitQgis()
