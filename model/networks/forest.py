@@ -271,9 +271,9 @@ def fit_forest(
     )
     cuts = None
     if len(labels) >= RANKED:
-        features, cuts = to_ranks(features)
+        features, cuts = to_ranks(features, threads)
     # Grown in steps so that it can be stopped; the trees are those of a forest grown at once.
-    step = chosen["trees"] if features.size < SMALL else max(4, 4 * threads)
+    step = chosen["trees"] if features.size < SMALL else max(4, 8 * threads)
     while model.n_estimators < chosen["trees"]:
         check()
         model.n_estimators = min(model.n_estimators + step, chosen["trees"])
