@@ -82,3 +82,14 @@ def read_point_series(path: str | Path, group: str | None = None) -> SampleStore
     labels = arrays["labels"].astype(np.int64)
     groups = arrays[group].astype(np.int64) if group else np.arange(len(labels))
     return SampleStore.from_arrays(series, specs, labels, nomenclature, groups, season=("01-01", year))
+
+
+def peak_memory_mb() -> float:
+    """Largest resident size of this process; ``ru_maxrss`` also counts what its parent held before it."""
+    import resource
+
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024

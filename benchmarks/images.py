@@ -37,7 +37,7 @@ import numpy as np
 from osgeo import gdal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from common import load_package
+from common import load_package, peak_memory_mb
 from images_data import make_products, make_tiffs
 
 load_package()
@@ -53,7 +53,7 @@ def child(task: dict[str, Any]) -> dict[str, Any]:
 
     result = {"prepare": prepare, "decoded": decoded}[task.pop("do")](**task)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return {**result, "peak_memory_mb": used.ru_maxrss / 1024, "cpu_seconds": used.ru_utime + used.ru_stime}
+    return {**result, "peak_memory_mb": peak_memory_mb(), "cpu_seconds": used.ru_utime + used.ru_stime}
 
 
 def prepare(products: str, output: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from common import load_package
+from common import load_package, peak_memory_mb
 from speed_data import make_data, write_one_image
 
 load_package()
@@ -53,18 +53,9 @@ def child(task: dict[str, Any]) -> dict[str, Any]:
 
     result = {"classify": child_classify, "train": child_train}[task["do"]](task)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    result["peak_memory_mb"] = peak_memory_mb(used.ru_maxrss)
+    result["peak_memory_mb"] = peak_memory_mb()
     result["cpu_seconds"] = used.ru_utime + used.ru_stime
     return result
-
-
-def peak_memory_mb(largest: int) -> float:
-    """Largest resident size of this process; ``ru_maxrss`` also counts what its parent held before it."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return largest / 1024
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
 
 
 def child_classify(task: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from xml.sax.saxutils import quoteattr
 
 from osgeo import gdal
 
+from ..base.qml import pseudocolor
+
 NO_DATA_NAME = "no data"
 CONFIDENCE_RAMP = ((0, "#a50026"), (25, "#f46d43"), (50, "#fee08b"), (75, "#a6d96a"), (100, "#006837"))
 
@@ -52,22 +54,7 @@ def classes_qml(codes: Sequence[int], names: Sequence[str], colors: Sequence[str
 
 def confidence_qml() -> str:
     """A QGIS style for confidence: red (0 %) over yellow to green (100 %)."""
-    items = "\n".join(
-        f'            <item value="{value}" label="{value} %" color="{color}" alpha="255"/>'
-        for value, color in CONFIDENCE_RAMP
-    )
-    return _qml(
-        f"""    <rasterrenderer type="singlebandpseudocolor" band="1" opacity="1" alphaBand="-1" nodataColor=""
-        classificationMin="0" classificationMax="100">
-      <rasterTransparency/>
-      <rastershader>
-        <colorrampshader colorRampType="INTERPOLATED" classificationMode="1" clip="0"
-            minimumValue="0" maximumValue="100">
-{items}
-        </colorrampshader>
-      </rastershader>
-    </rasterrenderer>"""
-    )
+    return _qml(pseudocolor(0, 100, [(value, f"{value} %", color) for value, color in CONFIDENCE_RAMP]))
 
 
 def _qml(renderer: str) -> str:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from osgeo import gdal
@@ -15,6 +14,7 @@ from osgeo import gdal
 from ..base.errors import LandloomError
 from ..base.files import check_writable
 from ..base.progress import Progress
+from ..base.qml import pseudocolor
 from ..base.raster import DTYPES, gdal_options, quiet_gdal, writing_raster_failed
 from .grid import Grid
 from .indices import find_role, index_label
@@ -247,19 +247,5 @@ def _gray(limits: tuple[float, float]) -> str:
 
 def _pseudocolor(limits: tuple[float, float]) -> str:
     low, high = limits
-    items = "\n".join(
-        f'            <item value="{value!r}" label={quoteattr(f"{value:.2f}")} color="{color}" alpha="255"/>'
-        for value, color in (
-            (low + (high - low) * place / (len(_RAMP) - 1), color) for place, color in enumerate(_RAMP)
-        )
-    )
-    return f"""    <rasterrenderer type="singlebandpseudocolor" band="1" opacity="1" alphaBand="-1" nodataColor=""
-        classificationMin="{low!r}" classificationMax="{high!r}">
-      <rasterTransparency/>
-      <rastershader>
-        <colorrampshader colorRampType="INTERPOLATED" classificationMode="1" clip="0"
-            minimumValue="{low!r}" maximumValue="{high!r}">
-{items}
-        </colorrampshader>
-      </rastershader>
-    </rasterrenderer>"""
+    values = [low + (high - low) * place / (len(_RAMP) - 1) for place in range(len(_RAMP))]
+    return pseudocolor(low, high, [(v, f"{v:.2f}", color) for v, color in zip(values, _RAMP, strict=True)])
