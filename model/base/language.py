@@ -11,30 +11,38 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "resources" / "i18n"
 
-_catalogue: gettext.NullTranslations = gettext.NullTranslations()
-_language = "en"
+
+class _Catalogue:
+    """The one catalogue of the process, as QGIS has one language."""
+
+    def __init__(self) -> None:
+        self.language = "en"
+        self.texts: gettext.NullTranslations = gettext.NullTranslations()
+
+    def use(self, name: str) -> None:
+        file = FOLDER / f"{name}.mo"
+        if not file.exists():
+            self.language, self.texts = "en", gettext.NullTranslations()
+            return
+        with file.open("rb") as stream:
+            self.language, self.texts = name, gettext.GNUTranslations(stream)
+
+
+_CATALOGUE = _Catalogue()
 
 
 def use_language(locale: str) -> None:
     """Translate from now on into the language of a locale such as ``fr`` or ``fr_FR``; English where it has none."""
-    global _catalogue, _language
-    language = locale.replace("-", "_").split("_")[0].lower() or "en"
-    if language == _language:
-        return
-    file = FOLDER / f"{language}.mo"
-    if file.exists():
-        with file.open("rb") as stream:
-            _catalogue = gettext.GNUTranslations(stream)
-        _language = language
-    else:
-        _catalogue, _language = gettext.NullTranslations(), "en"
+    name = locale.replace("-", "_").split("_")[0].lower()
+    if name != _CATALOGUE.language:
+        _CATALOGUE.use(name)
 
 
 def language() -> str:
     """The language in use, such as ``fr``; ``en`` where the locale's has no catalogue."""
-    return _language
+    return _CATALOGUE.language
 
 
 def tr(text: str) -> str:
     """The text in the language in use."""
-    return _catalogue.gettext(text) if text else text
+    return _CATALOGUE.texts.gettext(text) if text else text
