@@ -1,5 +1,5 @@
 # Two commands: `make demo` runs the main job on the built-in sample scene, `make test` runs every check and test.
-.PHONY: demo test lint types setup-run setup-test clean
+.PHONY: demo test lint types package setup-run setup-test clean
 
 PYTHON := .venv/bin/python
 export QT_QPA_PLATFORM ?= offscreen
@@ -16,6 +16,10 @@ lint:
 
 types:
 	sh scripts/check_types
+
+# The zip for the plugin repository, in build/.
+package:
+	python3 scripts/package.py
 
 setup-run:
 	@sh scripts/setup run
