@@ -1,8 +1,11 @@
 """ASF HyP3 RTC of Sentinel-1: a file a polarisation.
 
 ``S1A_IW_20180128T161201_DVP_RTC30_G_gpuned_FD6A_VV.tif``: of the six letters the first says gamma0 or sigma0, the
-second power, amplitude or decibel, the fourth whether speckle is filtered. Layover and shadow (bits 2 and 8 of
-``_ls_map``) are masked; angles and DEM are static layers.
+second power, amplitude or decibel, the fourth whether speckle is filtered. Angles and DEM are static layers.
+
+``_ls_map`` adds 1 tested, 2 look angle below the slope, 4 layover, 8 look angle below the opposite slope, 16 shadow; of
+its values 1 alone is "not affected by either" (the README that comes with every product; product guide:
+https://hyp3-docs.asf.alaska.edu/guides/rtc_product_guide/). All four kinds are masked.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ _FILE = re.compile(
     re.IGNORECASE,
 )
 _UNITS = {"p": "power", "a": "amplitude", "d": "db"}
+LAYOVER_SHADOW = 2 | 4 | 8 | 16
 _STATIC = {"INC_MAP": "LIA", "DEM": "DEM", "AREA": "GAMMA_AREA"}
 
 
@@ -47,7 +51,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
                     match["date"],
                     bands,
                     choice,
-                    masks=(ProductMask(files["LS_MAP"], invalid_bits=10),) if "LS_MAP" in files else (),
+                    masks=(ProductMask(files["LS_MAP"], invalid_bits=LAYOVER_SHADOW),) if "LS_MAP" in files else (),
                     unit=unit,
                     nodata=declared_nodata(paths, 0.0),
                     direction=direction,

@@ -1,7 +1,9 @@
 """OPERA RTC of Sentinel-1: gamma0 as linear power, a file a polarisation for each burst, NaN = no data.
 
 ``OPERA_L2_RTC-S1_T047-100908-IW3_20230801T012345Z_20230802T101010Z_S1A_30_v1.0_VV.tif``; in ``_mask.tif`` 0 is neither
-layover nor shadow. Layers of ``OPERA_L2_RTC-S1-STATIC_...`` are static.
+layover nor shadow, 1 shadow, 2 layover, 3 both, 255 no sample (product specification, section 4.3; the same table:
+https://developers.google.com/earth-engine/datasets/catalog/OPERA_RTC_L2_V1_S1). Layers of
+``OPERA_L2_RTC-S1-STATIC_...`` are static.
 """
 
 from __future__ import annotations

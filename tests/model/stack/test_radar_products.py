@@ -137,8 +137,8 @@ def test_hyp3_letters(tmp_path):
                 raw[0] = 0
             tif(f"{base}_{band}.tif", raw, nodata=0)
         layover = np.ones((24, 24))
-        layover[1] = 2 + 1
-        layover[2] = 16 + 1  # shadow that is not cast there
+        layover[1] = np.tile((3, 5, 7, 9, 13, 17, 25, 31), 3)  # every kind: the README of HyP3 lists them
+        layover[2] = 0  # not tested, which is no reason to mask
         tif(f"{base}_ls_map.tif", layover, dtype=np.uint8)
         tif(f"{base}_inc_map.tif", 0.7)
         tif(f"{base}_dem.tif", 100, dtype=np.int16)
