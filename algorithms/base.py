@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    Qgis,
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
@@ -25,6 +26,7 @@ from qgis.PyQt.QtGui import QIcon
 from ..install import how_to_get
 from ..model.base.errors import LandloomError, MissingPackageError
 from ..model.base.progress import Progress
+from ..model.base.provenance import Command, running
 from ..model.base.raster import open_raster
 
 DEVICES = ["auto", "cpu", "cuda", "mps"]
@@ -183,9 +185,16 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
     ) -> dict[str, Any]:
         def checked_work() -> dict[str, Any]:
             self.check_enums(parameters)
-            return self.work(parameters, context, feedback)
+            with running(lambda: self.command(parameters, context)):
+                return self.work(parameters, context, feedback)
 
         return in_one_sentence(checked_work)
+
+    def command(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Command:
+        """How to call the algorithm again with these parameters, for the reports."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        line, _ = self.asQgisProcessCommand(given, context)
+        return Command(self.id(), line, self.asMap(given, context), {"QGIS": Qgis.version()})
 
     def check_enums(self, parameters: dict[str, Any]) -> None:
         """Models and ``alg.run()`` skip ``checkParameterValues``: refuse a wrong enum value here too."""

@@ -16,6 +16,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.provenance import gather
 from .base import FeedbackProgress, LandloomAlgorithm
 from .nomenclature import TABLE_FILTER, reference_path
 
@@ -79,11 +80,12 @@ class Check(LandloomAlgorithm):
         if not stack:
             raise LandloomError("STACK is missing: give a stack.json.")
         reference, crs = reference_path(self, parameters, context, feedback)
+        nomenclature = self.parameterAsFile(parameters, "NOMENCLATURE", context) or ""
         found = preflight(
             stack,
             reference,
             self.parameterAsString(parameters, "CLASS_FIELD", context) or "",
-            self.parameterAsFile(parameters, "NOMENCLATURE", context) or "",
+            nomenclature,
             crs,
             FeedbackProgress(feedback),
         )
@@ -95,6 +97,7 @@ class Check(LandloomAlgorithm):
         outputs: dict[str, Any] = {"PROBLEMS": len(found.problems)}
         report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""
         if report:
-            write_report(found, report, stack)
+            made = gather({"STACK": stack, "REFERENCE": reference, "NOMENCLATURE": nomenclature})
+            write_report(found, report, stack, made)
             outputs["REPORT"] = report
         return outputs

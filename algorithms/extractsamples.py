@@ -243,6 +243,7 @@ class ExtractSamples(LandloomAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         from ..model.base.files import check_writable
+        from ..model.base.provenance import gather
         from ..model.samples.extraction import extract_samples
         from ..model.samples.points import check_points_path, export_points
         from ..model.samples.report import write_report
@@ -296,7 +297,8 @@ class ExtractSamples(LandloomAlgorithm):
             export_points(output, points, progress.part(share, 98))
             results["POINTS"] = points
         if report:
-            write_report(extraction, report)
+            inputs = {"STACK": stack, "REFERENCE": reference, "NOMENCLATURE": settings.nomenclature}
+            write_report(extraction, report, gather(inputs, settings.seed))
             results["REPORT"] = report
         for index, one in enumerate(extraction.nomenclature):
             progress.info(f"{one.name}: {int((extraction.labels == index).sum())} pixels")

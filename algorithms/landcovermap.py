@@ -26,6 +26,7 @@ from qgis.core import (
 
 from ..model.base.errors import Cancelled, LandloomError
 from ..model.base.optional import need
+from ..model.base.provenance import Provenance, gather
 from ..model.networks.registry import network_info
 from .base import FeedbackProgress, LandloomAlgorithm
 from .overview import write_overview
@@ -332,9 +333,21 @@ class _Job:
         if self.algorithm.parameterAsBool(self.parameters, "PREVIEW", self.context):
             results["PREVIEW_MAP"] = str(preview)
         if self.report:
-            write_overview(Path(self.report), self.output, self.network, results, self.work, self.warnings)
+            made = self._provenance()
+            write_overview(Path(self.report), self.output, self.network, results, self.work, self.warnings, made)
             results["REPORT"] = self.report
         return results
+
+    def _provenance(self) -> Provenance:
+        layer = self.algorithm.parameterAsVectorLayer(self.parameters, "REFERENCE", self.context)
+        reference = "" if layer is None else layer.source() if layer.providerType() == "ogr" else layer.name()
+        inputs = {
+            "INPUT": self.folder_input,
+            "STACK": self.stack_input,
+            "REFERENCE": reference,
+            "NOMENCLATURE": self.algorithm.parameterAsFile(self.parameters, "NOMENCLATURE", self.context),
+        }
+        return gather(inputs, self.algorithm.parameterAsInt(self.parameters, "SEED", self.context))
 
     def _extent(self) -> dict[str, Any]:
         extent = self.parameters.get("EXTENT")

@@ -13,6 +13,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..model.base.html import Report
+from ..model.base.provenance import Provenance
 from ..model.base.raster import open_raster
 from ..model.networks.modelfile import Model
 
@@ -20,7 +21,13 @@ _PICTURE = 720  # pixels, the longer side of the map's picture
 
 
 def write_overview(
-    path: Path, land_cover: Path, network: str, results: dict[str, Any], work: Path, warnings: Sequence[str] = ()
+    path: Path,
+    land_cover: Path,
+    network: str,
+    results: dict[str, Any],
+    work: Path,
+    warnings: Sequence[str] = (),
+    made: Provenance | None = None,
 ) -> None:
     """Write warnings, the map's picture, accuracy, areas of its classes and links to the reports of the steps.
 
@@ -31,6 +38,7 @@ def write_overview(
         results: numbers OVERALL_ACCURACY, KAPPA, MACRO_F1 (0..1, or None), and the path MODEL.
         work: folder of the steps' reports.
         warnings: of all steps.
+        made: how the map came about.
     """
     report = Report("Land-cover map", f"{land_cover.name}, made with {network}")
     report.warnings(warnings)
@@ -76,6 +84,8 @@ def write_overview(
     ):
         if (work / name).exists():
             report.link(label, Path(os.path.relpath(work / name, path.parent)).as_posix())
+    if made is not None:
+        report.provenance(made)
     report.write(path)
 
 

@@ -23,6 +23,7 @@ from qgis.core import (
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import check_writable
+from ..model.base.provenance import gather
 from ..model.stack.cloudrules import CLOUD_RULES, STANDARD
 from ..model.stack.maskrules import scene_classes
 from ..model.stack.prepare import Prepared, PrepareSettings, prepare_stack
@@ -273,7 +274,8 @@ class PrepareStack(LandloomAlgorithm):
         def write_others(prepared: Prepared) -> None:
             write_validity(prepared.stack, count, gap, progress.part(share, 98))
             if outputs.get("REPORT"):
-                write_report(prepared, outputs["REPORT"])
+                inputs = {"INPUT": folder, "STACK": text("STACK"), "USER_MASKS": settings.user_masks}
+                write_report(prepared, outputs["REPORT"], made=gather(inputs))
 
         with nothing_on_failure(outputs.values()):
             prepare_stack(

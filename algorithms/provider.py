@@ -12,6 +12,7 @@ from .check import Check
 from .classify import Classify
 from .composite import Composite
 from .extractsamples import ExtractSamples
+from .fromiota2 import FromIota2
 from .landcovermap import LandCoverMap
 from .nomenclature import MakeNomenclature
 from .preparestack import PrepareStack
@@ -34,6 +35,7 @@ ALGORITHMS = (
     LandCoverMap,
     SampleScene,
     Check,
+    FromIota2,
     Status,
 )
 

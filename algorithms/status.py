@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-from pathlib import Path
 from typing import Any
 
 from qgis.core import (
@@ -19,6 +18,7 @@ from ..install import PACKAGES, how_to_get, package_state
 from ..model.base.device import describe_device, resolve_device, thread_count
 from ..model.base.errors import LandloomError, MissingPackageError
 from ..model.base.html import Report
+from ..model.base.provenance import gather, landloom_version
 from .base import LandloomAlgorithm
 
 READY, FOREST_ONLY, INCOMPLETE = "ready", "forest only", "incomplete"
@@ -49,10 +49,10 @@ class Status(LandloomAlgorithm):
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        report = Report("Landloom: status", plugin_version())
+        report = Report("Landloom: status", landloom_version())
         report.heading("Versions")
         machine = [
-            ("Landloom", plugin_version()),
+            ("Landloom", landloom_version()),
             ("QGIS", Qgis.version()),
             ("Python", f"{platform.python_version()} ({sys.prefix})"),
             ("System", f"{platform.system()} {platform.release()}, {platform.machine()}"),
@@ -84,15 +84,10 @@ class Status(LandloomAlgorithm):
         outputs: dict[str, Any] = {"STATE": state}
         path = self.parameterAsFileOutput(parameters, "REPORT", context)
         if path:
+            report.provenance(gather({}))
             report.write(path)
             outputs["REPORT"] = path
         return outputs
-
-
-def plugin_version() -> str:
-    """The version in metadata.txt."""
-    text = (Path(__file__).parents[1] / "metadata.txt").read_text(encoding="utf-8")
-    return next(line.split("=", 1)[1] for line in text.splitlines() if line.startswith("version="))
 
 
 def device_rows() -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import math
 import os
 import re
@@ -14,6 +15,8 @@ import numpy as np
 
 from . import charts
 from .files import write_text
+from .language import tr
+from .provenance import Provenance
 
 _STYLE = """
 body{font-family:'Segoe UI',Helvetica,Arial,sans-serif;color:#1d2a22;max-width:70em;margin:2em auto;padding:0 1.5em;
@@ -27,6 +30,8 @@ th{background:#eef3ef}td.n,th.n{text-align:right;font-variant-numeric:tabular-nu
 .warning{background:#fff4dc;border-left:4px solid #d9920a;padding:.45em .9em;margin:.5em 0}
 td.d{white-space:nowrap}td.c{white-space:nowrap;padding-right:1.4em}
 .swatch{display:inline-block;width:.9em;height:.9em;border:1px solid #0003;margin-right:.5em;vertical-align:-.1em}
+details{margin-top:2em}summary{font-size:1.2em;font-weight:600;border-bottom:2px solid #3d7a4f;cursor:pointer}
+pre{background:#eef3ef;padding:.6em .9em;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85em}
 .charts{display:flex;flex-wrap:wrap;gap:1em}img{max-width:100%;border:1px solid #dde4df}
 svg{max-width:49.5%;height:auto}svg.wide{max-width:100%}
 """
@@ -162,6 +167,31 @@ class Report:
         """A picture inside the page; ``text`` says what it shows to those who do not see it."""
         source = base64.b64encode(png).decode("ascii")
         self._parts.append(f'<p><img src="data:image/png;base64,{source}" alt="{html.escape(text)}"/></p>')
+
+    def provenance(self, made: Provenance) -> None:
+        """A section that folds: inputs, versions, seed, date, and the command that makes the result again."""
+        self._parts.append(f'<details open="open"><summary>{html.escape(tr("How this was made"))}</summary>')
+        rows = [[tr("date"), made.made]]
+        if made.seed is not None:
+            rows.append([tr("seed"), str(made.seed)])
+        rows += [[name, text] for name, text in made.versions.items()]
+        self.table(["", ""], rows, numeric=False)
+        if made.sources:
+            header = [tr("input"), tr("path"), tr("size (bytes)"), tr("changed")]
+            self.table(header, [[one.role, one.path, one.size, one.time or None] for one in made.sources])
+        if made.command is not None:
+            self.paragraph(tr("To make it again, run this in a shell:"))
+            self._code(made.command.line)
+            self.paragraph(
+                tr("or give these parameters to {command} on standard input:").format(
+                    command=f"qgis_process run {made.command.algorithm} -"
+                )
+            )
+            self._code(json.dumps(made.command.parameters, indent=1, ensure_ascii=False))
+        self._parts.append("</details>")
+
+    def _code(self, text: str) -> None:
+        self._parts.append(f"<pre>{html.escape(text)}</pre>")
 
     def html(self) -> str:
         """The page."""

@@ -16,6 +16,7 @@ import numpy as np
 from ..base.errors import Cancelled, LandloomError
 from ..base.html import Report
 from ..base.progress import Progress
+from ..base.provenance import Provenance
 from ..base.raster import spatial_reference
 from ..stack.estimates import Estimate, estimates, reading_speed, size_text
 from ..stack.grid import Window, reproject_bounds
@@ -100,8 +101,10 @@ def preflight(
     return result
 
 
-def write_report(found: Preflight, path: str | os.PathLike[str], subtitle: str = "") -> None:
-    """Write the page, whole or not at all."""
+def write_report(
+    found: Preflight, path: str | os.PathLike[str], subtitle: str = "", made: Provenance | None = None
+) -> None:
+    """Write the page, whole or not at all; ``made`` says how it came about."""
     report = Report("Check before the work", subtitle)
     count = len(found.problems)
     report.heading("No problem was found" if not count else "1 problem" if count == 1 else f"{count} problems")
@@ -113,6 +116,8 @@ def write_report(found: Preflight, path: str | os.PathLike[str], subtitle: str =
         report.heading("What the next steps take")
         report.table(["Step", "Time", "Disk"], [one.texts() for one in found.steps])
         report.paragraph("From reading a window of this stack on this machine; half or double is possible.")
+    if made is not None:
+        report.provenance(made)
     report.write(path)
 
 

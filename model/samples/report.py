@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from ..base.html import Report
+from ..base.provenance import Provenance
 from .extraction import Extraction
 from .splits import PART_NAMES
 
 MOST_SUSPECTS = 200
 
 
-def write_report(extraction: Extraction, path: str | Path) -> None:
-    """Write what was extracted as an HTML page, whole or not at all."""
-    sample_report(extraction).write(path)
+def write_report(extraction: Extraction, path: str | Path, made: Provenance | None = None) -> None:
+    """Write what was extracted as an HTML page, whole or not at all; ``made`` says how it came about."""
+    sample_report(extraction, made).write(path)
 
 
-def sample_report(extraction: Extraction) -> Report:
+def sample_report(extraction: Extraction, made: Provenance | None = None) -> Report:
     """The page: warnings, counts by class and part, curves, valid dates by month, suspect polygons."""
     report = Report("Samples", str(extraction.folder))
     provenance = extraction.description.get("provenance", {})
@@ -35,6 +36,8 @@ def sample_report(extraction: Extraction) -> Report:
     _curves(report, extraction)
     _months(report, extraction)
     _suspects(report, extraction)
+    if made is not None:
+        report.provenance(made)
     return report
 
 

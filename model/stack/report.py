@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 from ..base.html import Report
 from ..base.progress import Progress
+from ..base.provenance import Provenance
 from .estimates import estimates, reading_speed, size_text
 from .manifest import Sensor
 from .prepare import Line, Prepared
@@ -27,8 +28,13 @@ USABLE = 0.2
 _WIDTH, _LEFT, _ROW = 900, 110, 90
 
 
-def write_report(prepared: Prepared, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
-    """Write the page, whole or not at all."""
+def write_report(
+    prepared: Prepared,
+    path: str | os.PathLike[str],
+    progress: Progress | None = None,
+    made: Provenance | None = None,
+) -> None:
+    """Write the page, whole or not at all; ``made`` says how the stack came about."""
     stack = prepared.stack
     report = Report("Stack of images", str(stack.path))
     report.warnings(prepared.warnings)
@@ -81,6 +87,8 @@ def write_report(prepared: Prepared, path: str | os.PathLike[str], progress: Pro
         )
     else:
         report.paragraph("Nothing was skipped.")
+    if made is not None:
+        report.provenance(made)
     report.write(path)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.html import Report
 from ..base.metrics import Scores
+from ..base.provenance import gather
 from .folds import HOLDOUT, groups_by_class
 from .pool import describe
 
@@ -44,6 +45,8 @@ def write_report(
     _curves(report, result)
     _samples(report, result, pool)
     _training(report, result, pool, settings)
+    folders = [store.folder for store in pool.stores if store.folder is not None]
+    report.provenance(gather({"SAMPLES": folders, "START_FROM": settings.start_from}, settings.seed))
     report.write(path)
 
 

@@ -1,0 +1,28 @@
+"""Protects what all algorithms share: the command in a report makes the report again."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shlex
+
+import pytest
+
+
+@pytest.fixture
+def report(landloom_provider, tmp_path):
+    import processing
+
+    path = tmp_path / "état d'ici.html"
+    processing.run("landloom:status", {"REPORT": str(path)})
+    return path
+
+
+def test_the_command_of_a_report_makes_it_again(report):
+    page = report.read_text(encoding="utf-8")
+    line, parameters = (html.unescape(one) for one in re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL))
+    assert line.startswith("qgis_process run landloom:status ")
+    assert json.loads(parameters)["inputs"]["REPORT"] == str(report)
+
+    assert shlex.split(line)[-1] == f"--REPORT={report}"
