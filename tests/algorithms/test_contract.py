@@ -31,6 +31,7 @@ CONTRACT = {
     "landcovermap": "INPUT STACK REFERENCE CLASS_FIELD NOMENCLATURE NETWORK EVALUATION PREVIEW EXTENT SEED DEVICE "
     "MEMORY_MB WORK_FOLDER OUTPUT CONFIDENCE MODEL REPORT",
     "check": "STACK REFERENCE CLASS_FIELD NOMENCLATURE REPORT",
+    "fromiota2": "CONFIG OUTPUT REPORT",
     "status": "REPORT",
 }
 GROUPS = {"1 Images", "2 Reference", "3 Models", "4 Maps", "5 Objects", "6 Accuracy", "7 Share", "Tools"}
@@ -47,7 +48,7 @@ def test_ids_and_parameter_names_stay(landloom_provider, name):
 
 def test_every_algorithm_and_parameter_explains_itself(landloom_provider):
     for algorithm in landloom_provider.algorithms():
-        assert re.fullmatch(r"[a-z]+", algorithm.name())
+        assert re.fullmatch(r"[a-z][a-z0-9]*", algorithm.name())
         assert algorithm.group() in GROUPS
         assert algorithm.shortDescription().endswith(".")
         assert not algorithm.icon().isNull()
