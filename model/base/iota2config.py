@@ -125,9 +125,9 @@ class _Parser:
             self._depth += 1
             if self._depth > DEEPEST:
                 raise self._error("sections lie too deep in one another", line)
-            value = self.entries("}") if text == "{" else self._list(line)
+            nested: dict[str, Any] | list[Any] = self.entries("}") if text == "{" else self._list(line)
             self._depth -= 1
-            return value
+            return nested
         if kind != "word":
             raise self._error(f"'{text.strip() or 'the end of the line'}' stands where a value should", line)
         words = [text]
