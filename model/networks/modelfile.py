@@ -12,13 +12,17 @@ import numpy as np
 from ..base.errors import LandloomError
 from ..base.nomenclature import Nomenclature
 from ..base.optional import need
+from .axes import PREFIX, Axes, axes_from, axes_tensors
 from .forest import Forest
 from .inputs import InputRecipe
 from .registry import build, network_info
 from .tensorfile import read_metadata, read_tensors, write_tensors
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
+
+    from .base import SensorInput
 
 FORMAT = "landloom-model"
 VERSION = 1
@@ -103,10 +107,14 @@ class ModelHeader:
 
 @dataclass
 class Model:
-    """A trained model: header and members (torch modules, or forests); an ensemble has several."""
+    """A trained model: header and members (torch modules, or forests); an ensemble has several.
+
+    ``axes`` are the main axes of its descriptors by branch; empty for forests and for models that no training made.
+    """
 
     header: ModelHeader
     members: list[Any]
+    axes: dict[str, Axes] = field(default_factory=dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one ``.safetensors`` file, whole or not at all.
@@ -114,7 +122,7 @@ class Model:
         Raises:
             LandloomError: if it cannot be written.
         """
-        tensors = {}
+        tensors = axes_tensors(self.axes)
         for number, member in enumerate(self.members):
             for name, array in _member_arrays(member).items():
                 tensors[f"{number}.{name}"] = array
@@ -137,13 +145,14 @@ class Model:
             if type(count) is not int or not 1 <= count <= MOST_MEMBERS:
                 raise LandloomError("The header of the model is damaged: the number of its members is wrong.")
             members: list[dict[str, np.ndarray]] = [{} for _ in range(count)]
+            axes = axes_from({name: tensors.pop(name) for name in [*tensors] if name.startswith(f"{PREFIX}.")})
             for name, tensor in tensors.items():
                 number, _, rest = name.partition(".")
                 if not number.isdecimal() or int(number) >= count:
                     raise LandloomError("The model holds arrays of no member: train the model again.")
                 members[int(number)][rest] = tensor
             make = _forest if network_info(header.network).is_forest else _module
-            return cls(header, [make(header, arrays) for arrays in members])
+            return cls(header, [make(header, arrays) for arrays in members], axes)
         except LandloomError as error:
             if str(path) in str(error) or type(error) is not LandloomError:
                 raise
@@ -219,14 +228,28 @@ def flop_per_pixel(module: nn.Module, recipe: InputRecipe, side: int = 32) -> fl
     """FLOP of the products and convolutions for one pixel of a window of ``side`` pixels, every training date there."""
     import torch
 
-    from .base import SensorInput
-
     try:
         from torch.utils.flop_counter import FlopCounterMode
     except ImportError:
         return None
     device = next(module.parameters()).device
-    size = side + 2 * int(getattr(module, "halo", 0))
+    inputs = blank_inputs(recipe, side + 2 * int(getattr(module, "halo", 0)), device)
+    counter, training = FlopCounterMode(display=False), module.training
+    module.eval()
+    try:
+        with torch.no_grad(), counter:
+            module(inputs)
+    finally:
+        module.train(training)
+    return counter.get_total_flops() / side**2
+
+
+def blank_inputs(recipe: InputRecipe, size: int, device: torch.device | str = "cpu") -> dict[str, SensorInput]:
+    """Inputs of zeros for one window of ``size`` pixels, every training date there: to count and to measure."""
+    import torch
+
+    from .base import SensorInput
+
     inputs = {}
     for name, shape in recipe.shapes().items():
         days = recipe.sensors[name].spec.days or (0,)
@@ -236,11 +259,4 @@ def flop_per_pixel(module: nn.Module, recipe: InputRecipe, side: int = 32) -> fl
             torch.tensor(days, dtype=torch.float32, device=device),
             torch.zeros(1, shape.target_dates, shape.channels + 1, size, size, device=device),
         )
-    counter, training = FlopCounterMode(display=False), module.training
-    module.eval()
-    try:
-        with torch.no_grad(), counter:
-            module(inputs)
-    finally:
-        module.train(training)
-    return counter.get_total_flops() / side**2
+    return inputs

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..stack.sensors import SensorSpec, Series
-from .modelfile import Model
+from .modelfile import Model, blank_inputs
 from .registry import network_info
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # of twinns are larger, since their borders are computed twice.
 CPU_BLOCK = {"ltae": 512, "tempcnn": 512, "twinns": 2048, "randomforest": 2048}
 GPU_BLOCK = 16384
+FUSED = "fused"  # the branch that joins all others
 USUAL_DATES = 54  # with more dates than this the blocks are smaller
 
 
@@ -34,8 +36,20 @@ class _Block(NamedTuple):
     bottom: int
 
 
+class Description(NamedTuple):
+    """What a network knows of windows.
+
+    Attributes:
+        probabilities: ``[B, K, H', W']`` as :meth:`Predictor.predict` gives them.
+        descriptors: branch -> ``[B, D, H', W']`` float32; those of the members of an ensemble one after another.
+    """
+
+    probabilities: np.ndarray
+    descriptors: dict[str, np.ndarray]
+
+
 class Predictor:
-    """Class probabilities of windows or samples.
+    """Class probabilities of windows or samples, and the descriptors that they rest on.
 
     Blocks of pixels are computed side by side in threads, each with one torch thread: with small networks this is
     quicker than to split every product among threads, and preparing the inputs is shared out too.
@@ -58,6 +72,7 @@ class Predictor:
         self.threads = max(1, threads or os.cpu_count() or 1)
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
+        self._branches: dict[str, int] | None = None
         on_cpu = self.info.is_forest or str(device) == "cpu"
         self.block = CPU_BLOCK[model.header.network] if on_cpu else GPU_BLOCK
         if not self.info.is_forest:
@@ -106,6 +121,56 @@ class Predictor:
         Raises:
             LandloomError: if the batch has no sensor of the model, or lacks one that the network needs.
         """
+        return self._blockwise(batch, len(self.model.header.nomenclature), self._compute)
+
+    def branches(self) -> dict[str, int]:
+        """The descriptors that the model has: name of a branch (``fused`` is always there) -> length.
+
+        Raises:
+            LandloomError: for the random forest, which has none.
+        """
+        if self.info.is_forest:
+            raise LandloomError(
+                "A random forest has no descriptors: choose a model of a network, such as ltae, twinns or tempcnn."
+            )
+        with self._lock:
+            known = self._branches
+        if known is None:
+            known = self._workers().submit(self._measure_branches).result()
+            with self._lock:
+                self._branches = known
+        return dict(known)
+
+    def describe(self, batch: dict[str, Series], branches: Sequence[str] = (FUSED,)) -> Description:
+        """Class probabilities and descriptors in one pass.
+
+        Args:
+            batch: as :meth:`predict` takes it.
+            branches: some of :meth:`branches`.
+
+        Raises:
+            LandloomError: as :meth:`predict`; for the random forest; if there is no such branch.
+        """
+        lengths = self.branches()
+        for branch in branches:
+            if branch not in lengths:
+                raise LandloomError(f"The model has no branch '{branch}': choose one of {', '.join(lengths)}.")
+        classes = len(self.model.header.nomenclature)
+
+        def compute(part: dict[str, Series]) -> np.ndarray:
+            return self._compute(part, branches)
+
+        planes = self._blockwise(batch, classes + sum(lengths[branch] for branch in branches), compute)
+        found, first = {}, classes
+        for branch in branches:
+            found[branch] = planes[:, first : first + lengths[branch]]
+            first += lengths[branch]
+        return Description(planes[:, :classes], found)
+
+    def _blockwise(
+        self, batch: dict[str, Series], planes: int, work: Callable[[dict[str, Series]], np.ndarray]
+    ) -> np.ndarray:
+        """``[B, planes, H', W']`` of ``work``, block by block in threads."""
         batch = {name: series for name, series in batch.items() if name in self.recipe.sensors}
         if not batch or (len(batch) < len(self.recipe.sensors) and not self.info.mask_aware):
             needed = ", ".join(self.recipe.sensors)
@@ -114,10 +179,10 @@ class Predictor:
         height, width = height - 2 * self.halo, width - 2 * self.halo
         if height < 1 or width < 1:
             raise ValueError(f"a window must be larger than {2 * self.halo} pixels")
-        result = np.empty((size, len(self.model.header.nomenclature), height, width), dtype=np.float32)
+        result = np.empty((size, planes, height, width), dtype=np.float32)
 
         def compute(block: _Block) -> None:
-            result[block.first : block.last, :, block.top : block.bottom] = self._compute(_cut(batch, block, self.halo))
+            result[block.first : block.last, :, block.top : block.bottom] = work(_cut(batch, block, self.halo))
 
         dates = sum(series.values.shape[1] for series in batch.values())
         blocks = list(_blocks(size, height, width, max(1, self.block * USUAL_DATES // max(USUAL_DATES, dates))))
@@ -150,7 +215,20 @@ class Predictor:
                     _give_one_torch_thread(self._pool, self.threads)
             return self._pool
 
-    def _compute(self, batch: dict[str, Series]) -> np.ndarray:
+    def _measure_branches(self) -> dict[str, int]:
+        """The lengths of the descriptors, by looking at those of one blank pixel."""
+        import torch
+
+        with torch.inference_mode():
+            inputs = blank_inputs(self.model.header.recipe, 1 + 2 * self.halo, self.device)
+            lengths: dict[str, int] = {}
+            for member in self.model.members:
+                for name, found in member.eval()(inputs).descriptors.items():
+                    lengths[name] = lengths.get(name, 0) + int(found.shape[1])
+        return {FUSED: lengths.pop(FUSED), **lengths}
+
+    def _compute(self, batch: dict[str, Series], branches: Sequence[str] = ()) -> np.ndarray:
+        """Probabilities, and after them the descriptors of each branch named, member by member."""
         if self.info.is_forest:
             return self._compute_forest(batch)
         import torch
@@ -160,14 +238,19 @@ class Predictor:
                 batch, self.device, self.info.needs_regular_dates, self.info.needs_raw_dates
             )
             total = None
+            described: dict[str, list[torch.Tensor]] = {branch: [] for branch in branches}
             for member in self.model.members:
                 if member.training:
                     member.eval()
-                logits = member(inputs).logits
+                found = member(inputs)
+                logits = found.logits
+                for branch, own in described.items():
+                    own.append(found.descriptors[branch])
                 shares = torch.softmax(logits / self.model.header.temperature, dim=1)
                 total = shares if total is None else total + shares
             assert total is not None
-            return (total / len(self.model.members)).cpu().numpy()
+            parts = [total / len(self.model.members), *itertools.chain.from_iterable(described.values())]
+            return torch.cat(parts, dim=1).cpu().numpy()
 
     def _compute_forest(self, batch: dict[str, Series]) -> np.ndarray:
         size, _dates, _bands, height, width = next(iter(batch.values())).values.shape

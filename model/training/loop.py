@@ -16,6 +16,7 @@ import numpy as np
 from ..base.device import describe_device, resolve_device, thread_count
 from ..base.errors import Cancelled, LandloomError
 from ..base.progress import Progress
+from ..networks.axes import fit_axes
 from ..networks.forest import Forest, fit_forest
 from ..networks.inputs import FITTED_SAMPLES, InputRecipe
 from ..networks.modelfile import Model, ModelHeader, describe
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _READ_AT_ONCE = 2048
 _PREDICTED_AT_ONCE = 1024
+_DESCRIBED = 4000
 
 
 @dataclass
@@ -297,6 +299,33 @@ def predict(model: Model, pool: SamplePool, indices: np.ndarray, device: str, pr
                 progress.check()
                 result[position[few]] = predictor.predict(pool.batch(few, predictor.halo))[:, :, 0, 0]
     return result
+
+
+def describe_axes(model: Model, pool: SamplePool, indices: np.ndarray, device: str, progress: Progress) -> None:
+    """Find the main axes of a network's descriptors on samples, and keep them in the model; nothing for a forest.
+
+    Args:
+        model: gets ``axes``.
+        pool: the samples.
+        indices: those that trained it; at most some thousands of them are looked at.
+        device: where to compute.
+        progress: asked for cancellation.
+    """
+    if network_info(model.header.network).is_forest or len(indices) < 2:
+        return
+    progress.text("Finding the main axes of the descriptors")
+    if len(indices) > _DESCRIBED:
+        indices = np.sort(np.random.default_rng(0).choice(indices, _DESCRIBED, replace=False))
+    found: dict[str, list[np.ndarray]] = {}
+    for own in pool.split_by_store(indices):
+        with Predictor(model, resolve_device(device), thread_count()) as predictor:
+            predictor.check_fits(pool.store_specs(int(pool.part[own[0]])))
+            for few in pool.batches(own, _PREDICTED_AT_ONCE):
+                progress.check()
+                description = predictor.describe(pool.batch(few, predictor.halo), list(predictor.branches()))
+                for branch, values in description.descriptors.items():
+                    found.setdefault(branch, []).append(values[:, :, 0, 0])
+    model.axes = {branch: fit_axes(pieces) for branch, pieces in found.items()}
 
 
 def _header(

@@ -23,7 +23,7 @@ from ..networks.registry import network_info
 from .checkpoints import Checkpoints, training_hash
 from .evaluate import Evaluation, evaluate
 from .folds import FOLDS, HOLDOUT, Parts, choose_evaluation, folds, groups_by_class, holdout
-from .loop import Fitted, check_training_labels, fit, predict
+from .loop import Fitted, check_training_labels, describe_axes, fit, predict
 from .pool import SamplePool, describe
 from .report import write_report
 from .settings import TrainingSettings
@@ -106,6 +106,7 @@ def train(
     checkpoints = Checkpoints(f"{output}{CHECKPOINT}", training_hash(list(stores), settings), progress)
     try:
         result = _train(pool, settings, progress, checkpoints, start)
+        describe_axes(result.model, pool, result.parts.training, settings.device, progress)
         result.warnings = progress.warnings
         result.seconds = time.monotonic() - begin
         _save(result, pool, settings, output, report, checkpoints)
