@@ -9,6 +9,7 @@ from typing import Any
 
 from qgis.core import (
     Qgis,
+    QgsApplication,
     QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
@@ -20,11 +21,11 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingUtils,
 )
-from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
 from ..install import how_to_get
 from ..model.base.errors import LandloomError, MissingPackageError
+from ..model.base.language import tr, use_language
 from ..model.base.progress import Progress
 from ..model.base.provenance import Command, running
 from ..model.base.raster import open_raster
@@ -70,7 +71,8 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
     TAGS: tuple[str, ...] = ()
 
     def tr(self, text: str) -> str:
-        return QCoreApplication.translate("Landloom", text)
+        """The text in QGIS's language; reports use the same catalogue (``scripts/translations.py``)."""
+        return tr(text)
 
     def name(self) -> str:
         return self.ID
@@ -184,6 +186,7 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         def checked_work() -> dict[str, Any]:
+            use_language(QgsApplication.locale())
             self.check_enums(parameters)
             with running(lambda: self.command(parameters, context)):
                 return self.work(parameters, context, feedback)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qgis.core import QgsProcessingProvider
+from qgis.core import QgsApplication, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from ..model.base.language import use_language
 from .addrasters import AddRasters
 from .check import Check
 from .classify import Classify
@@ -59,5 +60,6 @@ class LandloomProvider(QgsProcessingProvider):
         return str(ICON)
 
     def loadAlgorithms(self) -> None:  # noqa: N802
+        use_language(QgsApplication.locale())  # names, labels and help
         for algorithm in ALGORITHMS:
             self.addAlgorithm(algorithm())

@@ -46,3 +46,8 @@ def language() -> str:
 def tr(text: str) -> str:
     """The text in the language in use."""
     return _CATALOGUE.texts.gettext(text) if text else text
+
+
+def mark(text: str) -> str:
+    """The text as it is: one that is kept in a table and translated later comes into the catalogue by this."""
+    return text

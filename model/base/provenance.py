@@ -81,7 +81,7 @@ class Provenance:
     command: Command | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The same as JSON: ``made``, ``seed``, ``inputs``, ``versions``, ``algorithm``, ``command``, ``parameters``."""
+        """As JSON: ``made``, ``seed``, ``inputs``, ``versions``, ``algorithm``, ``command``, ``parameters``."""
         command = self.command
         return {
             "made": self.made,

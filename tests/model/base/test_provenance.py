@@ -1,4 +1,4 @@
-"""Protects the record of how a result was made: inputs as they were, the command of the innermost run, nothing secret."""
+"""Protects the record of how a result was made: inputs, the command of the innermost run, nothing secret."""
 
 from __future__ import annotations
 
@@ -68,5 +68,5 @@ def test_the_section_folds_and_escapes():
     body = ElementTree.fromstring(page[page.index("<body>") : page.index("</html>")])
     details = body.find("details")
     assert details is not None and details.find("summary") is not None
-    assert [one.text for one in details.findall("pre")][0] == hostile
+    assert details.findall("pre")[0].text == hostile
     assert json.loads(details.findall("pre")[1].text) == {"inputs": {hostile: hostile}}
