@@ -106,7 +106,6 @@ def train(
     checkpoints = Checkpoints(f"{output}{CHECKPOINT}", training_hash(list(stores), settings), progress)
     try:
         result = _train(pool, settings, progress, checkpoints, start)
-        describe_axes(result.model, pool, result.parts.training, settings.device, progress)
         result.warnings = progress.warnings
         result.seconds = time.monotonic() - begin
         _save(result, pool, settings, output, report, checkpoints)
@@ -145,6 +144,7 @@ def _train(
         check_training_labels(pool, parts.training)
         _name_absent(pool, parts, progress)
         fitted = fit(pool, parts.training, parts.validation, settings, progress.part(0, 97), checkpoints, start=start)
+        describe_axes(fitted.model, pool, parts.training, settings.device, progress)
         progress.text("Judging on the test samples")
         probabilities = predict(fitted.model, pool, parts.test, settings.device, progress)
         evaluation = evaluate(pool, parts.test, probabilities)
@@ -212,6 +212,7 @@ def _train_folds(
         temperature=float(np.median(temperatures)),
         start=start,
     )
+    describe_axes(fitted.model, pool, every, settings.device, progress)
     test = np.sort(np.concatenate(judged))
     evaluation = evaluate(pool, test, probabilities[test])
     _name_thin(pool, test, progress)
