@@ -6,25 +6,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from qgis.core import (
-    QgsCoordinateReferenceSystem,
     QgsMapLayer,
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterMapLayer,
     QgsProcessingParameterRasterDestination,
-    QgsRasterLayer,
 )
 
-from ..model.base.errors import LandloomError
-from .base import DEVICES, FeedbackProgress, LandloomAlgorithm
+from .base import DEVICES, FeedbackProgress
+from .mapinputs import MapAlgorithm
 
 
-class Classify(LandloomAlgorithm):
+class Classify(MapAlgorithm):
     """Reads, computes and writes in blocks; see ``model/mapping``."""
 
     ID = "classify"
@@ -41,36 +35,13 @@ class Classify(LandloomAlgorithm):
     TAGS = ("map", "land cover", "predict", "inference", "sentinel", "time series")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        self.add(
-            QgsProcessingParameterFile(
-                "STACK",
-                self.tr("Stack"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Stack (*.json)",
-            ),
+        self.add_stack(
             "A stack.json made by 'Prepare stack' or 'Add rasters', with the sensors and bands of the model; its dates "
-            "and year may differ.",
+            "and year may differ."
         )
-        self.add(
-            QgsProcessingParameterFile(
-                "MODEL",
-                self.tr("Model"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Model (*.safetensors)",
-            ),
-            "A model made by 'Train'.",
-        )
-        self.add(
-            QgsProcessingParameterExtent("EXTENT", self.tr("Extent"), optional=True),
+        self.add_model("A model made by 'Train'.")
+        self.add_area(
             "Part of the stack to map, in any coordinate system; all of it by default.",
-        )
-        self.add(
-            QgsProcessingParameterMapLayer(
-                "MASK",
-                self.tr("Mask"),
-                optional=True,
-                types=[QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeRaster],
-            ),
             "Polygons or a raster: pixels whose centre is outside (in a raster: 0 or no data) become 0 and are not "
             "computed.",
         )
@@ -98,31 +69,19 @@ class Classify(LandloomAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         from ..model.mapping.classify import classify
-        from ..model.stack.manifest import Stack
 
-        stack = self.parameterAsFile(parameters, "STACK", context)
-        model = self.parameterAsFile(parameters, "MODEL", context)
-        for name, value in (("STACK", stack), ("MODEL", model)):
-            if not value:
-                raise LandloomError(f"{name} is missing: give a file.")
+        stack, model = (self.file(parameters, name, context) for name in ("STACK", "MODEL"))
         outputs = {
             name: self.parameterAsOutputLayer(parameters, name, context)
             for name in ("OUTPUT", "CONFIDENCE", "PROBABILITIES")
         }
-        bounds = None
-        if parameters.get("EXTENT") not in (None, ""):
-            crs = QgsCoordinateReferenceSystem.fromWkt(Stack.read(stack).grid.crs_wkt)
-            extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
-            if extent.isNull() or not extent.isFinite():
-                raise LandloomError("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS.")
-            bounds = (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum())
         done = classify(
             stack,
             model,
             outputs["OUTPUT"],
             outputs["CONFIDENCE"] or None,
             outputs["PROBABILITIES"] or None,
-            bounds=bounds,
+            bounds=self.bounds(parameters, stack, context),
             mask=self.mask_source(parameters, context, feedback),
             memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
             device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
@@ -139,22 +98,6 @@ class Classify(LandloomAlgorithm):
             MapLayer.name_on_load(context, path, titles[key])
         results["PIXELS_PER_SECOND"] = done.summary.pixels / max(done.summary.seconds, 1e-9)
         return results
-
-    def mask_source(
-        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> str | None:
-        """The mask as a file: GDAL's name of a raster, or of a vector layer with its selection and filter."""
-        if parameters.get("MASK") in (None, ""):
-            return None
-        layer = self.parameterAsLayer(parameters, "MASK", context)
-        if layer is None or not layer.isValid():
-            raise LandloomError(f"The mask {parameters['MASK']} cannot be opened: give polygons or a raster.")
-        if isinstance(layer, QgsRasterLayer):
-            return layer.source()
-        source, name = self.parameterAsCompatibleSourceLayerPathAndLayerName(
-            parameters, "MASK", context, ["gpkg", "shp", "geojson"], "gpkg", feedback
-        )
-        return f"{source}|layername={name}" if name else source
 
 
 class MapLayer(QgsProcessingLayerPostProcessorInterface):

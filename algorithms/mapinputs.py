@@ -1,0 +1,117 @@
+"""What the algorithms that compute pixels of a stack with a model share: STACK, MODEL, EXTENT and MASK."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterMapLayer,
+    QgsRasterLayer,
+)
+
+from ..model.base.errors import LandloomError
+from .base import LandloomAlgorithm
+
+if TYPE_CHECKING:
+    from ..model.stack.grid import Bounds
+
+
+class MapAlgorithm(LandloomAlgorithm):
+    """Base of the algorithms that apply a model to a stack."""
+
+    def add_stack(self, help: str) -> None:
+        """The parameter STACK."""
+        self.add(
+            QgsProcessingParameterFile(
+                "STACK",
+                self.tr("Stack"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                fileFilter="Stack (*.json)",
+            ),
+            help,
+        )
+
+    def add_model(self, help: str, name: str = "MODEL", optional: bool = False) -> None:
+        """The parameter MODEL."""
+        self.add(
+            QgsProcessingParameterFile(
+                name,
+                self.tr("Model"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                fileFilter="Model (*.safetensors)",
+                optional=optional,
+            ),
+            help,
+        )
+
+    def add_area(self, extent_help: str, mask_help: str) -> None:
+        """The parameters EXTENT and MASK."""
+        self.add(QgsProcessingParameterExtent("EXTENT", self.tr("Extent"), optional=True), extent_help)
+        self.add(
+            QgsProcessingParameterMapLayer(
+                "MASK",
+                self.tr("Mask"),
+                optional=True,
+                types=[QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeRaster],
+            ),
+            mask_help,
+        )
+
+    def file(self, parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> str:
+        """A file parameter that must be given: models skip QGIS's own check.
+
+        Raises:
+            LandloomError: if it is empty.
+        """
+        path = self.parameterAsFile(parameters, name, context)
+        if not path:
+            raise LandloomError(f"{name} is missing: give a file.")
+        return path
+
+    def bounds(self, parameters: dict[str, Any], stack: str, context: QgsProcessingContext) -> Bounds | None:
+        """EXTENT in the stack's CRS; None where it is not given.
+
+        Raises:
+            LandloomError: if it is empty or not understood.
+        """
+        if parameters.get("EXTENT") in (None, ""):
+            return None
+        from ..model.stack.manifest import Stack
+
+        crs = QgsCoordinateReferenceSystem.fromWkt(Stack.read(stack).grid.crs_wkt)
+        extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
+        if extent.isNull() or not extent.isFinite():
+            raise LandloomError("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS.")
+        return extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()
+
+    def mask_source(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> str | None:
+        """The mask as a file: GDAL's name of a raster, or of a vector layer with its selection and filter."""
+        if parameters.get("MASK") in (None, ""):
+            return None
+        layer = self.parameterAsLayer(parameters, "MASK", context)
+        if layer is None or not layer.isValid():
+            raise LandloomError(f"The mask {parameters['MASK']} cannot be opened: give polygons or a raster.")
+        if isinstance(layer, QgsRasterLayer):
+            return layer.source()
+        return self.vector_source(parameters, "MASK", context, feedback)
+
+    def vector_source(
+        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> str | None:
+        """A vector layer as a file, with its selection and filter; None where it is not given."""
+        if parameters.get(name) in (None, ""):
+            return None
+        source, layer = self.parameterAsCompatibleSourceLayerPathAndLayerName(
+            parameters, name, context, ["gpkg", "shp", "geojson"], "gpkg", feedback
+        )
+        if not source:
+            raise LandloomError(f"{name} cannot be opened: {parameters[name]} is not a vector layer that GDAL reads.")
+        return f"{source}|layername={layer}" if layer else source
