@@ -43,6 +43,8 @@ class ModelHeader:
         scores: accuracy figures of the evaluation, JSON-serialisable.
         training_groups: groups that trained it, to be left out of an assessment.
         provenance: inputs, seed, versions, JSON-serialisable.
+        calibration: where the temperature comes from and, by level, the curve of confidence and error that
+            UNSURE_ERROR needs (``RiskCurve`` of ``base/calibration.py``); empty in models that have none.
     """
 
     network: str
@@ -54,6 +56,7 @@ class ModelHeader:
     scores: dict[str, Any] = field(default_factory=dict)
     training_groups: Sequence[int] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold."""
@@ -71,6 +74,7 @@ class ModelHeader:
             "scores": self.scores,
             "training_groups": [int(group) for group in self.training_groups],
             "provenance": self.provenance,
+            "calibration": self.calibration,
         }
 
     @classmethod
@@ -96,6 +100,7 @@ class ModelHeader:
                 dict(content["scores"]),
                 tuple(int(group) for group in content["training_groups"]),
                 dict(content["provenance"]),
+                dict(content.get("calibration") or {}),  # models made before had none
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise LandloomError(f"The header of the model is damaged ({error!r}). Train the model again.") from error

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..base.calibration import softmax
 from ..base.device import describe_device, resolve_device, thread_count
 from ..base.errors import Cancelled, LandloomError
 from ..base.progress import Progress
@@ -23,8 +24,8 @@ from ..networks.modelfile import Model, ModelHeader, describe
 from ..networks.predictor import Predictor
 from ..networks.registry import network_info
 from ..stack.indices import check_applicable
+from .calibrate import Held, temperature_of
 from .checkpoints import Checkpoints
-from .evaluate import fit_temperature
 from .pool import SamplePool
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Fitted:
         history: the epoch log of all members.
         seconds: time it took.
         facts: name -> value of what the report tells, such as the number of parameters.
+        held: what the members say of the validation samples; None without them, and for the forest, which learns from
+            them too.
     """
 
     model: Model
@@ -53,6 +56,7 @@ class Fitted:
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+    held: Held | None = None
 
 
 def fit(
@@ -94,7 +98,8 @@ def fit(
     training, validation = np.asarray(training, dtype=np.int64), np.asarray(validation, dtype=np.int64)
     check_training_labels(pool, training)
     if settings.is_forest:
-        fitted = _fit_forest(pool, np.sort(np.concatenate([training, validation])), settings, progress)
+        learnt = np.sort(np.concatenate([training, validation]))
+        fitted = _fit_forest(pool, learnt, settings, progress, 1.0 if temperature is None else temperature)
     else:
         checkpoints = checkpoints or Checkpoints(None)
         fitted = _fit_networks(
@@ -205,9 +210,11 @@ def _fit_networks(
             network = trainer.network().cpu()
             network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in member.weights.items()})
             networks.append(network.eval())
+    held = None
+    if len(validation):
+        held = Held(validation, np.stack([softmax(member.validation).astype(np.float32) for member in members]))
     if temperature is None:
-        logits = np.stack([member.validation for member in members])
-        temperature = fit_temperature(logits, pool.labels[validation]) if len(validation) else 1.0
+        temperature = 1.0 if held is None else temperature_of(pool, held)
     learnt = np.sort(np.concatenate([training, validation]))  # validation samples chose the epoch: not independent
     model = Model(_header(pool, learnt, settings, recipe, widths, temperature), networks)
     return Fitted(
@@ -215,13 +222,16 @@ def _fit_networks(
         epochs=[member.epoch for member in members],
         history=[entry for member in members for entry in member.history],
         facts=facts,
+        held=held,
     )
 
 
 # ---------------------------------------------------------------------- forest
 
 
-def _fit_forest(pool: SamplePool, training: np.ndarray, settings: TrainingSettings, progress: Progress) -> Fitted:
+def _fit_forest(
+    pool: SamplePool, training: np.ndarray, settings: TrainingSettings, progress: Progress, temperature: float
+) -> Fitted:
     recipe = fit_recipe(pool, training, settings, progress)
     width = len(recipe.feature_names())
     most = max(1000, int(settings.memory_mb * 2**20 * 0.5 / (4 * width)))
@@ -239,7 +249,7 @@ def _fit_forest(pool: SamplePool, training: np.ndarray, settings: TrainingSettin
         progress.text(f"Growing forest {run + 1} of {settings.runs}")
         members.append(_grow(features, pool.labels[training], len(pool.nomenclature), settings, run, progress))
         progress.percent(100.0 * (run + 1) / settings.runs)
-    model = Model(_header(pool, training, settings, recipe, {}, 1.0), members)
+    model = Model(_header(pool, training, settings, recipe, {}, temperature), members)
     size = describe(model)
     progress.info(f"{size['text']}, {width} features; {len(training)} training samples; device: cpu.")
     facts = {"device": "cpu", "nodes": size["nodes"], "features": width, "mflop_per_pixel": None}
@@ -326,6 +336,14 @@ def describe_axes(model: Model, pool: SamplePool, indices: np.ndarray, device: s
                 for branch, values in description.descriptors.items():
                     found.setdefault(branch, []).append(values[:, :, 0, 0])
     model.axes = {branch: fit_axes(pieces) for branch, pieces in found.items()}
+
+
+def predict_members(model: Model, pool: SamplePool, indices: np.ndarray, device: str, progress: Progress) -> Held:
+    """What each member says of samples before temperature scaling; the trees of all forests count as one member."""
+    header = replace(model.header, temperature=1.0)
+    together = network_info(header.network).is_forest
+    models = [Model(header, model.members)] if together else [Model(header, [one]) for one in model.members]
+    return Held(indices, np.stack([predict(one, pool, indices, device, progress) for one in models]))
 
 
 def _header(

@@ -20,10 +20,11 @@ from ..base.optional import need
 from ..base.progress import Progress
 from ..networks.modelfile import Model
 from ..networks.registry import network_info
+from .calibrate import Calibrated, Held, calibrate_folds, calibrate_holdout, temperature_of
 from .checkpoints import Checkpoints, training_hash
 from .evaluate import Evaluation, evaluate
 from .folds import FOLDS, HOLDOUT, Parts, choose_evaluation, folds, groups_by_class, holdout
-from .loop import Fitted, check_training_labels, describe_axes, fit, predict
+from .loop import Fitted, check_training_labels, describe_axes, fit, predict_members
 from .pool import SamplePool, describe
 from .report import write_report
 from .settings import TrainingSettings
@@ -45,6 +46,7 @@ class TrainingResult:
         how: ``holdout`` or ``folds``.
         parts: the samples of the holdout; in ``folds``, those of the delivered model (no test).
         fitted: the delivered model's training.
+        calibrated: temperature, and curves of confidence and error.
         fold_scores: scores of each fold.
         histories: the epoch log, folds included.
         warnings: what the reader should know.
@@ -56,6 +58,7 @@ class TrainingResult:
     how: str
     parts: Parts
     fitted: Fitted
+    calibrated: Calibrated
     fold_scores: list[Scores] = field(default_factory=list)
     histories: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -143,17 +146,41 @@ def _train(
         parts = holdout(pool)
         check_training_labels(pool, parts.training)
         _name_absent(pool, parts, progress)
-        fitted = fit(pool, parts.training, parts.validation, settings, progress.part(0, 97), checkpoints, start=start)
+        fitted, held = _fit_holdout(pool, parts, settings, progress, checkpoints, start)
         describe_axes(fitted.model, pool, parts.training, settings.device, progress)
         progress.text("Judging on the test samples")
-        probabilities = predict(fitted.model, pool, parts.test, settings.device, progress)
-        evaluation = evaluate(pool, parts.test, probabilities)
+        judged = predict_members(fitted.model, pool, parts.test, settings.device, progress)
+        calibrated = calibrate_holdout(pool, held, judged)
+        evaluation = evaluate(pool, parts.test, calibrated.after, calibrated.before)
         _name_thin(pool, parts.test, progress)
-        result = TrainingResult(fitted.model, evaluation, how, parts, fitted, histories=fitted.history)
+        result = TrainingResult(fitted.model, evaluation, how, parts, fitted, calibrated, histories=fitted.history)
     else:
         result = _train_folds(pool, settings, progress, checkpoints, start)
-    result.model.header = replace(result.model.header, scores={"evaluation": how, **result.evaluation.to_json()})
+    scores = {"evaluation": how, **result.evaluation.to_json()}
+    result.model.header = replace(result.model.header, scores=scores, calibration=result.calibrated.to_json())
     return result
+
+
+def _fit_holdout(
+    pool: SamplePool,
+    parts: Parts,
+    settings: TrainingSettings,
+    progress: Progress,
+    checkpoints: Checkpoints,
+    start: Model | None,
+) -> tuple[Fitted, Held | None]:
+    """The delivered model, and what is said of the validation samples by a model that has not learnt from them."""
+    if not settings.is_forest or not len(parts.validation):
+        part = progress.part(0, 97)
+        fitted = fit(pool, parts.training, parts.validation, settings, part, checkpoints, start=start)
+        return fitted, fitted.held
+    # The delivered forest learns from the validation samples too: a trial without them says how sure it may be.
+    progress.info("Growing a trial forest without the validation samples, to calibrate confidence on them.")
+    trial = fit(pool, parts.training, parts.validation[:0], settings, progress.part(0, 45))
+    held = predict_members(trial.model, pool, parts.validation, settings.device, progress)
+    temperature = temperature_of(pool, held)
+    part = progress.part(45, 97)
+    return fit(pool, parts.training, parts.validation, settings, part, temperature=temperature), held
 
 
 def _train_folds(
@@ -180,22 +207,23 @@ def _train_folds(
         check_training_labels(pool, parts.training)
         progress.check()
         _name_absent(pool, parts, progress, f"fold {number + 1}")
-    probabilities = np.zeros((len(pool), len(pool.nomenclature)), dtype=np.float32)
-    judged: list[np.ndarray] = []
+    held: list[Held] = []
     histories: list[dict[str, Any]] = []
-    fold_scores, epochs, temperatures = [], [], []
+    epochs: list[int] = []
     share = 100.0 / (len(divided) + 1)
     for place, (number, parts) in enumerate(divided):
         name = f"fold {number + 1}"
         progress.info(f"Fold {place + 1} of {len(divided)}")
         part = progress.part(place * share, (place + 1) * share)
         one = fit(pool, parts.training, parts.validation, settings, part, checkpoints, name, start=start)
-        probabilities[parts.test] = predict(one.model, pool, parts.test, settings.device, progress)
-        fold_scores.append(evaluate(pool, parts.test, probabilities[parts.test]).pixel)
-        judged.append(parts.test)
+        held.append(predict_members(one.model, pool, parts.test, settings.device, progress))
         histories += one.history
         epochs += one.epochs
-        temperatures.append(one.model.header.temperature)
+    fold = np.repeat(np.arange(len(held)), [len(one.indices) for one in held])
+    judged = Held(
+        np.concatenate([one.indices for one in held]), np.concatenate([one.probabilities for one in held], axis=1)
+    )
+    calibrated = calibrate_folds(pool, judged, fold)
     every = np.arange(len(pool))
     last = [int(np.median(epochs))] if epochs else None
     text = f", each member for {last[0]} epochs as the folds chose" if last else ""
@@ -209,15 +237,19 @@ def _train_folds(
         checkpoints,
         "final",
         last=last,
-        temperature=float(np.median(temperatures)),
+        temperature=calibrated.temperature,
         start=start,
     )
     describe_axes(fitted.model, pool, every, settings.device, progress)
-    test = np.sort(np.concatenate(judged))
-    evaluation = evaluate(pool, test, probabilities[test])
-    _name_thin(pool, test, progress)
+    evaluation = evaluate(pool, judged.indices, calibrated.after, calibrated.before)
+    _name_thin(pool, judged.indices, progress)
     parts = Parts(every, every[:0], every[:0])
-    return TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, fold_scores, histories + fitted.history)
+    by_fold = [
+        evaluate(pool, judged.indices[own], calibrated.after[own]).pixel
+        for own in (fold == place for place in range(len(held)))
+    ]
+    every_history = histories + fitted.history
+    return TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, calibrated, by_fold, every_history)
 
 
 def _name_absent(pool: SamplePool, parts: Parts, progress: Progress, where: str = "") -> None:

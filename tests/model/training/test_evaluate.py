@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from landloom.model.training.evaluate import by_polygon, calibration_error, evaluate, fit_temperature, softmax
+from landloom.model.base.calibration import calibration_error, fit_temperature, softmax
+from landloom.model.training.evaluate import by_polygon, evaluate
 from landloom.model.training.folds import choose_evaluation, cut_validation, folds, groups_by_class, holdout
 from landloom.model.training.pool import SamplePool
 
