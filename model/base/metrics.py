@@ -70,25 +70,43 @@ def confusion_matrix(
 
 def scores(matrix: np.ndarray) -> Scores:
     """Scores of a confusion matrix ``[K, K]`` whose rows are the reference."""
-    matrix = np.asarray(matrix, dtype=np.float64)
-    total = matrix.sum()
-    right, support, mapped = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    found = score_arrays(matrix)
+    plain = {name: float(value) if value.ndim == 0 else value for name, value in found.items()}
+    return Scores(**plain)
+
+
+def score_arrays(matrices: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of many confusion matrices at once.
+
+    Args:
+        matrices: ``[..., K, K]``, rows the reference.
+
+    Returns:
+        the attributes of :class:`Scores`: arrays ``[...]``, those by class ``[..., K]``; NaN where undefined.
+    """
+    matrices = np.asarray(matrices, dtype=np.float64)
+    total = matrices.sum(axis=(-2, -1))
+    right = np.diagonal(matrices, axis1=-2, axis2=-1)
+    support, mapped = matrices.sum(axis=-1), matrices.sum(axis=-2)
+    present = support > 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        recall = np.where(support > 0, right / support, np.nan)
+        recall = np.where(present, right / support, np.nan)
         precision = np.where(mapped > 0, right / mapped, np.nan)
         # F1 = 2 TP / (2 TP + FP + FN): defined, and 0, for a class that is never predicted.
-        f1 = np.where(support > 0, 2 * right / (support + mapped), np.nan)
-        accuracy = right.sum() / total if total else np.nan
-        chance = (support * mapped).sum() / total**2 if total else np.nan
-        kappa = (accuracy - chance) / (1 - chance) if chance != 1 else np.nan
-    present = support > 0
-    return Scores(
-        overall_accuracy=float(accuracy),
-        kappa=float(kappa),
-        macro_f1=float(f1[present].mean()) if present.any() else float("nan"),
-        weighted_f1=float((f1[present] * support[present]).sum() / total) if total else float("nan"),
-        precision=precision,
-        recall=recall,
-        f1=f1,
-        support=support,
-    )
+        f1 = np.where(present, 2 * right / (support + mapped), np.nan)
+        known = np.where(present, f1, 0.0)
+        accuracy = right.sum(axis=-1) / total
+        chance = (support * mapped).sum(axis=-1) / total**2
+        kappa = np.where(chance != 1, (accuracy - chance) / (1 - chance), np.nan)
+        macro_f1 = known.sum(axis=-1) / present.sum(axis=-1)
+        weighted_f1 = (known * support).sum(axis=-1) / total
+    return {
+        "overall_accuracy": accuracy,
+        "kappa": kappa,
+        "macro_f1": macro_f1,
+        "weighted_f1": weighted_f1,
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "support": support,
+    }
