@@ -70,9 +70,8 @@ def confusion_matrix(
 
 def scores(matrix: np.ndarray) -> Scores:
     """Scores of a confusion matrix ``[K, K]`` whose rows are the reference."""
-    found = score_arrays(matrix)
-    plain = {name: float(value) if value.ndim == 0 else value for name, value in found.items()}
-    return Scores(**plain)
+    found: dict[str, Any] = score_arrays(matrix)
+    return Scores(**{name: float(value) if value.ndim == 0 else value for name, value in found.items()})
 
 
 def score_arrays(matrices: np.ndarray) -> dict[str, np.ndarray]:

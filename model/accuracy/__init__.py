@@ -1,0 +1,1 @@
+"""Accuracy of maps: assessment, comparison, sampling designs and area estimates."""
