@@ -70,8 +70,10 @@ def confusion_matrix(
 
 def scores(matrix: np.ndarray) -> Scores:
     """Scores of a confusion matrix ``[K, K]`` whose rows are the reference."""
-    found: dict[str, Any] = score_arrays(matrix)
-    return Scores(**{name: float(value) if value.ndim == 0 else value for name, value in found.items()})
+    plain: dict[str, Any] = {
+        name: float(value) if value.ndim == 0 else value for name, value in score_arrays(matrix).items()
+    }
+    return Scores(**plain)
 
 
 def score_arrays(matrices: np.ndarray) -> dict[str, np.ndarray]:
