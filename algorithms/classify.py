@@ -11,9 +11,11 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
+    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
 )
 
+from ..model.base.nomenclature import MOST_LEVELS
 from .base import DEVICES, FeedbackProgress
 from .mapinputs import MapAlgorithm
 
@@ -45,6 +47,33 @@ class Classify(MapAlgorithm):
             "Polygons or a raster: pixels whose centre is outside (in a raster: 0 or no data) become 0 and are not "
             "computed.",
         )
+        self.add(
+            QgsProcessingParameterNumber(
+                "LEVEL",
+                self.tr("Level of the classes"),
+                QgsProcessingParameterNumber.Type.Integer,
+                defaultValue=0,
+                minValue=0,
+                maxValue=MOST_LEVELS,
+            ),
+            "0: the classes that the model was trained on. 1, 2...: the coarser classes of the nomenclature's columns "
+            "level1, level2...; probabilities are summed, and maps of different levels agree with each other.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "UNSURE_ERROR",
+                self.tr("Share of errors accepted"),
+                QgsProcessingParameterNumber.Type.Double,
+                optional=True,
+                minValue=0.0,
+                maxValue=50.0,
+            ),
+            "Pixels become 'unsure', a class of its own, where that is needed so that at most this share of the "
+            "others is wrong: 0.05 (or 5) for 5 %, at most 0.5. Found on samples that the model has not learnt from, "
+            "so it holds for the inside of reference polygons. Empty: every pixel gets a class.",
+            advanced=True,
+        )
         self.add_device()
         self.add_memory()
         self.add(
@@ -64,12 +93,17 @@ class Classify(MapAlgorithm):
             "GeoTIFF with one band a class: 0 to 10000, scale 0.0001; 65535 = no data.",
         )
         self.addOutput(QgsProcessingOutputNumber("PIXELS_PER_SECOND", self.tr("Pixels per second")))
+        self.addOutput(QgsProcessingOutputNumber("UNSURE_SHARE", self.tr("Share of the map that is unsure, 0 to 1")))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         from ..model.mapping.classify import classify
+        from ..model.mapping.unsure import error_share
 
+        asked = parameters.get("UNSURE_ERROR") not in (None, "")
+        error = error_share(self.parameterAsDouble(parameters, "UNSURE_ERROR", context)) if asked else None
+        level = self.parameterAsInt(parameters, "LEVEL", context)
         stack, model = (self.file(parameters, name, context) for name in ("STACK", "MODEL"))
         outputs = {
             name: self.parameterAsOutputLayer(parameters, name, context)
@@ -86,6 +120,8 @@ class Classify(MapAlgorithm):
             memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
             device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
             progress=FeedbackProgress(feedback),
+            level=level,
+            unsure_error=error,
         )
         name = Path(model).stem
         titles = {
@@ -97,6 +133,8 @@ class Classify(MapAlgorithm):
         for key, path in results.items():
             MapLayer.name_on_load(context, path, titles[key])
         results["PIXELS_PER_SECOND"] = done.summary.pixels / max(done.summary.seconds, 1e-9)
+        if error is not None:
+            results["UNSURE_SHARE"] = done.unsure
         return results
 
 

@@ -13,11 +13,11 @@ class Choice(NamedTuple):
     """The class of each pixel.
 
     Attributes:
-        index: in the nomenclature of the level.
+        chosen: index in the nomenclature of the level.
         confidence: its probability, summed over the classes that it holds.
     """
 
-    index: np.ndarray
+    chosen: np.ndarray
     confidence: np.ndarray
 
 
@@ -64,6 +64,6 @@ class Levels:
             best = self.sums(inside, coarser).argmax(axis=0)
             parents = self.parents(coarser).reshape(-1, *[1] * best.ndim)
             inside = inside * (parents == best)
-        index = self.sums(inside, level).argmax(axis=0)
+        chosen = self.sums(inside, level).argmax(axis=0)
         own = self.sums(probabilities, level)
-        return Choice(index, np.take_along_axis(own, index[None], axis=0)[0])
+        return Choice(chosen, np.take_along_axis(own, chosen[None], axis=0)[0])

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..base.device import describe_device, resolve_device, thread_count
 from ..base.errors import LandloomError
-from ..base.nomenclature import Nomenclature
+from ..base.levels import Levels
+from ..base.nomenclature import LandCoverClass, Nomenclature
 from ..base.progress import Progress
 from ..networks.modelfile import Model
 from ..networks.predictor import Predictor
@@ -31,12 +32,13 @@ from .mask import mask_identity
 from .outputs import Layer
 from .runner import BlockRunner
 from .style import category_names, classes_qml, color_table, confidence_qml
+from .unsure import FEW_GROUPS, LEVEL_TAG, UNSURE_TAG, Unsure, count_unsure, percent, unsure_of
 from .watch import duration
 
 CONFIDENCE_NODATA = 255
 PROBABILITY_NODATA = 65535
 PROBABILITY_SCALE = 10000
-MAP_FORMAT = 1
+MAP_FORMAT = 2
 """Raised when the same inputs would give other pixels, so that parts of an older version are not used."""
 
 
@@ -59,6 +61,7 @@ class Classification:
         probabilities: one band a class, if asked for.
         summary: pixels, seconds, blocks.
         outside: share of pixels outside the training range, by sensor.
+        unsure: share of the mapped pixels that is unsure, 0..1; 0 where ``unsure_error`` was not given.
     """
 
     output: Path
@@ -66,6 +69,7 @@ class Classification:
     probabilities: Path | None
     summary: Summary
     outside: dict[str, float]
+    unsure: float = 0.0
 
 
 def classify(
@@ -80,6 +84,8 @@ def classify(
     device: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
+    level: int = 0,
+    unsure_error: float | None = None,
 ) -> Classification:
     """Map a stack.
 
@@ -95,6 +101,9 @@ def classify(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         threads: computing threads; the pixels do not depend on it.
         progress: shown, and asked whether to stop.
+        level: 1 for the coarsest classes of the model's nomenclature, 0 for its own; see :class:`Levels`.
+        unsure_error: share of wrong pixels, 0..1, that the held-out samples of the model may have among those kept;
+            what is less confident becomes the class 'unsure'. None: no pixel does.
 
     Raises:
         LandloomError: if an input is missing, damaged or does not fit, or an output cannot be written.
@@ -110,8 +119,10 @@ def classify(
     for warning in predictor.check_fits({name: opened.spec(name) for name in opened.sensors}):
         (progress.info if warning.startswith("Ignored") else progress.warning)(warning)
     needed = needed_bands(opened, loaded.header.recipe.sensors)
-    nomenclature = loaded.header.nomenclature
-    layers = map_layers(nomenclature, output, confidence, probabilities)
+    levels = Levels(loaded.header.nomenclature)
+    nomenclature = levels.nomenclature(level)
+    unsure = _unsure(loaded, level, unsure_error, model, progress)
+    layers = map_layers(nomenclature, output, confidence, probabilities, level, unsure and unsure.land_cover)
     with StackReader(opened, sensors=list(needed), bands=needed, memory_mb=memory_mb) as reader:
         predictor.check_fits(reader.specs)
         domain = DomainCount(predictor.recipe, reader.specs)
@@ -120,7 +131,7 @@ def classify(
             area=area,
             layers=layers,
             open_reader=lambda: contextlib.nullcontext(reader),  # each thread gets data sets of its own from it
-            compute=Classifier(predictor, nomenclature, layers, reader.specs, domain),
+            compute=Classifier(predictor, levels, layers, reader.specs, domain, level, unsure),
             halo=predictor.halo,
             bytes_per_pixel=reader.bytes_per_pixel,
             identity={
@@ -130,6 +141,8 @@ def classify(
                 "model": file_hash(model),
                 "mask": mask_identity(mask) if mask else None,
                 "device": kind,
+                "level": level,
+                "unsure": [unsure.threshold, unsure.land_cover.code] if unsure else None,
             },
             source_block=reader.block_size(),
             mask=mask,
@@ -154,7 +167,31 @@ def classify(
     for warning in domain.warnings(summary.statistics):
         progress.warning(warning)
     by_name = {layer.name: layer.path for layer in layers}
-    return Classification(by_name["map"], by_name.get("confidence"), by_name.get("probabilities"), summary, outside)
+    share = 0.0
+    if unsure:
+        count, mapped = count_unsure(by_name["map"], unsure.land_cover.code, progress)
+        share = count / max(mapped, 1)
+        progress.info(f"{percent(share)} of the map is {unsure.land_cover.name} ({count:,} of {mapped:,} pixels).")
+    return Classification(
+        by_name["map"], by_name.get("confidence"), by_name.get("probabilities"), summary, outside, share
+    )
+
+
+def _unsure(
+    model: Model, level: int, error: float | None, path: str | os.PathLike[str], progress: Progress
+) -> Unsure | None:
+    """What is to be unsure, if anything, with what that rests on in the log."""
+    if error is None:
+        return None
+    found = unsure_of(model.header, level, error, path)
+    for sentence in found.sentences():
+        progress.info(sentence)
+    if found.kept.groups < FEW_GROUPS:
+        progress.warning(
+            f"The error among the pixels kept rests on {found.kept.groups} groups of samples: it may be as high as "
+            f"{percent(found.kept.upper_error)}. More reference polygons make it surer."
+        )
+    return found if found.threshold else None
 
 
 class Classifier:
@@ -163,15 +200,18 @@ class Classifier:
     def __init__(
         self,
         predictor: Predicts,
-        nomenclature: Nomenclature,
+        levels: Levels,
         layers: Sequence[Layer],
         specs: Mapping[str, SensorSpec],
         domain: DomainCount | None = None,
+        level: int = 0,
+        unsure: Unsure | None = None,
     ) -> None:
         self._predictor = predictor
+        self._levels, self._level, self._unsure = levels, level, unsure
         self._wanted = {layer.name for layer in layers}
         dtype = next(layer.dtype for layer in layers if layer.name == "map")
-        self._codes = np.asarray(nomenclature.codes).astype(dtype)
+        self._codes = np.asarray(levels.nomenclature(level).codes).astype(dtype)
         # A layer without dates is always there: alone it does not make a pixel one that was observed.
         dated = [name for name, spec in specs.items() if spec.kind != STATIC]
         self._dated = dated or list(specs)
@@ -189,16 +229,19 @@ class Classifier:
         probabilities = np.asarray(self._predictor.predict(series))[0]
         if not np.isfinite(probabilities).all():
             raise LandloomError("The model gives values that are not numbers: train it again.")
-        best = probabilities.argmax(axis=0)
-        codes = self._codes[best]
+        chosen, confidence = self._levels.choose(probabilities, self._level)
+        codes = self._codes[chosen]
+        if self._unsure is not None:
+            codes[confidence < np.float32(self._unsure.threshold)] = self._unsure.land_cover.code
         codes[~valid] = 0
         results = {"map": codes[None]}
         if "confidence" in self._wanted:
-            percent = np.rint(probabilities.max(axis=0) * 100.0).clip(0, 100).astype(np.uint8)
-            percent[~valid] = CONFIDENCE_NODATA
-            results["confidence"] = percent[None]
+            whole = np.rint(confidence * 100.0).clip(0, 100).astype(np.uint8)
+            whole[~valid] = CONFIDENCE_NODATA
+            results["confidence"] = whole[None]
         if "probabilities" in self._wanted:
-            scaled = np.rint(probabilities * PROBABILITY_SCALE).clip(0, PROBABILITY_SCALE).astype(np.uint16)
+            shares = self._levels.sums(probabilities, self._level)
+            scaled = np.rint(shares * PROBABILITY_SCALE).clip(0, PROBABILITY_SCALE).astype(np.uint16)
             scaled[:, ~valid] = PROBABILITY_NODATA
             results["probabilities"] = scaled
         if self._domain is not None and self._domain.looks_at(chunk):
@@ -211,10 +254,16 @@ def map_layers(
     output: str | os.PathLike[str],
     confidence: str | os.PathLike[str] | None = None,
     probabilities: str | os.PathLike[str] | None = None,
+    level: int = 0,
+    unsure: LandCoverClass | None = None,
 ) -> list[Layer]:
-    """The rasters of a classification, the map first."""
-    codes = [int(code) for code in nomenclature.codes]
-    names, colors = list(nomenclature.names), list(nomenclature.colors)
+    """The rasters of a classification, the map first; ``unsure`` is one more class of the map."""
+    mapped = Nomenclature((*nomenclature, unsure)) if unsure else nomenclature
+    codes = [int(code) for code in mapped.codes]
+    names, colors = list(mapped.names), list(mapped.colors)
+    tags = {LEVEL_TAG: str(level)} if level else {}
+    if unsure:
+        tags[UNSURE_TAG] = str(unsure.code)
     layers = [
         Layer(
             "map",
@@ -226,6 +275,7 @@ def map_layers(
             color_table=color_table(codes, colors),
             categories=category_names(codes, names),
             qml=classes_qml(codes, names, colors),
+            tags=tags,
         )
     ]
     if confidence:
@@ -245,10 +295,10 @@ def map_layers(
             Layer(
                 "probabilities",
                 Path(probabilities),
-                len(codes),
+                len(nomenclature),
                 "uint16",
                 PROBABILITY_NODATA,
-                band_names=names,
+                band_names=nomenclature.names,
                 scale=1 / PROBABILITY_SCALE,
             )
         )

@@ -7,8 +7,8 @@ import os
 import uuid
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,18 +41,20 @@ class Layer:
         color_table: of the first band.
         categories: names by value, of the first band.
         qml: a QGIS style, written beside the file.
+        tags: metadata items of the file.
     """
 
     name: str
     path: Path
     bands: int
     dtype: str
-    nodata: int
+    nodata: float
     band_names: Sequence[str] = ()
     scale: float | None = None
     color_table: gdal.ColorTable | None = None
     categories: Sequence[str] = ()
     qml: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def empty(self, height: int, width: int) -> np.ndarray:
         """``[bands, height, width]`` of no data."""
@@ -210,6 +212,8 @@ def _create(layer: Layer, path: Path, grid: Grid, area: Area) -> gdal.Dataset | 
     corner = (x + area.column * a + area.row * b, a, b, y + area.column * d + area.row * e, d, e)
     dataset.SetGeoTransform(corner)
     dataset.SetProjection(grid.crs_wkt)
+    for name, text in layer.tags.items():
+        dataset.SetMetadataItem(name, text)
     for index in range(layer.bands):
         band = dataset.GetRasterBand(index + 1)
         band.SetNoDataValue(layer.nodata)

@@ -151,13 +151,13 @@ def evaluate(
         raise ValueError("there is nothing to judge")
     labels, classes = pool.labels[indices], len(pool.nomenclature)
     levels = Levels(pool.nomenclature)
-    predicted = levels.choose(probabilities.T).index
+    predicted = levels.choose(probabilities.T).chosen
     matrix = confusion_matrix(labels, predicted, classes)
     own_labels, means = by_polygon(pool.polygons[indices], labels, probabilities)
-    polygon_matrix = confusion_matrix(own_labels, levels.choose(means.T).index, classes)
+    polygon_matrix = confusion_matrix(own_labels, levels.choose(means.T).chosen, classes)
     before = None
     if uncalibrated is not None:
-        before = Calibration.of(uncalibrated, labels, levels.choose(uncalibrated.T).index)
+        before = Calibration.of(uncalibrated, labels, levels.choose(uncalibrated.T).chosen)
     return Evaluation(
         pixel=scores(matrix),
         pixel_matrix=matrix,
@@ -187,7 +187,7 @@ def _level_scores(
 ) -> LevelScores:
     names, parents = levels.nomenclature(level).names, levels.parents(level)
     chosen, confidence = levels.choose(probabilities.T, level)
-    of_polygons = levels.choose(polygon_means.T, level).index
+    of_polygons = levels.choose(polygon_means.T, level).chosen
     return LevelScores(
         level,
         names,
