@@ -12,6 +12,7 @@ from .addrasters import AddRasters
 from .check import Check
 from .classify import Classify
 from .composite import Composite
+from .descriptors import Descriptors
 from .extractsamples import ExtractSamples
 from .fromiota2 import FromIota2
 from .landcovermap import LandCoverMap
@@ -34,6 +35,7 @@ ALGORITHMS = (
     Train,
     Classify,
     LandCoverMap,
+    Descriptors,
     SampleScene,
     Check,
     FromIota2,

@@ -7,7 +7,7 @@ from xml.sax.saxutils import quoteattr
 
 from osgeo import gdal
 
-from ..base.qml import pseudocolor
+from ..base.qml import gray, multiband, pseudocolor
 
 NO_DATA_NAME = "no data"
 CONFIDENCE_RAMP = ((0, "#a50026"), (25, "#f46d43"), (50, "#fee08b"), (75, "#a6d96a"), (100, "#006837"))
@@ -42,7 +42,7 @@ def classes_qml(codes: Sequence[int], names: Sequence[str], colors: Sequence[str
         f'        <paletteEntry value="{int(code)}" color={quoteattr(color)} label={quoteattr(name)} alpha="255"/>'
         for code, name, color in zip(codes, names, colors, strict=True)
     )
-    return _qml(
+    return qml(
         f"""    <rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1" nodataColor="">
       <rasterTransparency/>
       <colorPalette>
@@ -54,10 +54,20 @@ def classes_qml(codes: Sequence[int], names: Sequence[str], colors: Sequence[str
 
 def confidence_qml() -> str:
     """A QGIS style for confidence: red (0 %) over yellow to green (100 %)."""
-    return _qml(pseudocolor(0, 100, [(value, f"{value} %", color) for value, color in CONFIDENCE_RAMP]))
+    return qml(pseudocolor(0, 100, [(value, f"{value} %", color) for value, color in CONFIDENCE_RAMP]))
 
 
-def _qml(renderer: str) -> str:
+def bands_qml(spans: Sequence[tuple[float, float]]) -> str:
+    """A QGIS style: the first three bands as red, green and blue, or the first in grey where there are fewer.
+
+    Args:
+        spans: for every band, the value shown dark and the one shown bright.
+    """
+    return qml(multiband((0, 1, 2), spans) if len(spans) > 2 else gray(spans[0]))
+
+
+def qml(renderer: str) -> str:
+    """A QGIS style of a raster with this renderer."""
     return f"""<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
 <qgis version="3.34.0" styleCategories="Symbology" hasScaleBasedVisibilityFlag="0">
   <pipe>

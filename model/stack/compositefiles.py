@@ -14,7 +14,7 @@ from osgeo import gdal
 from ..base.errors import LandloomError
 from ..base.files import check_writable
 from ..base.progress import Progress
-from ..base.qml import pseudocolor
+from ..base.qml import gray, multiband, pseudocolor
 from ..base.raster import DTYPES, gdal_options, quiet_gdal, writing_raster_failed
 from .grid import Grid
 from .indices import find_role, index_label
@@ -191,9 +191,9 @@ def _style(spec: SensorSpec, layer: Layer, ranges: Sequence[tuple[float, float]]
     if layer.index:
         renderer = _pseudocolor(ranges[0])
     elif all(one is not None for one in colors):
-        renderer = _multiband([one for one in colors if one is not None], ranges)
+        renderer = multiband([one for one in colors if one is not None], ranges)
     else:
-        renderer = _gray(ranges[0])
+        renderer = gray(ranges[0])
     # A day ends where the next one begins; QGIS takes both ends in.
     last = datetime.date.fromisoformat(period.last)
     return f"""<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
@@ -213,36 +213,6 @@ def _style(spec: SensorSpec, layer: Layer, ranges: Sequence[tuple[float, float]]
   <blendMode>0</blendMode>
 </qgis>
 """
-
-
-def _contrast(tag: str, limits: tuple[float, float]) -> str:
-    return (
-        f"      <{tag}><minValue>{limits[0]!r}</minValue><maxValue>{limits[1]!r}</maxValue>"
-        f"<algorithm>StretchToMinimumMaximum</algorithm></{tag}>"
-    )
-
-
-def _multiband(bands: Sequence[int], ranges: Sequence[tuple[float, float]]) -> str:
-    lines = [
-        f'    <rasterrenderer type="multibandcolor" redBand="{bands[0] + 1}" greenBand="{bands[1] + 1}" '
-        f'blueBand="{bands[2] + 1}" opacity="1" alphaBand="-1" nodataColor="">',
-        "      <rasterTransparency/>",
-    ]
-    for color, band in zip(("red", "green", "blue"), bands, strict=True):
-        lines.append(_contrast(f"{color}ContrastEnhancement", ranges[band]))
-    return "\n".join([*lines, "    </rasterrenderer>"])
-
-
-def _gray(limits: tuple[float, float]) -> str:
-    return "\n".join(
-        [
-            '    <rasterrenderer type="singlebandgray" grayBand="1" gradient="BlackToWhite" opacity="1" '
-            'alphaBand="-1" nodataColor="">',
-            "      <rasterTransparency/>",
-            _contrast("contrastEnhancement", limits),
-            "    </rasterrenderer>",
-        ]
-    )
 
 
 def _pseudocolor(limits: tuple[float, float]) -> str:

@@ -1,0 +1,100 @@
+"""descriptors: what a network knows of each pixel, as a raster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterString,
+)
+
+from .base import DEVICES, FeedbackProgress
+from .classify import MapLayer
+from .mapinputs import MapAlgorithm
+
+TYPES = ["float32", "int16"]
+
+
+class Descriptors(MapAlgorithm):
+    """Computed as maps are; see ``model/mapping/descriptors.py``."""
+
+    ID = "descriptors"
+    NAME = "Descriptors"
+    GROUP = "5 Objects"
+    SUMMARY = (
+        "Writes what a network knows of each pixel before it decides on a class: its descriptors, or their main axes. "
+        "They are features for objects and for other models; the first three show as a picture in red, green and blue. "
+        "A run that was cut off goes on from where it was."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:descriptors --STACK=stack.json --MODEL=model.safetensors --DIMENSIONS=8 "
+        "--OUTPUT=descriptors.tif"
+    )
+    TAGS = ("features", "embedding", "principal components", "objects", "deep learning")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        self.add_stack("A stack.json with the sensors and bands of the model; its dates and year may differ.")
+        self.add_model("A model of a network, made by 'Train'. A random forest has no descriptors.")
+        self.add(
+            QgsProcessingParameterString("BRANCH", self.tr("Branch"), defaultValue="fused", optional=True),
+            "fused (default) joins all sensors. Or one branch, such as S1 or S2 of ltae and tempcnn, or S2_recurrent "
+            "of twinns; a wrong name is answered with the list of those the model has.",
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "DIMENSIONS",
+                self.tr("Dimensions"),
+                QgsProcessingParameterNumber.Type.Integer,
+                defaultValue=16,
+                minValue=0,
+                maxValue=64,
+            ),
+            "Number of bands, 1 to 64: the main axes (principal components) of the descriptors of the training pixels, "
+            "the same for every raster made with the model. 0: all descriptors as they are, often 128 or more bands.",
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "TYPE", self.tr("Type of values"), options=TYPES, defaultValue="float32", usesStaticStrings=True
+            ),
+            "float32 (no data: NaN); or int16, half the size, with a scale that QGIS and GDAL apply (no data: -32768).",
+            advanced=True,
+        )
+        self.add_area(
+            "Part of the stack to compute, in any coordinate system; all of it by default.",
+            "Polygons or a raster: pixels whose centre is outside (in a raster: 0 or no data) are not computed.",
+        )
+        self.add_device()
+        self.add_memory()
+        self.add(
+            QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Descriptors")),
+            "GeoTIFF with one band a dimension, named by branch and share of variance; a style shows the first three.",
+        )
+
+    def work(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.mapping.descriptors import map_descriptors
+
+        stack, model = (self.file(parameters, name, context) for name in ("STACK", "MODEL"))
+        output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
+        map_descriptors(
+            stack,
+            model,
+            output,
+            branch=self.parameterAsString(parameters, "BRANCH", context).strip() or "fused",
+            dimensions=self.parameterAsInt(parameters, "DIMENSIONS", context),
+            dtype=self.parameterAsEnumString(parameters, "TYPE", context) or TYPES[0],
+            bounds=self.bounds(parameters, stack, context),
+            mask=self.mask_source(parameters, context, feedback),
+            memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
+            device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+            progress=FeedbackProgress(feedback),
+        )
+        MapLayer.name_on_load(context, output, self.tr("Descriptors ({})").format(Path(model).stem))
+        return {"OUTPUT": output}

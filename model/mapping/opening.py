@@ -1,0 +1,135 @@
+"""What every computation with a model on a stack begins with: stack, model, device and bands that fit each other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..base.device import thread_count
+from ..base.progress import Progress
+from ..networks.modelfile import Model
+from ..networks.predictor import Predictor
+from ..stack.grid import Bounds
+from ..stack.manifest import Stack
+from ..stack.reader import StackReader
+from ..stack.sensors import STATIC, SensorSpec, Series
+from .chunks import Area
+from .classify import _device_kind, area_of, needed_bands
+from .job import Compute, Job
+from .journal import file_hash
+from .mask import mask_identity
+from .outputs import Layer
+
+
+@dataclass
+class Inputs:
+    """A stack and a model that fit each other.
+
+    Attributes:
+        stack: what there is.
+        model_path: file of the model.
+        predictor: the model on its device.
+        area: the pixels to compute.
+        needed: bands to read, by sensor.
+        kind: of device.
+        threads: computing threads.
+    """
+
+    stack: Stack
+    model_path: str
+    predictor: Predictor
+    area: Area
+    needed: dict[str, Sequence[str]]
+    kind: str
+    threads: int
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self.predictor.model
+
+    def reader(self, memory_mb: int) -> StackReader:
+        """A reader of the bands that the model needs; the predictor then knows their order."""
+        reader = StackReader(self.stack, sensors=list(self.needed), bands=self.needed, memory_mb=memory_mb)
+        self.predictor.check_fits(reader.specs)
+        return reader
+
+    def job(
+        self,
+        reader: StackReader,
+        layers: Sequence[Layer],
+        compute: Compute,
+        identity: Mapping[str, Any],
+        mask: str | None,
+        memory_mb: int,
+        reserve_mb: int = 0,
+    ) -> Job:
+        """The job for a block runner; ``identity`` is what makes it the same run beside stack, model, mask, device."""
+        return Job(
+            grid=self.stack.grid,
+            area=self.area,
+            layers=layers,
+            open_reader=lambda: contextlib.nullcontext(reader),  # each thread gets data sets of its own from it
+            compute=compute,
+            halo=self.predictor.halo,
+            bytes_per_pixel=reader.bytes_per_pixel + sum(np.dtype(one.dtype).itemsize * one.bands for one in layers),
+            identity={
+                **identity,
+                "stack": file_hash(self.stack.path),
+                "model": file_hash(self.model_path),
+                "mask": mask_identity(mask) if mask else None,
+                "device": self.kind,
+            },
+            source_block=reader.block_size(),
+            mask=mask,
+            memory_mb=memory_mb,
+            reserve_mb=64 + 48 * self.threads + reserve_mb,
+            readers=1 if self.threads <= 2 and self.kind == "cpu" else min(4, self.threads),
+            threads=self.threads if self.kind == "cpu" else 2,
+        )
+
+
+def open_inputs(
+    stack: str | os.PathLike[str],
+    model: str | os.PathLike[str],
+    bounds: Bounds | None,
+    device: str,
+    threads: int | None,
+    progress: Progress,
+) -> Inputs:
+    """Open a stack and a model and check that they fit.
+
+    Raises:
+        LandloomError: if one is missing or damaged, they do not fit, or the bounds do not meet the stack.
+    """
+    opened = Stack.read(stack)
+    area = area_of(opened.grid, bounds)
+    loaded = Model.load(model)
+    threads = threads or thread_count()
+    kind = _device_kind(loaded, device, progress)
+    predictor = Predictor(loaded, device=kind, threads=threads)
+    for warning in predictor.check_fits({name: opened.spec(name) for name in opened.sensors}):
+        (progress.info if warning.startswith("Ignored") else progress.warning)(warning)
+    needed = needed_bands(opened, loaded.header.recipe.sensors)
+    return Inputs(opened, os.fspath(model), predictor, area, needed, kind, threads)
+
+
+def dated_sensors(specs: Mapping[str, SensorSpec]) -> list[str]:
+    """The sensors by which a pixel counts as observed: a layer without dates is always there, and alone counts not."""
+    return [name for name, spec in specs.items() if spec.kind != STATIC] or list(specs)
+
+
+def observed(series: Mapping[str, Series], dated: Iterable[str], halo: int) -> np.ndarray:
+    """``[H, W]`` whether a pixel, of a window without its halo, has any valid date."""
+    shape = next(iter(series.values())).mask.shape
+    rows, columns = slice(halo, shape[2] - halo), slice(halo, shape[3] - halo)
+    valid = np.zeros((shape[2] - 2 * halo, shape[3] - 2 * halo), bool)
+    for name in dated:
+        if name in series:
+            valid |= series[name].mask[0, :, rows, columns].any(axis=0)
+    return valid
