@@ -9,9 +9,11 @@ import numpy as np
 
 from ..base.errors import LandloomError, NoAnswerError
 from ..base.progress import Progress
+from ..base.raster import is_remote
 from .grid import Window
 from .manifest import Acquisition, Part, Sensor, Stack
 from .reader import StackReader
+from .smallview import count_small, has_small_views
 from .stac.http import is_silent
 from .stac.relink import Links, with_new_links
 
@@ -19,13 +21,27 @@ MAX_NEGATIVE = 0.05
 """A larger share of negative reflectances among clear ones shows that an offset was taken off twice."""
 
 
+CHECKED = 0.01
+"""Above this share in a small picture, negative values are counted on pixels themselves."""
+
+_STRIP = 512
+
+
 @dataclass(frozen=True)
 class Shares:
-    """Counts of pixels of a date: with data, valid, and valid with a negative value in the first band."""
+    """Counts of pixels of a date: with data, valid, and valid with a negative value in the first band.
+
+    Attributes:
+        data: with data.
+        valid: with data and not masked.
+        negative: valid, with a negative value in the first band.
+        pixels: all that were looked at.
+    """
 
     data: int = 0
     valid: int = 0
     negative: int = 0
+    pixels: int = 1
 
 
 def measure(
@@ -84,6 +100,29 @@ def check_offset(sensor: Sensor, acquisition: Acquisition, shares: Shares) -> No
 def _count(
     stack: Stack, sensor: Sensor, acquisition: Acquisition, windows: Sequence[Window], progress: Progress
 ) -> Shares:
+    """Count on small grids every pixel; on large ones small pictures where there are some, else windows.
+
+    What the windows show to be without data is looked through whole: a narrow strip of a swath may lie between them.
+    """
+    if len(windows) > 1 and has_small_views(sensor, acquisition):
+        pixels, (data, valid, negative) = count_small(stack.grid, sensor, acquisition, progress)
+        shares = Shares(data, valid, negative, pixels)
+        if sensor.offset < 0 and negative > CHECKED * valid:
+            exact = _count_windows(stack, sensor, acquisition, windows, progress)
+            shares = replace(shares, negative=round(exact.negative / exact.valid * valid) if exact.valid else 0)
+        return shares
+    shares = _count_windows(stack, sensor, acquisition, windows, progress)
+    remote = any(is_remote(source.path) for part in acquisition.parts for source in part.sources)
+    if shares.data or len(windows) == 1 or remote:
+        return shares
+    grid = stack.grid
+    strips = [Window(0, row, grid.width, min(_STRIP, grid.height - row)) for row in range(0, grid.height, _STRIP)]
+    return _count_windows(stack, sensor, acquisition, strips, progress)
+
+
+def _count_windows(
+    stack: Stack, sensor: Sensor, acquisition: Acquisition, windows: Sequence[Window], progress: Progress
+) -> Shares:
     alone = replace(sensor, acquisitions=(acquisition,))
     data = valid = negative = 0
     if not alone.complete:
@@ -99,4 +138,4 @@ def _count(
                 values = series.values[0, 0, 0][series.mask[0, 0]].astype(np.float64)
                 negative += int(np.count_nonzero(np.round(values * sensor.scale + sensor.offset, 9) < 0))
         reader.let_go()
-    return Shares(data, valid, negative)
+    return Shares(data, valid, negative, sum(window.width * window.height for window in windows))

@@ -370,7 +370,7 @@ def _measure(
 ) -> Stack:
     """Shares of data and validity of each date; new dates without data or with too much cloud go."""
     windows = sample_windows(stack.grid)
-    pixels = sum(window.width * window.height for window in windows)
+    looked_at = stack.grid.width * stack.grid.height
     total = sum(len(sensor.complete) for sensor in stack.sensors.values()) or 1
     done = 0
     for name, sensor in stack.sensors.items():
@@ -383,6 +383,7 @@ def _measure(
             progress.percent(100 * done / total)
             if not acquisition.parts:
                 continue
+            looked_at = min(looked_at, shares.pixels)
             if (name, found.date) in guarded:
                 check_offset(sensor, acquisition, shares)
             cloud = 1 - shares.valid / shares.data if shares.data else float("nan")
@@ -397,8 +398,13 @@ def _measure(
             if used:
                 kept.append(acquisition)
                 why = "" if shares.valid else "no valid pixel"
-            result.lines.append(Line(name, found.date, names, used, why, shares.valid / pixels, cloud))
+            result.lines.append(Line(name, found.date, names, used, why, shares.valid / shares.pixels, cloud))
         stack = stack.with_sensor(replace(sensor, acquisitions=tuple(sorted(kept, key=lambda one: one.date))))
+    if looked_at < stack.grid.width * stack.grid.height:
+        result.notes.append(
+            f"Shares of valid and masked pixels are estimated on at least {looked_at:,} pixels of each date, "
+            "spread over the area."
+        )
     empty = [name for name, sensor in stack.sensors.items() if not sensor.acquisitions]
     for name in empty:
         result.warnings.append(f"{name}: no date is left; the stack goes without it.")
