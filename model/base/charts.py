@@ -176,3 +176,55 @@ def bars(
         turn = f' transform="rotate(-35 {x:.1f} {y})" text-anchor="end"' if slanted else ' text-anchor="middle"'
         parts.append(f'<text x="{x:.1f}" y="{y}"{turn}>{html.escape(short)}</text>')
     return _picture(title, "".join(parts), _HEIGHT + (int(3.6 * longest) if slanted else 0))
+
+
+def reliability(
+    title: str,
+    series: Mapping[str, tuple[Any, Any, Any]],
+    x_label: str = "",
+    y_label: str = "",
+) -> str:
+    """A reliability diagram: the share that is right against confidence, with the diagonal of perfect calibration.
+
+    Args:
+        title: above the chart.
+        series: label -> counts, mean confidences and shares right of the bins ``[B]``; larger dots are fuller bins,
+            and bars at the foot show the counts of the last series.
+        x_label: under the axis.
+        y_label: beside the axis.
+    """
+    frame = _Frame((0.0, 1.0), (0.0, 1.0))
+    parts = [frame.grid(x_label, y_label)]
+    ends = [f"{frame.x(v):.1f}" for v in (0, 1)] + [f"{frame.y(v):.1f}" for v in (0, 1)]
+    parts.append(
+        f'<line x1="{ends[0]}" x2="{ends[1]}" y1="{ends[2]}" y2="{ends[3]}" stroke="#8a948d" stroke-dasharray="5 4"/>'
+    )
+    legend_x = float(_LEFT)
+    for index, (label, (count, confidence, right)) in enumerate(series.items()):
+        is_last = index == len(series) - 1
+        color = PALETTE[0] if is_last else PALETTE[1]
+        counts = np.asarray(count, dtype=float)
+        most, width = max(float(counts.max(initial=0)), 1.0), 1.0 / max(len(counts), 1)
+        x, y = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
+        for place in np.flatnonzero(counts) if is_last else ():
+            left, top = frame.x(place * width), frame.y(0.2 * counts[place] / most)
+            parts.append(
+                f'<rect x="{left + 1:.1f}" y="{top:.1f}" width="{frame.x(width) - frame.x(0) - 2:.1f}" '
+                f'height="{frame.y(0) - top:.1f}" fill="{color}" opacity="0.18"/>'
+            )
+        known = counts > 0
+        parts.append(f'<path d="{_path(frame, x[known], y[known])}" fill="none" stroke="{color}" stroke-width="1.6"/>')
+        for place in np.flatnonzero(known):
+            radius = 2.0 + 3.5 * math.sqrt(counts[place] / most)
+            parts.append(
+                f'<circle cx="{frame.x(x[place]):.1f}" cy="{frame.y(y[place]):.1f}" r="{radius:.1f}" fill="{color}">'
+                f"<title>{html.escape(label)}: {x[place]:.2f} → {y[place]:.2f} (n = {int(counts[place])})</title>"
+                "</circle>"
+            )
+        foot = _HEIGHT + 4
+        parts.append(
+            f'<circle cx="{legend_x + 8:.1f}" cy="{foot}" r="4" fill="{color}"/>'
+            f'<text x="{legend_x + 20:.1f}" y="{foot + 4}">{html.escape(label)}</text>'
+        )
+        legend_x += 40 + 6.2 * len(label)
+    return _picture(title, "".join(parts), _HEIGHT + 16)

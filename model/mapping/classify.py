@@ -122,7 +122,7 @@ def classify(
     levels = Levels(loaded.header.nomenclature)
     nomenclature = levels.nomenclature(level)
     unsure = _unsure(loaded, level, unsure_error, model, progress)
-    layers = map_layers(nomenclature, output, confidence, probabilities, level, unsure and unsure.land_cover)
+    layers = map_layers(nomenclature, output, confidence, probabilities, level, unsure.land_cover if unsure else None)
     with StackReader(opened, sensors=list(needed), bands=needed, memory_mb=memory_mb) as reader:
         predictor.check_fits(reader.specs)
         domain = DomainCount(predictor.recipe, reader.specs)

@@ -11,6 +11,7 @@ import numpy as np
 from ..base.html import Report
 from ..base.metrics import Scores
 from ..base.provenance import gather
+from .confidence import write_confidence, write_confusions, write_levels
 from .folds import HOLDOUT, groups_by_class
 from .pool import describe
 
@@ -42,6 +43,9 @@ def write_report(
     report.confusion(result.evaluation.pixel_matrix, pool.nomenclature.names)
     report.heading("Confusion matrix per polygon")
     report.confusion(result.evaluation.polygon_matrix, pool.nomenclature.names)
+    write_confusions(report, result.evaluation, pool)
+    write_levels(report, result.evaluation, pool)
+    write_confidence(report, result)
     _curves(report, result)
     _samples(report, result, pool)
     _training(report, result, pool, settings)
@@ -79,10 +83,6 @@ def _accuracy(report: Report, result: TrainingResult, pool: SamplePool) -> None:
     if result.fold_scores:
         folds = [_row(f"fold {k + 1}", one, int(one.support.sum())) for k, one in enumerate(result.fold_scores)]
         report.table(header, folds)
-    report.paragraph(
-        f"Expected calibration error {found.calibration_error:.3f}: the confidence of a pixel differs by so much from "
-        f"the chance that it is right (0 = never). Temperature {result.model.header.temperature:.2f}."
-    )
 
 
 def _row(name: str, one: Scores, count: int) -> list[Any]:
