@@ -76,6 +76,12 @@ class PrepareStack(LandloomAlgorithm):
             "a date, maps of incidence angles among them. Empty: all but these maps.",
         )
         self.add(
+            QgsProcessingParameterString("BANDS", tr("Bands"), optional=True),
+            "Bands of optical sensors to take, separated by commas: B2,B3,B4,B8. A product that lacks one of them is "
+            "left out, one that lacks others is used. Empty: the bands with which most values are kept.",
+            advanced=True,
+        )
+        self.add(
             QgsProcessingParameterString("START", tr("First date"), optional=True),
             "Earlier products are skipped: 2021-01-01. Empty: no limit.",
         )
@@ -266,6 +272,7 @@ class PrepareStack(LandloomAlgorithm):
                 self.parameterAsInt(parameters, "SPECKLE_WINDOW", context),
             ),
             copy=self.parameterAsString(parameters, "COPY", context) if parameters.get("COPY") else "",
+            bands=tuple(name for name in re.split(r"[,;\s]+", text("BANDS")) if name),
         )
         progress = FeedbackProgress(feedback)
         count, gap = outputs.get("VALID_COUNT"), outputs.get("LONGEST_GAP")

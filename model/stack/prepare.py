@@ -33,7 +33,7 @@ from .stac.links import with_good_links
 from .stac.relink import Links
 from .static import static_sensor
 from .usermasks import add_user_masks
-from .vetting import Skipped, newest, one_processor, same_bands, whole_files
+from .vetting import Skipped, chosen_bands, newest, one_processor, same_bands, whole_files
 
 EXACT_PIXELS = 1_000_000
 """Shares of validity are counted on every pixel of smaller grids, on a lattice of windows of larger ones."""
@@ -64,6 +64,7 @@ class PrepareSettings:
         user_masks: folder of the user's own masks by date, empty for none.
         user_mask_invalid: their values that invalidate, empty for all but 0.
         copy: folder that gets the pixels of the grid, empty to copy nothing.
+        bands: of optical sensors that are taken, empty for all.
     """
 
     sensors: Sequence[str] = ()
@@ -84,6 +85,7 @@ class PrepareSettings:
     user_masks: str = ""
     user_mask_invalid: str = ""
     copy: str = ""
+    bands: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def prepare_stack(
     result = Prepared(Stack(Path(output), Grid("", (0, 1, 0, 0, 0, -1), 1, 1), "01-01", 2000))
     result.lines += [Line("", "", name, False, why) for name, why in found.left_out]
     products = _select(with_cloud_rule(found.products, settings.cloud_rule), settings, result)
+    products = _kept(chosen_bands(products, settings.bands), result)
     products = with_good_links(products, progress)
     result.warnings += believe(products, infos, progress.part(0, 20))
     products = _kept(whole_files(products, infos, progress.part(20, 40)), result)
@@ -148,7 +151,7 @@ def prepare_stack(
         raise LandloomError(_nothing(folder, result))
     products, warnings = add_user_masks(products, settings.user_masks, settings.user_mask_invalid, infos, progress)
     result.warnings += warnings
-    products, skipped, warnings = same_bands(products)
+    products, skipped, warnings = same_bands(products, bool(settings.bands))
     _kept((products, skipped), result)
     result.warnings += warnings
     if existing is None:

@@ -5,12 +5,15 @@ Every function returns what is kept and, for the report, what is left out and wh
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from ..base.errors import LandloomError, NoAnswerError
 from ..base.progress import Progress
+from ..base.words import counted
+from .bandnames import tidy_band
 from .build import RasterInfos
 from .join import ordered_bands
 from .products import FORMS, Product
@@ -66,18 +69,44 @@ def _open_files(product: Product, infos: RasterInfos) -> None:
 
 
 def newest(products: Sequence[Product]) -> tuple[list[Product], Skipped]:
-    """One version of each product: the most complete, then the newest; copies are named."""
+    """One version of each product: the most complete, then the newest; copies are named.
+
+    Folders that hold one product in pieces (its bands at 10 m here, those at 20 m there) are put together.
+    """
     best: dict[tuple[str, str, str], Product] = {}
     skipped: Skipped = []
     for product in sorted(products, key=lambda one: (one.rank, one.name), reverse=True):
         key = (_processor(product), product.sensor, product.same or product.name)
-        if key in best:
-            copy = best[key].name == product.name
-            why = "a copy of it was already found" if copy else f"{best[key].name} is used instead, the newer or fuller"
-            skipped.append((product, why))
-        else:
+        there = best.get(key)
+        if there is None:
             best[key] = product
+        elif there.name != product.name:
+            skipped.append((product, f"{there.name} is used instead, the newer or fuller"))
+        elif _adds(there, product):
+            best[key] = _together(there, product)
+        else:
+            skipped.append((product, "a copy of it was already found"))
     return sorted(best.values(), key=lambda one: (one.sensor, one.date, one.name)), skipped
+
+
+def _adds(product: Product, piece: Product) -> bool:
+    """Whether a piece of the same product holds bands that the first lacks, or masks where it has none."""
+    if (product.scale, product.offset, product.unit) != (piece.scale, piece.offset, piece.unit):
+        return False
+    return bool(set(piece.bands) - set(product.bands)) or bool(piece.masks and not product.masks)
+
+
+def _together(product: Product, piece: Product) -> Product:
+    """One product of two pieces; of what both hold the first is taken."""
+    names = {os.path.basename(mask.path) for mask in product.masks}
+    return replace(
+        product,
+        bands={**piece.bands, **product.bands},
+        masks=(*product.masks, *(mask for mask in piece.masks if os.path.basename(mask.path) not in names)),
+        infos={**piece.infos, **product.infos},
+        links={**piece.links, **product.links},
+        offsets={**piece.offsets, **product.offsets},
+    )
 
 
 def one_processor(products: Sequence[Product]) -> tuple[list[Product], Skipped]:
@@ -103,10 +132,43 @@ def one_processor(products: Sequence[Product]) -> tuple[list[Product], Skipped]:
     return kept, skipped
 
 
-def same_bands(products: Sequence[Product]) -> tuple[list[Product], Skipped, list[str]]:
+def chosen_bands(products: Sequence[Product], names: Sequence[str]) -> tuple[list[Product], Skipped]:
+    """The optical products with the bands of a list only; those of other kinds as they are.
+
+    Raises:
+        LandloomError: if no optical product has a band of that name.
+    """
+    if not names:
+        return list(products), []
+    wanted = [tidy_band(name, "S2", OPTICAL).upper() for name in names]
+    there = {band for product in products if product.kind == OPTICAL for band in product.bands}
+    missing = [name for name, band in zip(names, wanted, strict=True) if band not in there]
+    if missing:
+        have = ", ".join(ordered_bands(sorted(there))) or "none"
+        raise LandloomError(f"BANDS lists {', '.join(missing)}, which no optical product has; their bands are: {have}.")
+    kept: list[Product] = []
+    skipped: Skipped = []
+    for product in products:
+        bands = {band: place for band, place in product.bands.items() if band in wanted}
+        if product.kind != OPTICAL:
+            kept.append(product)
+        elif bands:
+            kept.append(replace(product, bands=bands))
+        else:
+            skipped.append((product, f"it has none of BANDS ({', '.join(wanted)})"))
+    return kept, skipped
+
+
+def same_bands(products: Sequence[Product], chosen: bool = False) -> tuple[list[Product], Skipped, list[str]]:
     """The bands of each sensor with which most values are kept; products without all of them are left out.
 
-    A series has one set of bands. Where one product of many lacks a band it goes; where many do, the band goes.
+    A series has one set of bands, and a pixel one mask for all of them. Where many products lack a band the band goes,
+    and they are used for what they hold. Where one of many does, it goes: at its date its area is masked, or shown by
+    the other products of that date.
+
+    Args:
+        products: of all sensors.
+        chosen: whether the user chose the bands, so that absent ones need no warning.
 
     Returns:
         products with these bands only, the ones left out, and warnings.
@@ -121,41 +183,66 @@ def same_bands(products: Sequence[Product]) -> tuple[list[Product], Skipped, lis
             continue
         together = ordered_bands([band for product in own for band in product.bands])
         bands = _best_bands([frozenset(product.bands) for product in own])
-        used = []
+        used: list[Product] = []
+        partial: list[Product] = []
         for product in own:
             missing = [band for band in together if band in bands and band not in product.bands]
             if missing:
                 skipped.append((product, f"it has no band {', '.join(missing)}, which other products have"))
+                partial.append(product)
             else:
                 used.append(replace(product, bands={band: product.bands[band] for band in together if band in bands}))
         kept += used
-        warnings += _warnings(sensor, own, used, together, [band for band in together if band in bands])
+        warnings += _partial_warning(sensor, own, used, partial)
+        warnings += _warnings(sensor, own, used, together, [band for band in together if band in bands], chosen)
     return kept, skipped, warnings
 
 
+def _partial_warning(
+    sensor: str, own: Sequence[Product], used: Sequence[Product], partial: Sequence[Product]
+) -> list[str]:
+    """What products that lack a band cost, and what to do."""
+    if not partial:
+        return []
+    lost = sorted({one.date for one in partial} - {one.date for one in used})
+    dates = f"; {counted(lost, 'date')} without another product: {_some(lost)}" if lost else ""
+    way = "get them again" + (", or choose by BANDS what all have" if own[0].kind == OPTICAL else "")
+    return [
+        f"{sensor}: {len(partial)} of {counted(own, 'product')} lack a band that the others have and are left out"
+        f"{dates}. See the list of what was skipped; {way}."
+    ]
+
+
 def _warnings(
-    sensor: str, own: Sequence[Product], used: Sequence[Product], together: Sequence[str], bands: Sequence[str]
+    sensor: str,
+    own: Sequence[Product],
+    used: Sequence[Product],
+    together: Sequence[str],
+    bands: Sequence[str],
+    chosen: bool,
 ) -> list[str]:
     warnings = []
     dropped = [band for band in together if band not in bands]
     if dropped:
         partial = [product.name for product in own if not set(dropped) <= set(product.bands)]
         warnings.append(
-            f"{sensor}: {len(partial)} of {len(own)} products have no {', '.join(dropped)} ({_some(partial)}); they "
-            f"are used for what they hold, and the stack holds {', '.join(bands)}."
+            f"{sensor}: {len(partial)} of {counted(own, 'product')} have no {', '.join(dropped)} ({_some(partial)}); "
+            f"they are used for what they hold, and the stack holds {', '.join(bands)}."
         )
     wholes = {band for form in FORMS for product in own if form.name == product.form for band in form.bands}
     absent = [band for band in ordered_bands(sorted(wholes)) if band not in together]
-    if absent:
+    if absent and not (chosen and own[0].kind == OPTICAL):
         warnings.append(
             f"{sensor}: no product has {', '.join(absent)}; the stack goes without and holds {', '.join(bands)}."
         )
     unmasked = [product.name for product in used if not product.masks]
     if unmasked and own[0].kind == OPTICAL:
-        warnings.append(f"{sensor}: {len(unmasked)} products have no mask and are used whole: {_some(unmasked)}.")
+        count = counted(unmasked, "product")
+        verbs = "has no mask and is" if len(unmasked) == 1 else "have no mask and are"
+        warnings.append(f"{sensor}: {count} {verbs} used whole: {_some(unmasked)}.")
     for remark in dict.fromkeys(product.remark for product in used if product.remark):
         names = [product.name for product in used if product.remark == remark]
-        warnings.append(f"{sensor}: of {len(names)} products {remark}: {_some(names)}.")
+        warnings.append(f"{sensor}: of {counted(names, 'product')} {remark}: {_some(names)}.")
     return warnings
 
 

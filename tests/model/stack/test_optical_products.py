@@ -331,6 +331,52 @@ def test_partial_products_are_used_for_what_they_hold(tmp_path, write_product):
     (why,) = skipped(result).values()
     assert "no band B3, B4, B8" in why
     assert any("have no B5" in warning for warning in result.warnings)
+    assert any("1 of 5 products lack a band" in line and "2021-01-25" in line for line in result.warnings)
+
+
+def test_a_partial_tile_leaves_its_date_to_the_other_tile(tmp_path, write_product):
+    """Of two tiles of a date one lacks a band: its area is masked then, the other tile's is not."""
+    east = {"corner": (500240.0, 8000000.0), "tile": "T38KQE"}
+    for date in ("20210105", "20210115"):
+        write_product.theia(tmp_path / "in", date, bands=("B2", "B3"))
+        write_product.theia(tmp_path / "in", date, bands=("B2", "B3") if date == "20210105" else ("B2",), **east)
+    result = prepare(tmp_path / "in", tmp_path / "s.json")
+    assert result.stack.spec("S2").bands == ("B2", "B3") and result.stack.grid.width == 48
+    with StackReader(result.stack) as reader:
+        mask = reader.read(Window(0, 0, 48, 24))["S2"].mask[0]
+    assert mask[0].all() and mask[1, :, :24].all() and not mask[1, :, 24:].any()
+    (warning,) = [line for line in result.warnings if "lack a band" in line]
+    assert "1 of 4 products" in warning and "without another product" not in warning and "BANDS" in warning
+
+
+def test_pieces_of_one_product_in_several_folders_are_put_together(tmp_path, write_product):
+    """Bands at 10 m in one folder, those at 20 m and the masks in another, as some people unpack them."""
+    cloud = np.zeros((12, 12))
+    cloud[0, 0] = 1
+    write_product.theia(tmp_path / "in" / "20m", "20210105", bands=("B5", "B8A"), cloud=cloud)
+    write_product.theia(tmp_path / "in" / "10m", "20210105", bands=("B2", "B3"))
+    write_product.theia(tmp_path / "in" / "again", "20210105", bands=("B2",))
+    result = prepare(tmp_path / "in", tmp_path / "s.json")
+    assert result.stack.spec("S2").bands == ("B2", "B3", "B5", "B8A")
+    with StackReader(result.stack) as reader:
+        mask = reader.read(Window(0, 0, 24, 24))["S2"].mask[0, 0]
+    assert (~mask).sum() == 4
+    assert list(skipped(result).values()) == ["a copy of it was already found"]
+
+
+def test_bands_are_chosen(tmp_path, write_product):
+    """A product whose only fault is a band that nobody wants is used; other sensors keep their bands."""
+    write_product.theia(tmp_path / "in", "20210105")
+    write_product.theia(tmp_path / "in", "20210115", bands=("B2", "B8"))
+    broken = next((write_product.theia(tmp_path / "in", "20210125")).glob("*_FRE_B5.tif"))
+    broken.write_bytes(b"")
+    write_product.s1tiling(tmp_path / "in", "20210104")
+    result = prepare(tmp_path / "in", tmp_path / "s.json", bands=("B02", "b8"))
+    assert result.stack.spec("S2").bands == ("B2", "B8") and len(result.stack.spec("S2").dates) == 3
+    assert result.stack.spec("S1_ASC").bands == ("VV", "VH") and not skipped(result)
+    assert not any("the stack goes without" in line for line in result.warnings)
+    with pytest.raises(LandloomError, match=r"BANDS lists B99.*their bands are: B2, B3"):
+        prepare(tmp_path / "in", tmp_path / "s.json", bands=("B2", "B99"))
 
 
 def test_theia_monthly_syntheses_are_a_sensor_of_their_own(tmp_path, write_product):
