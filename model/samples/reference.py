@@ -186,8 +186,17 @@ class ReferenceLayer:
         progress: Progress,
         group_field: str = "",
         split_field: str = "",
+        what: str = "stack",
     ) -> Reference:
         """Read the features that lie on a grid, reprojected to its CRS and repaired where invalid.
+
+        Args:
+            grid: the pixels.
+            class_field: holds the class.
+            progress: asked for cancellation.
+            group_field: holds what stays together; empty for none.
+            split_field: holds the part; empty for none.
+            what: whose grid it is, for messages.
 
         Raises:
             LandloomError: if a field or the CRS is missing, or no feature with a class lies on the grid.
@@ -238,12 +247,27 @@ class ReferenceLayer:
             raise LandloomError(f"{self.name} mixes points and polygons: give them in two layers.")
         if not result.features:
             raise LandloomError(
-                f"None of the {result.outside} features of {self.name} lies on the stack: in its CRS they cover "
-                f"{_extent_text(extent)}, the stack {_extent_text([xmin, xmax, ymin, ymax])}. Check the CRS of both."
+                f"None of the {result.outside} features of {self.name} lies on the {what}: in its CRS they cover "
+                f"{_extent_text(extent)}, the {what} {_extent_text([xmin, xmax, ymin, ymax])}. Check the CRS of both."
             )
         result.is_point = points > 0
         result.values = tuple(sorted(values))
         return result
+
+    def geometries(self, grid: Grid, progress: Progress) -> Iterator[ogr.Geometry]:
+        """Every geometry in the grid's CRS, repaired where invalid, whatever its class; those that vanish are left out.
+
+        Raises:
+            LandloomError: if the CRS is missing.
+        """
+        source, target = self.spatial_reference(), spatial_reference(grid.crs_wkt)
+        transformation = None if source.IsSame(target) else osr.CoordinateTransformation(source, target)
+        for feature in self._each(progress):
+            geometry = feature.GetGeometryRef()
+            if geometry is not None and not geometry.IsEmpty():
+                geometry, _repaired = _prepared(geometry, transformation)
+                if geometry is not None:
+                    yield geometry
 
     def _nothing_in(self, field: str, parameter: str) -> str:
         if self.layer.GetFeatureCount() == 0:
