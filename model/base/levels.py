@@ -39,7 +39,13 @@ class Levels:
         self._made = {level: nomenclature.at_level(level) for level in range(self.count + 1)}
 
     def nomenclature(self, level: int) -> Nomenclature:
-        """The classes of a level, 0 for the model's own."""
+        """The classes of a level, 0 for the model's own.
+
+        Raises:
+            LandloomError: if there is no such level.
+        """
+        if level not in self._made:
+            return self._made[0][0].at_level(level)[0]  # which says so
         return self._made[level][0]
 
     def parents(self, level: int) -> np.ndarray:

@@ -152,7 +152,8 @@ class Nomenclature:
             return self, np.arange(len(self))
         if not 1 <= level <= self.levels:
             raise LandloomError(
-                f"LEVEL is {level}, but the nomenclature has {self.levels} coarser levels: choose 0 to {self.levels}."
+                f"LEVEL is {level}, but the nomenclature has {self.levels or 'no'} coarser levels: choose "
+                f"{f'0 to {self.levels}' if self.levels else '0, or give classes parents in a NOMENCLATURE table'}."
             )
         parents = [
             one.parents[level - 1] if level <= len(one.parents) and one.parents[level - 1] else one.name

@@ -28,8 +28,8 @@ def write_confusions(report: Report, found: Evaluation, pool: SamplePool) -> Non
     report.paragraph(
         tr(
             "Judged pixels only. Polygons are numbered as in the field 'polygon' of the sample points (samples.gpkg "
-            "in the sample folder, or POINTS), where they can be looked at in QGIS; in brackets the pixels confused and "
-            "those judged."
+            "in the sample folder, or POINTS), where they can be looked at in QGIS; in brackets the pixels confused "
+            "and judged."
         )
     )
     rows = []
@@ -185,7 +185,8 @@ def _write_unsure(report: Report, calibrated: Calibrated, curve: RiskCurve) -> N
     for error in CHECKED:
         kept, check = curve.threshold(error), calibrated.checks.get(error)
         if kept is None:
-            rows.append([_percent(error), tr("cannot be reached"), *[None] * 5])
+            lowest = _percent(curve.lowest_error().error)
+            rows.append([_percent(error), tr("cannot be reached: {lowest} at best").format(lowest=lowest), *[None] * 5])
             continue
         judged = None
         if check is not None and check.kept:
