@@ -1,0 +1,298 @@
+"""Reading a categorical map, whoever made it: its classes, its counts, and the values of some pixels."""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from osgeo import gdal
+
+from ..base.errors import LandloomError
+from ..base.nomenclature import hex_color, listed
+from ..base.progress import Progress
+from ..base.raster import open_raster, quiet_gdal, read_array
+from ..stack.grid import Window
+from ..stack.rasterinfo import inspect
+from .pixelareas import PixelAreas
+
+MOST_VALUES = 2000
+PIECE = 512
+_TABLE = 1 << 16  # widest span of values that is counted in a table
+_BYTES = 64  # at work for each pixel of a strip
+
+
+@dataclass(frozen=True)
+class Count:
+    """Pixels and hectares of one value of a map."""
+
+    pixels: int
+    hectares: float
+
+
+@dataclass
+class MapCounts:
+    """What a map holds.
+
+    Attributes:
+        values: by value, the lowest first; values that are no data are not among them.
+        no_data: pixels and hectares without data.
+    """
+
+    values: dict[int, Count] = field(default_factory=dict)
+    no_data: Count = Count(0, 0.0)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels with data."""
+        return sum(one.pixels for one in self.values.values())
+
+    @property
+    def hectares(self) -> float:
+        """Hectares with data."""
+        return sum(one.hectares for one in self.values.values())
+
+
+class CategoricalMap:
+    """A raster of class values.
+
+    Args:
+        path: the raster; its first band is the map.
+        parameter: its name in messages.
+
+    Attributes:
+        grid: its pixels.
+        names: value -> name, from the raster's categories or its style; may be empty.
+        colors: value -> ``#rrggbb``, likewise.
+        nodata: values that are no data; see :meth:`use_zero`.
+
+    Raises:
+        LandloomError: if it is missing, damaged, has no CRS or several bands, or is no map of classes.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], parameter: str = "MAP") -> None:
+        info = inspect(path)
+        self.path, self.grid, self._parameter = info.path, info.grid, parameter
+        if len(info.dtypes) > 1:
+            raise LandloomError(
+                f"{parameter} {info.path} has {len(info.dtypes)} bands; a map of classes has one. Give the map itself, "
+                "not an image or its probabilities."
+            )
+        self._dataset = open_raster(self.path)
+        self.dtype = np.dtype(info.dtypes[0])
+        declared = info.nodata[0]
+        self.nodata: set[int] = set() if declared is None or not float(declared).is_integer() else {int(declared)}
+        self.names, self.colors = _legend(self.path, self._dataset)
+        self.nodata |= {0} if 0 not in self.names or _means_nothing(self.names[0]) else set()
+        self.areas = PixelAreas(self.grid)
+
+    def use_zero(self) -> None:
+        """Take 0 for a class, not for no data, unless the raster declares that it is none."""
+        declared = self._dataset.GetRasterBand(1).GetNoDataValue()
+        if declared is None or declared != 0:
+            self.nodata.discard(0)
+
+    def name_of(self, value: int) -> str:
+        """The name of a value; the value itself where there is none."""
+        return self.names.get(value) or str(value)
+
+    def read(self, window: Window) -> np.ndarray:
+        """``[H, W]`` whole numbers of a window inside the map.
+
+        Raises:
+            LandloomError: if pixels cannot be read, or are not whole numbers.
+        """
+        values = read_array(self._dataset, window, [1])[0]
+        if values.dtype.kind == "f":
+            known = np.isfinite(values)
+            if (values[known] != np.round(values[known])).any():
+                fraction = values[known][values[known] % 1 != 0][0]
+                raise LandloomError(
+                    f"{self._parameter} {self.path} holds fractions such as {fraction:g}: it is no map of classes."
+                )
+            filler = next(iter(self.nodata), 0)
+            values = np.where(known, values, filler).astype(np.int64)
+        return values
+
+    def strips(self, memory_mb: float, progress: Progress) -> Iterator[tuple[int, np.ndarray]]:
+        """First row and values ``[H, W]`` of strips as wide as the map, from the top down.
+
+        Args:
+            memory_mb: what all that is done with a strip may take; about ``_BYTES`` for a pixel.
+            progress: told of the share read, and asked for cancellation.
+        """
+        grid = self.grid
+        rows = int(max(1, min(grid.height, memory_mb * 2**20 / (grid.width * _BYTES), 2048)))
+        block = self._dataset.GetRasterBand(1).GetBlockSize()[1]
+        rows = rows // block * block or rows
+        for row in range(0, grid.height, rows):
+            progress.check()
+            progress.percent(100 * row / grid.height)
+            yield row, self.read(Window(0, row, grid.width, min(rows, grid.height - row)))
+        progress.percent(100)
+
+    def count(self, memory_mb: float, progress: Progress) -> MapCounts:
+        """Count the pixels and hectares of every value, in one pass.
+
+        Raises:
+            LandloomError: if there are more than ``MOST_VALUES`` values, or none.
+        """
+        pixels: dict[int, int] = {}
+        hectares: dict[int, float] = {}
+        for row, values in self.strips(memory_mb, progress):
+            progress.check()
+            area = self.areas.window(row, 0, *values.shape)
+            for value, count, own in counted(values, area):
+                pixels[value] = pixels.get(value, 0) + count
+                hectares[value] = hectares.get(value, 0.0) + own
+            if len(pixels) > MOST_VALUES:
+                raise LandloomError(
+                    f"{self._parameter} {self.path} holds more than {MOST_VALUES} values: it is no map of classes."
+                )
+        result = MapCounts()
+        missing = [value for value in pixels if value in self.nodata]
+        result.no_data = Count(sum(pixels[v] for v in missing), sum(hectares[v] for v in missing))
+        result.values = {v: Count(pixels[v], hectares[v]) for v in sorted(pixels) if v not in self.nodata}
+        if not result.values:
+            raise LandloomError(
+                f"{self._parameter} {self.path} holds no class: every pixel is no data "
+                f"({listed([str(v) for v in sorted(self.nodata)])})."
+            )
+        return result
+
+    def values_at(self, rows: np.ndarray, columns: np.ndarray, progress: Progress) -> np.ndarray:
+        """``[N]`` int64 values of pixels, reading each part of the map once."""
+        return values_at(self._dataset, rows, columns, progress)
+
+    def is_no_data(self, values: np.ndarray) -> np.ndarray:
+        """Which values are no data."""
+        return np.isin(values, list(self.nodata))
+
+
+def values_at(dataset: gdal.Dataset, rows: np.ndarray, columns: np.ndarray, progress: Progress) -> np.ndarray:
+    """Values of the first band at some pixels: int64, or float64 where the raster's are.
+
+    Args:
+        dataset: an open raster.
+        rows: ``[N]``, inside it.
+        columns: ``[N]``.
+        progress: asked for cancellation.
+    """
+    rows, columns = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
+    across = dataset.RasterXSize // PIECE + 1
+    piece = rows // PIECE * across + columns // PIECE
+    order = np.argsort(piece, kind="stable")
+    result: np.ndarray | None = None
+    starts = np.flatnonzero(np.diff(piece[order])) + 1
+    for own in np.split(order, starts):
+        if not len(own):
+            continue
+        progress.check()
+        # Only the part of the piece that is asked for.
+        top, left = int(rows[own].min()), int(columns[own].min())
+        window = (left, top, int(columns[own].max()) - left + 1, int(rows[own].max()) - top + 1)
+        values = read_array(dataset, window, [1])[0]
+        if result is None:
+            result = np.zeros(len(rows), np.float64 if values.dtype.kind == "f" else np.int64)
+        result[own] = values[rows[own] - top, columns[own] - left]
+    return np.zeros(0, np.int64) if result is None else result
+
+
+def counted(values: np.ndarray, area: float | np.ndarray) -> list[tuple[int, int, float]]:
+    """Value, pixels and hectares of the values in an array, given the hectares of its pixels."""
+    flat = values.ravel()
+    if not flat.size:
+        return []
+    lowest, highest = int(flat.min()), int(flat.max())
+    if highest - lowest < _TABLE:
+        index, offset = flat.astype(np.int64) - lowest, lowest
+        present = np.flatnonzero(np.bincount(index))
+        kinds = present + offset
+    else:
+        kinds, index = np.unique(flat, return_inverse=True)
+        index, present = index.reshape(-1), np.arange(len(kinds))
+    counts = np.bincount(index)[present]
+    hectares: np.ndarray
+    if isinstance(area, np.ndarray):
+        hectares = np.bincount(index, np.broadcast_to(area, values.shape).ravel())[present]
+    else:
+        hectares = counts * float(area)
+    return [(int(v), int(n), float(h)) for v, n, h in zip(kinds, counts, hectares, strict=True)]
+
+
+def _legend(path: str, dataset: gdal.Dataset) -> tuple[dict[int, str], dict[int, str]]:
+    """Names and colours by value: of the raster's categories and colour table, else of the style beside it."""
+    band = dataset.GetRasterBand(1)
+    with quiet_gdal():
+        categories = band.GetCategoryNames() or []
+        table = band.GetColorTable()
+        attributes = band.GetDefaultRAT()
+    names = {value: name.strip() for value, name in enumerate(categories) if name.strip()}
+    colors = {}
+    if table is not None:
+        for value in range(min(table.GetCount(), 65536)):
+            red, green, blue, alpha = table.GetColorEntry(value)
+            if alpha and (value in names or not names):
+                colors[value] = hex_color(red, green, blue)
+    if not names and attributes is not None:
+        names = _names_of_attributes(attributes)
+    style_names, style_colors = _style(Path(path).with_suffix(".qml"))
+    # A style also lists the classes of maps whose format has no room for names.
+    return names or style_names, style_colors | colors if names else style_colors or colors
+
+
+def _names_of_attributes(attributes: gdal.RasterAttributeTable) -> dict[int, str]:
+    """Names in a raster attribute table with a column of values and one of names."""
+    value = attributes.GetColOfUsage(gdal.GFU_MinMax)
+    name = attributes.GetColOfUsage(gdal.GFU_Name)
+    if value < 0 or name < 0:
+        return {}
+    found = {}
+    for row in range(attributes.GetRowCount()):
+        text = attributes.GetValueAsString(row, name).strip()
+        if text:
+            found[int(attributes.GetValueAsInt(row, value))] = text
+    return found
+
+
+def _style(path: Path) -> tuple[dict[int, str], dict[int, str]]:
+    """Names and colours of a QGIS style of unique values; none where there is no such style."""
+    if not path.is_file() or path.stat().st_size > 20_000_000:
+        return {}, {}
+    names, colors = {}, {}
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if "<!ENTITY" in text:  # QGIS writes none; they could grow without end
+        return {}, {}
+    try:
+        for entry in ET.fromstring(text).iter("paletteEntry"):
+            value = float(entry.get("value", "nan"))
+            if not value.is_integer():
+                continue
+            label = (entry.get("label") or "").strip()
+            if label:
+                names[int(value)] = label
+            color = (entry.get("color") or "")[:7].lower()
+            if len(color) == 7:
+                colors[int(value)] = color
+    except (ET.ParseError, ValueError):
+        return {}, {}
+    return names, colors
+
+
+def _means_nothing(name: str) -> bool:
+    """Whether the name of the value 0 says that it is no class."""
+    plain = name.lower().replace("-", " ").replace("_", " ")
+    return plain in (
+        "",
+        "0",
+        "no data",
+        "nodata",
+        "unclassified",
+        "background",
+        "none",
+        "pas de donnees",
+        "sans donnees",
+    )
