@@ -21,7 +21,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.nomenclature import Nomenclature
-from ..stack.sensors import SensorSpec, Series, matches
+from ..stack.sensors import STATIC, SensorSpec, Series, matches
 from .splits import TEST, TRAINING, VALIDATION, split_groups, stratified_group_folds
 
 __all__ = ["CHIP", "FORMAT", "SAMPLE", "TEST", "TRAINING", "VALIDATION", "VERSION", "SampleStore", "is_sample_folder"]
@@ -158,6 +158,23 @@ class SampleStore:
             valid[order] = mask.reshape(-1, side, side, n_dates).transpose(0, 3, 1, 2)
             result[name] = Series(patches, valid, np.array(spec.days, np.int32))
         return result
+
+    def until(self, day: int) -> SampleStore:
+        """The store as it was on a day of the season: the dates up to it, and all of a layer without dates.
+
+        A sensor without a date so far is left out. Values are views of the mapped files.
+        """
+        specs, values, masks = {}, {}, {}
+        for name, spec in self.specs.items():
+            kept = [place for place, own in enumerate(spec.days) if spec.kind == STATIC or own <= day]
+            if not kept:
+                continue
+            specs[name] = spec.with_dates(tuple(spec.dates[i] for i in kept), tuple(spec.days[i] for i in kept))
+            first, last = kept[0], kept[-1] + 1
+            chosen = slice(first, last) if kept == list(range(first, last)) else kept
+            values[name], masks[name] = self._values[name][:, chosen], self._masks[name][:, chosen]
+        # In memory, not of a folder: the files that release_pages maps anew hold all dates.
+        return replace(self, specs=specs, folder=None, _values=values, _masks=masks)
 
     def release_pages(self) -> None:
         """Map the files anew, so that what was read no longer counts as memory of this process."""
