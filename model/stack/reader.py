@@ -233,8 +233,8 @@ class StackReader:
             valid.fill(False)
         elif values.dtype.kind == "f":
             np.copyto(values, 0, where=~valid)  # a product would keep NaN
-        else:
-            values *= valid
+        elif not valid.all():
+            values *= valid.astype(values.dtype)  # of one type: several times as fast
 
     def _covered(self, part: PartPlan, window: Window) -> np.ndarray:
         """True where the part's files have pixels, ``[H, W]``."""
@@ -265,9 +265,10 @@ class StackReader:
                 self._read_into(read.path, read.bands, read.corner, common, buffer)
                 values[read.channels, rows, columns] = buffer
         inside = valid[rows, columns]
+        holds = np.empty(inside.shape, bool)
         for channel in values[:, rows, columns]:
             if sensor.nodata is not None:
-                inside &= channel != sensor.nodata
+                inside &= np.not_equal(channel, sensor.nodata, out=holds)
             if channel.dtype.kind == "f":
                 inside &= np.isfinite(channel)
         if part.factors is not None:

@@ -43,15 +43,17 @@ def bilinear(
             that are not finite have no weight either.
         out: ``[H, W]`` of the same type.
     """
-    rows = _taps(start[0], out.shape[0], ratio, first[0], values.shape[0])
-    columns = _taps(start[1], out.shape[1], ratio, first[1], values.shape[1])
     holes = np.zeros(values.shape, bool) if nodata is None else values == nodata
     if values.dtype.kind == "f":
         holes |= ~np.isfinite(values)
-    if holes.any():
+    any_holes = holes.any()
+    if not any_holes and values.dtype.kind in "iu" and values.dtype.itemsize <= 2 and ratio <= 64:
+        _whole_numbers(values, first, start, ratio, out)
+        return
+    rows = _taps(start[0], out.shape[0], ratio, first[0], values.shape[0])
+    columns = _taps(start[1], out.shape[1], ratio, first[1], values.shape[1])
+    if any_holes:
         _with_holes(values, ~holes, rows, columns, ratio, nodata, out)
-    elif values.dtype.kind in "iu" and values.dtype.itemsize <= 2 and ratio <= 64:
-        _whole_numbers(values, rows, columns, ratio, out)
     else:
         near, far, weight = rows
         share = (weight / np.float32(2 * ratio)).astype(np.float32)[:, None]
@@ -69,43 +71,80 @@ def _taps(start: int, length: int, ratio: int, first: int, size: int) -> tuple[n
     return np.clip(near - first, 0, size - 1), np.clip(near + 1 - first, 0, size - 1), weight
 
 
-_CACHED = 32768  # source pixels computed at a time
+_CACHED = 65536  # pixels of one phase computed at a time
 
 _Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _whole_numbers(values: np.ndarray, rows: _Taps, columns: _Taps, ratio: int, out: np.ndarray) -> None:
-    """Exact integer arithmetic, rows first; columns of one phase are slices; a few rows at a time stay in the cache."""
-    wide = values.astype(np.int32)
+def _whole_numbers(
+    values: np.ndarray, first: tuple[int, int], start: tuple[int, int], ratio: int, out: np.ndarray
+) -> None:
+    """Exact integer arithmetic, columns first; a few rows at a time stay in the processor's cache.
+
+    Grid pixels that lie alike in their source pixel (of one phase) have the same weights, and the source pixels that
+    they need follow one another: so each phase is a sum of two slices, each times a whole number.
+    """
     whole = 2 * ratio
-    square = whole * whole
-    near_row, far_row, weight_row = rows
-    near, far, weight = columns
-    step = max(ratio, _CACHED // max(1, wide.shape[1]))
-    for top in range(0, out.shape[0], step):
-        part = slice(top, top + step)
-        lines = wide[near_row[part]]
-        lines *= (whole - weight_row[part])[:, None]
-        other = wide[far_row[part]]
-        other *= weight_row[part][:, None]
-        lines += other
-        for phase in range(min(ratio, out.shape[1])):
-            share = int(weight[phase])
-            a = lines[:, _run(near[phase::ratio])] * (whole - share)
-            a += lines[:, _run(far[phase::ratio])] * share
-            a += square // 2
-            if square & (square - 1):
-                a //= square
+    tall, rows = _phases(start[0], out.shape[0], ratio, first[0], values.shape[0])
+    wide, columns = _phases(start[1], out.shape[1], ratio, first[1], values.shape[1])
+    values = values[_run(tall)][:, _run(wide)]
+    by_row, by_column = _weights(rows, whole), _weights(columns, whole)
+    width = out.shape[1]
+    step = max(1, _CACHED // width)
+    lines = np.empty((step + 2, width), np.int32)
+    total = np.empty((step, width), np.int32)
+    multiples = {weight: np.empty_like(lines) for weight in by_row if weight > 1}
+    bits = np.int32(2 * (whole.bit_length() - 1) if ratio & (ratio - 1) == 0 else 0)
+    for begin in range(0, -(-out.shape[0] // ratio), step):
+        strip = values[begin : begin + step + 2].astype(np.int32)
+        line = lines[: len(strip)]
+        # Half of the last division, for rounding: of the two weights of a phase one is above the ratio.
+        times = {weight: strip * np.int32(weight) + np.int32(ratio if weight > ratio else 0) for weight in by_column}
+        for own, (left, share) in enumerate(columns):
+            part = line[:, own::ratio]
+            a = times[whole - share][:, left : left + part.shape[1]]
+            if share:
+                np.add(a, times[share][:, left + 1 : left + 1 + part.shape[1]], out=part)
             else:
-                a >>= square.bit_length() - 1
-            out[part, phase::ratio] = a
+                part[...] = a
+        times = {1: line}
+        for weight, multiple in multiples.items():
+            times[weight] = np.multiply(line, np.int32(weight), out=multiple[: len(line)])
+        for own, (near, share) in enumerate(rows):
+            target = out[own + begin * ratio : own + (begin + step) * ratio : ratio]
+            count = len(target)
+            a = times[whole - share][near : near + count]
+            if share:
+                a = np.add(a, times[share][near + 1 : near + 1 + count], out=total[:count])
+            # A shift of whole numbers is the division rounded down, below 0 too.
+            target[...] = np.right_shift(a, bits, out=total[:count]) if bits else a // (whole * whole)
+
+
+def _phases(start: int, length: int, ratio: int, first: int, size: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Which of ``size`` source pixels to take, and for each phase the first of them and the weight of the next one.
+
+    The weight is in 1 / (2 ratio). Phase 0 is that of the first grid pixel; of two grid pixels of one phase that follow
+    one another, the second needs the next source pixel.
+    """
+    twice = 2 * np.arange(start, start + min(ratio, length)) + 1 - ratio
+    near = twice // (2 * ratio)
+    weight = twice - near * 2 * ratio
+    low = int(near[0])
+    high = (2 * (start + length - 1) + 1 - ratio) // (2 * ratio) + 1
+    taken = np.clip(np.arange(low, high + 1) - first, 0, size - 1)
+    return taken, [(int(one) - low, int(share)) for one, share in zip(near, weight, strict=True)]
 
 
 def _run(indices: np.ndarray) -> slice | np.ndarray:
-    """A slice where indices count up by one, which need no gathering; at the raster's edges they stand still."""
+    """A slice where indices count up by one; at the raster's edges they stand still: its last pixels are repeated."""
     if indices[-1] - indices[0] == len(indices) - 1:
         return slice(int(indices[0]), int(indices[-1]) + 1)
     return indices
+
+
+def _weights(phases: list[tuple[int, int]], whole: int) -> set[int]:
+    """Every weight that occurs, but for nothing."""
+    return {weight for _, share in phases for weight in (share, whole - share) if weight}
 
 
 def _with_holes(
