@@ -81,7 +81,9 @@ def read_point_series(path: str | Path, group: str | None = None) -> SampleStore
         raise LandloomError(f"{path} holds no series of three axes (points, dates, bands).")
     labels = arrays["labels"].astype(np.int64)
     groups = arrays[group].astype(np.int64) if group else np.arange(len(labels))
-    return SampleStore.from_arrays(series, specs, labels, nomenclature, groups, season=("01-01", year))
+    store = SampleStore.from_arrays(series, specs, labels, nomenclature, groups, season=("01-01", year))
+    store.polygons = np.arange(len(labels))  # each point is an object of its own, whatever group it is in
+    return store
 
 
 def peak_memory_mb() -> float:
