@@ -18,6 +18,8 @@ BINS = 15
 FEWEST_SAMPLES = 20
 """With fewer held-out samples there is neither a temperature nor a curve, and no threshold keeps fewer."""
 FEWEST_GROUPS = 5
+FEW_GROUPS = 30
+"""With fewer groups what is said of them is doubted."""
 POINTS = 101
 _FITTED = 50_000  # samples that a temperature is fitted on: more change its third digit
 _Z = 1.6448536269514722  # one-sided 95 %
@@ -256,7 +258,8 @@ def upper_error(kept: np.ndarray, wrong: np.ndarray) -> float:
     """Upper 95 % bound (one-sided) of the share of wrong pixels, which lie together in groups.
 
     Pixels of a group are right or wrong together, so they count for less than their number: the ratio's variance
-    between groups (Cochran 1977, 2.11) gives the effective number of samples for Wilson's bound (Wilson 1927).
+    between groups (Cochran 1977, 2.11) gives the effective number of samples for Wilson's bound (Wilson 1927). Of
+    under 30 groups that variance is a guess: each counts as one sample then.
 
     Args:
         kept: ``[G]`` pixels by group.
@@ -267,10 +270,12 @@ def upper_error(kept: np.ndarray, wrong: np.ndarray) -> float:
     total, count = kept.sum(), int(own.sum())
     share = wrong.sum() / total
     size = total**2 / np.square(kept).sum()  # as if each group were wholly right or wrong
-    if count > 1 and 0 < share < 1:
+    if count >= FEW_GROUPS and 0 < share < 1:
         variance = count / (count - 1) * np.square(wrong - share * kept).sum() / total**2
         if variance > 0:
             size = min(share * (1 - share) / variance, total)
+    if count > 1:  # the variance is estimated itself (Korn & Graubard 1998); Student's quantile, expanded
+        size *= (_Z / (_Z + (_Z**3 + _Z) / (4 * (count - 1)))) ** 2
     middle = share + _Z**2 / (2 * size)
     spread = _Z * math.sqrt(share * (1 - share) / size + _Z**2 / (4 * size**2))
     return float(min(1.0, (middle + spread) / (1 + _Z**2 / size)))

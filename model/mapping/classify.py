@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..base.calibration import FEW_GROUPS
 from ..base.device import describe_device, resolve_device, thread_count
 from ..base.errors import LandloomError
 from ..base.levels import Levels
@@ -32,12 +33,14 @@ from .mask import mask_identity
 from .outputs import Layer
 from .runner import BlockRunner
 from .style import category_names, classes_qml, color_table, confidence_qml
-from .unsure import FEW_GROUPS, LEVEL_TAG, UNSURE_TAG, Unsure, count_unsure, percent, unsure_of
+from .unsure import LEVEL_TAG, UNSURE_TAG, Unsure, count_unsure, percent, unsure_of
 from .watch import duration
 
 CONFIDENCE_NODATA = 255
 PROBABILITY_NODATA = 65535
 PROBABILITY_SCALE = 10000
+CODES_TAG, COLORS_TAG = "LANDLOOM_CODES", "LANDLOOM_COLORS"
+"""Metadata items of a raster of probabilities: codes and colours of the classes of its bands, separated by commas."""
 MAP_FORMAT = 2
 """Raised when the same inputs would give other pixels, so that parts of an older version are not used."""
 
@@ -300,6 +303,10 @@ def map_layers(
                 PROBABILITY_NODATA,
                 band_names=nomenclature.names,
                 scale=1 / PROBABILITY_SCALE,
+                tags={
+                    CODES_TAG: ",".join(str(code) for code in nomenclature.codes),
+                    COLORS_TAG: ",".join(nomenclature.colors),
+                },
             )
         )
     return layers

@@ -22,7 +22,6 @@ LEVEL_TAG = "LANDLOOM_LEVEL"
 """Metadata item of a map of coarser classes that holds their level."""
 GREYS = ("#8c8c8c", "#bdbdbd", "#636363", "#d9d9d9")
 LARGEST_ERROR = 0.5
-FEW_GROUPS = 30
 _ROWS = 512
 
 
