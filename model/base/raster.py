@@ -101,7 +101,9 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
     if is_remote(name) and any("IO error" in message for message in messages):
         dataset = None  # a header that came cut off would be taken for one with less in it
     if dataset is None or dataset.RasterCount == 0:
-        raise LandloomError(f"Cannot open the raster {shown(name)}: {_last(messages)}. Is it whole? Get it again.")
+        empty = not name.startswith(("/vsi", "<")) and os.path.isfile(name) and os.path.getsize(name) == 0
+        reason = "the file is empty" if empty else _last(messages or ["it is of no format that GDAL knows"])
+        raise LandloomError(f"Cannot open the raster {shown(name)}: {reason}. Is it whole? Get it again.")
     return dataset
 
 

@@ -10,12 +10,16 @@ import numpy as np
 from ..base.errors import LandloomError, NoAnswerError
 from ..base.progress import Progress
 from ..base.raster import is_remote
-from .grid import Window
+from .grid import Grid, Window
 from .manifest import Acquisition, Part, Sensor, Stack
 from .reader import StackReader
 from .smallview import count_small, has_small_views
 from .stac.http import is_silent
 from .stac.relink import Links, with_new_links
+
+EXACT_PIXELS = 1_000_000
+"""Shares of validity are counted on every pixel of smaller grids, on a lattice of windows of larger ones."""
+_WINDOWS, _WINDOW = 7, 64
 
 MAX_NEGATIVE = 0.05
 """A larger share of negative reflectances among clear ones shows that an offset was taken off twice."""
@@ -42,6 +46,16 @@ class Shares:
     valid: int = 0
     negative: int = 0
     pixels: int = 1
+
+
+def sample_windows(grid: Grid) -> list[Window]:
+    """All of a small grid; of a large one 7 x 7 windows of 64 pixels, spread evenly."""
+    if grid.width * grid.height <= EXACT_PIXELS:
+        return [grid.whole]
+    width, height = min(_WINDOW, grid.width), min(_WINDOW, grid.height)
+    columns = np.unique(np.linspace(0, grid.width - width, _WINDOWS).astype(int))
+    rows = np.unique(np.linspace(0, grid.height - height, _WINDOWS).astype(int))
+    return [Window(int(column), int(row), width, height) for row in rows for column in columns]
 
 
 def measure(
@@ -100,7 +114,7 @@ def check_offset(sensor: Sensor, acquisition: Acquisition, shares: Shares) -> No
 def _count(
     stack: Stack, sensor: Sensor, acquisition: Acquisition, windows: Sequence[Window], progress: Progress
 ) -> Shares:
-    """Count on small grids every pixel; on large ones small pictures where there are some, else windows.
+    """Count on small grids every pixel by all bands; on large ones small pictures where there are some, else windows.
 
     What the windows show to be without data is looked through whole: a narrow strip of a swath may lie between them.
     """
@@ -108,26 +122,32 @@ def _count(
         pixels, (data, valid, negative) = count_small(stack.grid, sensor, acquisition, progress)
         shares = Shares(data, valid, negative, pixels)
         if sensor.offset < 0 and negative > CHECKED * valid:
-            exact = _count_windows(stack, sensor, acquisition, windows, progress)
+            exact = _count_windows(stack, sensor, acquisition, windows, progress, sensor.bands[:1])
             shares = replace(shares, negative=round(exact.negative / exact.valid * valid) if exact.valid else 0)
         return shares
-    shares = _count_windows(stack, sensor, acquisition, windows, progress)
     remote = any(is_remote(source.path) for part in acquisition.parts for source in part.sources)
+    bands = sensor.bands[:1] if remote or len(windows) > 1 else sensor.bands
+    shares = _count_windows(stack, sensor, acquisition, windows, progress, bands)
     if shares.data or len(windows) == 1 or remote:
         return shares
     grid = stack.grid
     strips = [Window(0, row, grid.width, min(_STRIP, grid.height - row)) for row in range(0, grid.height, _STRIP)]
-    return _count_windows(stack, sensor, acquisition, strips, progress)
+    return _count_windows(stack, sensor, acquisition, strips, progress, bands)
 
 
 def _count_windows(
-    stack: Stack, sensor: Sensor, acquisition: Acquisition, windows: Sequence[Window], progress: Progress
+    stack: Stack,
+    sensor: Sensor,
+    acquisition: Acquisition,
+    windows: Sequence[Window],
+    progress: Progress,
+    bands: Sequence[str],
 ) -> Shares:
     alone = replace(sensor, acquisitions=(acquisition,))
     data = valid = negative = 0
     if not alone.complete:
         return Shares()
-    with StackReader(replace(stack, sensors={sensor.name: alone}), bands={sensor.name: sensor.bands[:1]}) as reader:
+    with StackReader(replace(stack, sensors={sensor.name: alone}), bands={sensor.name: bands}) as reader:
         for window in windows:
             progress.check()
             holds, clear = reader.validity(sensor.name, 0, window)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from ..base.errors import LandloomError
 from ..base.progress import Progress
+from ..base.words import counted
 from .build import RasterInfos, building, meets, source_of
 from .calendar import DEFAULT_SEASON_START, check_season_start, parse_date
 from .centring import centre_orbits, is_centred
@@ -20,10 +19,11 @@ from .choosegrid import choose_grid
 from .cloudrules import CLOUD_RULES, STANDARD, with_cloud_rule
 from .copying import TOGETHER, copying
 from .encoding import Encoding, common_encoding, one_encoding
-from .grid import Bounds, Grid, Window
+from .grid import Bounds, Grid
 from .join import incomplete_dates, join_sensor, ordered_bands, redate
 from .manifest import Acquisition, MaskRule, Part, Sensor, Stack
-from .measure import check_offset, measure
+from .measure import check_offset, measure, sample_windows
+from .oddities import empty_sensors, far_apart, long_pause
 from .products import Choice, Product, find_products
 from .products.base import SCL_INVALID
 from .radar import one_calibration, radar_sensor, treated
@@ -34,10 +34,6 @@ from .stac.relink import Links
 from .static import static_sensor
 from .usermasks import add_user_masks
 from .vetting import Skipped, chosen_bands, newest, one_processor, same_bands, whole_files
-
-EXACT_PIXELS = 1_000_000
-"""Shares of validity are counted on every pixel of smaller grids, on a lattice of windows of larger ones."""
-_WINDOWS, _WINDOW = 7, 64
 
 
 @dataclass(frozen=True)
@@ -164,6 +160,8 @@ def prepare_stack(
     products = _overlapping(products, stack.grid, infos, result)
     if not products:
         raise LandloomError(_nothing(folder, result))
+    if existing is None and settings.extent is None:
+        result.warnings += far_apart(stack.grid, products, infos)
     for sensor in make_sensors(products, infos, settings):
         there = stack.sensors.get(sensor.name)
         joined = sensor if there is None else join_sensor(*one_encoding(there, sensor), infos, mosaic=True)
@@ -190,6 +188,7 @@ def prepare_stack(
             kept, told = centre_orbits(kept, radar, sample_windows(kept.grid), progress)
             result.notes += told
         kept = redate(kept, season, year)
+        result.warnings += [*long_pause(kept, settings.start, settings.end), *empty_sensors(kept, result.lines)]
         dropped = _dates_of(build.stack) - _dates_of(kept)
         build.forget(f"{name}_{date.replace('-', '')}" for name, date in dropped)
         with copying(build, kept, settings.copy, links, progress.part(70, 99)) as (final, chosen):
@@ -205,7 +204,7 @@ def prepare_stack(
     for message in result.notes:
         progress.info(message)
     for name, sensor in result.stack.sensors.items():
-        progress.info(f"{name}: {len(sensor.complete)} dates, bands {', '.join(sensor.bands)}.")
+        progress.info(f"{name}: {counted(sensor.complete, 'date')}, bands {', '.join(sensor.bands)}.")
     grid = result.stack.grid
     progress.info(
         f"Grid: {grid.width} x {grid.height} pixels of {grid.resolution[0]:g}; days count from "
@@ -352,16 +351,6 @@ def _overlapping(products: list[Product], grid: Grid, infos: RasterInfos, result
     return kept
 
 
-def sample_windows(grid: Grid) -> list[Window]:
-    """All of a small grid; of a large one 7 x 7 windows of 64 pixels, spread evenly."""
-    if grid.width * grid.height <= EXACT_PIXELS:
-        return [grid.whole]
-    width, height = min(_WINDOW, grid.width), min(_WINDOW, grid.height)
-    columns = np.unique(np.linspace(0, grid.width - width, _WINDOWS).astype(int))
-    rows = np.unique(np.linspace(0, grid.height - height, _WINDOWS).astype(int))
-    return [Window(int(column), int(row), width, height) for row in rows for column in columns]
-
-
 def _measure(
     stack: Stack,
     new: set[tuple[str, str]],
@@ -406,7 +395,7 @@ def _measure(
     if looked_at < stack.grid.width * stack.grid.height:
         result.notes.append(
             f"Shares of valid and masked pixels are estimated on at least {looked_at:,} pixels of each date, "
-            "spread over the area."
+            "spread over the area, by the first band."
         )
     empty = [name for name, sensor in stack.sensors.items() if not sensor.acquisitions]
     for name in empty:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from landloom.model.base.errors import LandloomError
-from landloom.model.stack import measure, prepare
+from landloom.model.stack import measure
 from landloom.model.stack.prepare import PrepareSettings, prepare_stack
 from optical_archives import METADATA, write_image
 
@@ -16,7 +16,7 @@ OFFSETS = "".join(f'<BOA_ADD_OFFSET band_id="{k}">-1000</BOA_ADD_OFFSET>' for k 
 @pytest.fixture(autouse=True)
 def large(monkeypatch):
     """Grids of more than 10,000 pixels count as large."""
-    monkeypatch.setattr(prepare, "EXACT_PIXELS", 10_000)
+    monkeypatch.setattr(measure, "EXACT_PIXELS", 10_000)
 
 
 def safe(folder, values, classes, date="20230821", suffix="jp2"):

@@ -7,7 +7,8 @@ import pytest
 from landloom.model.base.errors import Cancelled, LandloomError
 from landloom.model.base.progress import Progress
 from landloom.model.stack.grid import Window
-from landloom.model.stack.prepare import PrepareSettings, prepare_stack, sample_windows
+from landloom.model.stack.measure import sample_windows
+from landloom.model.stack.prepare import PrepareSettings, prepare_stack
 from landloom.model.stack.reader import StackReader
 from landloom.model.stack.report import dates_plot, gaps, write_report
 from landloom.model.stack.validity import NO_DATE, longest_gap, write_validity
