@@ -15,6 +15,7 @@ from .composite import Composite
 from .descriptors import Descriptors
 from .extractsamples import ExtractSamples
 from .fromiota2 import FromIota2
+from .fuse import Fuse
 from .landcovermap import LandCoverMap
 from .nomenclature import MakeNomenclature
 from .preparestack import PrepareStack
@@ -35,6 +36,7 @@ ALGORITHMS = (
     Train,
     Classify,
     LandCoverMap,
+    Fuse,
     Descriptors,
     SampleScene,
     Check,

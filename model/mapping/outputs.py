@@ -112,7 +112,7 @@ def assemble(
             step = progress.part(100.0 * index / len(layers), 100.0 * (index + 1) / len(layers))
             _write(layer, temporary[layer.name], grid, area, blocks, journal, memory, step)
         for layer in reversed(layers):
-            _publish(layer, temporary[layer.name])
+            publish(layer, temporary[layer.name])
     finally:
         for path in temporary.values():
             for suffix in ("", *SIDECARS):
@@ -120,7 +120,7 @@ def assemble(
                     Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-def _publish(layer: Layer, temporary: Path) -> None:
+def publish(layer: Layer, temporary: Path) -> None:
     """Give a raster its final name, with its sidecars; those of an older file go."""
     final = layer.path
     try:
@@ -176,10 +176,10 @@ def _write(
     parts = _Parts(layer, blocks, journal, memory // 2)
     with collected_errors() as errors:
         try:
-            dataset = _create(layer, path, grid, area)
+            dataset = create(layer, path, grid, area)
             if dataset is not None:
                 for piece, values in _pieces(layer, area, parts, memory // 2, progress):
-                    checksums.append((piece, _checksum(values)))
+                    checksums.append((piece, checksum(values)))
                     for index in range(layer.bands):
                         band = dataset.GetRasterBand(index + 1)
                         band.WriteArray(values[index], piece.column - area.column, piece.row - area.row)
@@ -193,14 +193,15 @@ def _write(
             errors.append(str(error))
             dataset = None
     # GDAL may flush a tile from another thread, whose errors we do not see: what was written is read again.
-    if errors or not _reads_back(layer, path, area, checksums, progress):
+    if errors or not reads_back(layer, path, area, checksums, progress):
         reason = errors[-1] if errors else "the file is not whole"
         raise LandloomError(
             f"Cannot write {layer.path}: {reason.rstrip('.')}. Free space there or choose another output."
         )
 
 
-def _create(layer: Layer, path: Path, grid: Grid, area: Area) -> gdal.Dataset | None:
+def create(layer: Layer, path: Path, grid: Grid, area: Area) -> gdal.Dataset | None:
+    """An empty GeoTIFF for a layer, with its names, colours and tags; None where GDAL cannot make it."""
     options = ["TILED=YES", f"BLOCKXSIZE={TILE}", f"BLOCKYSIZE={TILE}", "COMPRESS=DEFLATE", "BIGTIFF=IF_SAFER"]
     if layer.bands > 1:
         options += ["INTERLEAVE=BAND", "PREDICTOR=2"]
@@ -286,11 +287,13 @@ def _pieces(
             yield piece, parts.fill(piece)
 
 
-def _checksum(values: np.ndarray) -> int:
+def checksum(values: np.ndarray) -> int:
+    """What :func:`reads_back` compares."""
     return zlib.crc32(np.ascontiguousarray(values).data)
 
 
-def _reads_back(layer: Layer, path: Path, area: Area, checksums: list[tuple[Area, int]], progress: Progress) -> bool:
+def reads_back(layer: Layer, path: Path, area: Area, checksums: list[tuple[Area, int]], progress: Progress) -> bool:
+    """Whether a file holds what was written: GDAL may flush a tile from another thread, whose errors we do not see."""
     try:
         dataset = open_raster(path)
         if (dataset.RasterXSize, dataset.RasterYSize, dataset.RasterCount) != (area.width, area.height, layer.bands):
@@ -298,7 +301,7 @@ def _reads_back(layer: Layer, path: Path, area: Area, checksums: list[tuple[Area
         for piece, expected in checksums:
             progress.check()
             window = (piece.column - area.column, piece.row - area.row, piece.width, piece.height)
-            if _checksum(read_array(dataset, window)) != expected:
+            if checksum(read_array(dataset, window)) != expected:
                 return False
     except Cancelled:
         raise

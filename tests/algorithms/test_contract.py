@@ -33,6 +33,7 @@ CONTRACT = {
     "descriptors": "STACK MODEL BRANCH DIMENSIONS TYPE EXTENT MASK DEVICE MEMORY_MB OUTPUT",
     "check": "STACK REFERENCE CLASS_FIELD NOMENCLATURE REPORT",
     "fromiota2": "CONFIG OUTPUT REPORT",
+    "fuse": "MAPS METHOD MATRICES BELIEF UNDECIDED NOMENCLATURE MEMORY_MB OUTPUT CONFIDENCE",
     "status": "REPORT",
 }
 GROUPS = {"1 Images", "2 Reference", "3 Models", "4 Maps", "5 Objects", "6 Accuracy", "7 Share", "Tools"}

@@ -311,7 +311,7 @@ except LandloomError as error:
 
 def test_a_file_that_does_not_read_back_is_not_published(tmp_path, monkeypatch):
     reader = fakes.FakeReader(fakes.utm_grid(100, 100))
-    monkeypatch.setattr(outputs, "_reads_back", lambda *_: False)
+    monkeypatch.setattr(outputs, "reads_back", lambda *_: False)
     with pytest.raises(LandloomError, match="Cannot write"):
         BlockRunner(fakes.make_job(tmp_path, reader), Progress()).run()
     assert [p.name for p in tmp_path.iterdir()] == ["map.tif.parts"]

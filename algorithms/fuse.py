@@ -1,0 +1,149 @@
+"""fuse: several maps of the same place become one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterDestination,
+)
+
+from ..model.base.errors import LandloomError
+from ..model.base.nomenclature import HIGHEST_CODE
+from .base import FeedbackProgress, LandloomAlgorithm
+from .classify import MapLayer
+from .nomenclature import TABLE_FILTER
+
+METHODS = ["majority", "mean", "dempstershafer"]
+BELIEFS = ["precision", "recall", "accuracy", "kappa"]
+
+
+class Fuse(LandloomAlgorithm):
+    """Streams through the maps; see ``model/mapping/fuse.py``."""
+
+    ID = "fuse"
+    NAME = "Fuse maps"
+    GROUP = "4 Maps"
+    SUMMARY = (
+        "Makes one map of several maps of the same place, such as those of several models, runs, years or programs: "
+        "by majority vote, by the mean of their probabilities, or by Dempster-Shafer with what each map's confusion "
+        "matrix says of it. Classes are matched by code."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:fuse --MAPS=a.tif --MAPS=b.tif --METHOD=dempstershafer --MATRICES=a.csv "
+        "--MATRICES=b.csv --OUTPUT=fused.tif --CONFIDENCE=belief.tif"
+    )
+    TAGS = ("vote", "majority", "dempster", "shafer", "ensemble", "fusion", "combine")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        tr = self.tr
+        self.add(
+            QgsProcessingParameterMultipleLayers("MAPS", tr("Maps"), QgsProcessing.SourceType.TypeRaster),
+            "Two or more maps of class codes (for mean: the PROBABILITIES that 'Classify' writes) with the same CRS "
+            "and pixel corners; the result covers all of them. 0, no data and 'unsure' pixels of a map have no say.",
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "METHOD", tr("Method"), options=METHODS, defaultValue=METHODS[0], usesStaticStrings=True
+            ),
+            "majority: the class that most maps give. mean: the class with the highest mean probability. "
+            "dempstershafer: the class of highest belief, a map counting for more where its matrix says that it is "
+            "right more often.",
+        )
+        self.add(
+            QgsProcessingParameterMultipleLayers(
+                "MATRICES", tr("Confusion matrices"), QgsProcessing.SourceType.TypeFile, optional=True
+            ),
+            "For dempstershafer: a CSV file for each map, in the order of the maps: the MATRIX of 'Assess', or that of "
+            "the Orfeo ToolBox.",
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "BELIEF", tr("Mass of belief"), options=BELIEFS, defaultValue=BELIEFS[0], usesStaticStrings=True
+            ),
+            "For dempstershafer: what of a matrix tells how far to believe a map, 0 to 1. precision or recall of the "
+            "class that it gives, or overall accuracy or kappa of the whole map.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "UNDECIDED",
+                tr("Code of undecided pixels"),
+                QgsProcessingParameterNumber.Type.Integer,
+                defaultValue=0,
+                minValue=0,
+                maxValue=HIGHEST_CODE,
+            ),
+            "What pixels get where two or more classes tie, 1 to 65535, a code that no class has; 0 leaves them "
+            "without data.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "NOMENCLATURE",
+                tr("Nomenclature"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                optional=True,
+                fileFilter=TABLE_FILTER,
+            ),
+            "Names and colours of the codes, for maps that have none, such as those of iota2 (its nomenclature.txt "
+            "does). By default they come from the maps, the first that has them.",
+        )
+        self.add_memory()
+        self.add(
+            QgsProcessingParameterRasterDestination("OUTPUT", tr("Fused map")),
+            "GeoTIFF of class codes, Byte or UInt16 by the largest code, 0 = no data, with colours, names and a style.",
+        )
+        self.add(
+            QgsProcessingParameterRasterDestination(
+                "CONFIDENCE", tr("Agreement"), optional=True, createByDefault=False
+            ),
+            "GeoTIFF in percent, 0 to 100, 255 = no data. majority: share of the maps with data that give the class; "
+            "mean: its mean probability; dempstershafer: the belief in it.",
+        )
+        self.addOutput(QgsProcessingOutputNumber("UNDECIDED_SHARE", tr("Share of undecided pixels, 0 to 1")))
+
+    def work(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.mapping.fuse import fuse
+        from ..model.samples.tablefiles import read_table
+
+        layers = self.parameterAsLayerList(parameters, "MAPS", context)
+        if len(layers) < 2:
+            raise LandloomError("MAPS is missing or holds one raster only: give two or more maps.")
+        table = self.parameterAsFile(parameters, "NOMENCLATURE", context)
+        outputs = {
+            name: self.parameterAsOutputLayer(parameters, name, context)
+            for name in ("OUTPUT", "CONFIDENCE")
+            if name == "OUTPUT" or parameters.get(name)
+        }
+        progress = FeedbackProgress(feedback)
+        done = fuse(
+            [layer.source() for layer in layers],
+            self.parameterAsEnumString(parameters, "METHOD", context),
+            outputs["OUTPUT"],
+            outputs.get("CONFIDENCE"),
+            self.parameterAsFileList(parameters, "MATRICES", context) if parameters.get("MATRICES") else [],
+            self.parameterAsEnumString(parameters, "BELIEF", context),
+            self.parameterAsInt(parameters, "UNDECIDED", context),
+            read_table(table).nomenclature() if table else None,
+            self.parameterAsInt(parameters, "MEMORY_MB", context),
+            progress,
+        )
+        share = done.undecided / max(done.pixels, 1)
+        progress.info(f"{done.pixels:,} pixels, {done.undecided:,} of them undecided ({100 * share:.2f} %).")
+        results: dict[str, Any] = dict(outputs)
+        titles = {"OUTPUT": self.tr("Fused map"), "CONFIDENCE": self.tr("Agreement")}
+        for name, path in outputs.items():
+            MapLayer.name_on_load(context, path, titles[name])
+        results["UNDECIDED_SHARE"] = share
+        return results

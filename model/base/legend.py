@@ -1,0 +1,150 @@
+"""Names and colours of classes in QGIS styles (``.qml``) and in rasters."""
+
+from __future__ import annotations
+
+import json
+import os
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from osgeo import gdal
+
+from .errors import LandloomError
+from .nomenclature import hex_color
+from .raster import quiet_gdal
+
+_LARGEST = 20_000_000  # bytes; a style of that size is no style of classes
+TABLE_PROPERTY = "landloom/nomenclature"
+"""Custom property of a style that keeps what a renderer has no room for: parents, codes, classes left out."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A class of a style.
+
+    Attributes:
+        values: of the raster's pixels or of the class field, as texts.
+        label: what the legend shows.
+        color: ``#rrggbb``, empty where the symbol has none.
+    """
+
+    values: tuple[str, ...]
+    label: str
+    color: str = ""
+
+
+@dataclass
+class Style:
+    """What a style says of classes.
+
+    Attributes:
+        palette: of a raster of unique values.
+        categories: of a categorised vector layer.
+        class_field: that of the vector layer.
+        table: rows that Landloom has put in besides.
+    """
+
+    palette: list[Entry] = field(default_factory=list)
+    categories: list[Entry] = field(default_factory=list)
+    class_field: str = ""
+    table: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_style(path: str | os.PathLike[str]) -> Style:
+    """The classes of a QGIS style of unique values (raster) or categories (vector).
+
+    Raises:
+        LandloomError: if the file is no QGIS style.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise LandloomError(f"The style {path} is larger than 20 MB: it is no style of classes.")
+        root = ET.fromstring(path.read_bytes())
+    except OSError as error:
+        raise LandloomError(f"Cannot read the style {path}: {error.strerror or error}; check the path.") from error
+    except (ET.ParseError, ValueError) as error:
+        raise LandloomError(f"{path} is no QGIS style ({error}); save it again from the layer's properties.") from error
+    style = Style()
+    for one in root.iter("paletteEntry"):
+        value = _number(one.get("value", ""))
+        style.palette.append(Entry((value,), one.get("label", "").strip() or value, _hex(one.get("color", ""))))
+    renderer = next((one for one in root.iter("renderer-v2") if one.get("type") == "categorizedSymbol"), None)
+    if renderer is not None:
+        style.class_field = renderer.get("attr", "").strip('"')
+        colors = {one.get("name", ""): _symbol_color(one) for one in renderer.iterfind("symbols/symbol")}
+        for one in renderer.iterfind("categories/category"):
+            listed = [_number(val.get("value", "")) for val in one.findall("val")]
+            values = tuple(value for value in listed or [_number(one.get("value", ""))] if value not in ("", "NULL"))
+            if values:  # the one without a value is 'all other values'
+                label = one.get("label", "").strip() or values[0]
+                style.categories.append(Entry(values, label, colors.get(one.get("symbol", ""), "")))
+    for option in root.iter("Option"):
+        if option.get("name") == TABLE_PROPERTY:
+            style.table = _rows(option.get("value", ""))
+    return style
+
+
+def legend_of(dataset: gdal.Dataset) -> tuple[dict[int, str], dict[int, str]]:
+    """Names and colours of a map by code: from its categories and colour table, else from the style beside it."""
+    band = dataset.GetRasterBand(1)
+    with quiet_gdal():
+        band.GetDescription()  # GDAL 3.6 reads category names only after something else was read
+        categories, table = band.GetCategoryNames() or [], band.GetColorTable()
+    names = {value: name.strip() for value, name in enumerate(categories) if value and name.strip()}
+    colors: dict[int, str] = {}
+    if table is not None:
+        for value in range(1, min(table.GetCount(), 65536)):
+            red, green, blue, alpha = table.GetColorEntry(value)
+            if alpha and (value in names or (not names and (red or green or blue))):
+                colors[value] = hex_color(red, green, blue)
+    path = Path(dataset.GetDescription()).with_suffix(".qml")
+    if names or not path.is_file():
+        return names, colors
+    try:
+        entries = [one for one in read_style(path).palette if one.values[0].isdigit() and int(one.values[0])]
+    except LandloomError:
+        return names, colors  # a style of something else is no fault of the map
+    return (
+        {int(one.values[0]): one.label for one in entries},
+        colors | {int(one.values[0]): one.color for one in entries if one.color},
+    )
+
+
+def _number(text: str) -> str:
+    """QGIS writes the class 3 of a field of real numbers as 3.0 or 3.00000."""
+    text = text.strip()
+    whole, point, rest = text.partition(".")
+    return whole if point and whole.lstrip("-").isdigit() and not rest.strip("0") else text
+
+
+def _symbol_color(symbol: ET.Element) -> str:
+    """The fill colour of a symbol, in the forms of QGIS before and since 3.26."""
+    for layer in symbol.iterfind("layer"):
+        for option in layer.iterfind("Option/Option"):
+            if option.get("name") in ("color", "line_color"):
+                return _hex(option.get("value", ""))
+        for prop in layer.iterfind("prop"):
+            if prop.get("k") in ("color", "line_color"):
+                return _hex(prop.get("v", ""))
+    return ""
+
+
+def _hex(text: str) -> str:
+    """``#rrggbb`` of ``#rrggbb[aa]`` or ``r,g,b,a[,rgb:...]``; empty where it is neither."""
+    if text.startswith("#") and len(text) >= 7:
+        return text[:7].lower()
+    parts = text.split(",")[:3]
+    if len(parts) == 3 and all(part.strip().isdigit() and int(part) <= 255 for part in parts):
+        return hex_color(*(int(part) for part in parts))
+    return ""
+
+
+def _rows(text: str) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return []
+    return [row for row in content if isinstance(row, dict)] if isinstance(content, list) else []

@@ -1,0 +1,262 @@
+"""Several maps of the same place become one, block by block."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..base.files import PARTIAL, make_folder
+from ..base.language import tr
+from ..base.nomenclature import HIGHEST_CODE, LandCoverClass, Nomenclature
+from ..base.progress import Progress
+from ..stack.grid import Grid
+from . import outputs
+from .chunks import Area
+from .classify import CONFIDENCE_NODATA, map_layers
+from .fuseinputs import (
+    BELIEFS,
+    FuseInput,
+    LabelMap,
+    ProbabilityMap,
+    check_not_output,
+    common_classes,
+    common_grid,
+    masses_of,
+)
+from .fuserules import NO_DATA, UNDECIDED, Fused, dempster_shafer, majority, mean_probability
+
+MAJORITY, MEAN, DEMPSTER_SHAFER = "majority", "mean", "dempstershafer"
+METHODS = (MAJORITY, MEAN, DEMPSTER_SHAFER)
+UNDECIDED_COLOR = "#7f7f7f"
+Rule = Callable[[Area], Fused]
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """What was made.
+
+    Attributes:
+        nomenclature: classes of the map, the one of undecided pixels among them where it has a code.
+        pixels: pixels with data in any map.
+        undecided: those of them where classes tie.
+    """
+
+    nomenclature: Nomenclature
+    pixels: int
+    undecided: int
+
+
+def fuse(
+    maps: Sequence[str | os.PathLike[str]],
+    method: str,
+    output: str | os.PathLike[str],
+    confidence: str | os.PathLike[str] | None = None,
+    matrices: Sequence[str | os.PathLike[str]] = (),
+    belief: str = "precision",
+    undecided: int = 0,
+    nomenclature: Nomenclature | None = None,
+    memory_mb: int = 1024,
+    progress: Progress | None = None,
+) -> Fusion:
+    """Fuse maps of classes (``majority``, ``dempstershafer``) or of probabilities (``mean``).
+
+    The result covers all maps; where one has no data it has no say. Pixels where classes tie get ``undecided``.
+
+    Args:
+        maps: two or more, on one CRS and lattice of pixels; their extents may differ.
+        method: one of ``METHODS``.
+        output: the map, Byte or UInt16 by the largest code, 0 = no data, with names, colours and a style.
+        confidence: Byte 0..100 %, 255 = no data: share of votes, mean probability or belief of the class.
+        matrices: for ``dempstershafer``, the confusion matrix of each map, in the same order.
+        belief: what of a matrix is the mass of belief: ``precision``, ``recall``, ``accuracy`` or ``kappa``.
+        undecided: code of undecided pixels; 0 leaves them without data.
+        nomenclature: names and colours to use; others come from the maps, the first one that has them.
+        memory_mb: working memory.
+        progress: shown, and asked whether to stop.
+
+    Raises:
+        LandloomError: if maps, matrices or outputs do not do.
+        Cancelled: if the user asked to stop; nothing is left then.
+    """
+    progress = progress or Progress()
+    _check_choices(maps, method, matrices, belief, undecided)
+    paths = [Path(one) for one in (output, confidence) if one]
+    outputs.check_outputs(paths)
+    opened: list[FuseInput] = [(ProbabilityMap if method == MEAN else LabelMap)(path) for path in maps]
+    check_not_output(opened, paths)
+    grid = common_grid(opened)
+    codes = _codes(opened, progress.part(0, 30))
+    classes = common_classes(opened, codes, nomenclature, progress)
+    if undecided in codes:
+        name = classes[classes.index_of(undecided)].name
+        raise LandloomError(f"UNDECIDED is {undecided}, the code of '{name}': choose a free code, or 0.")
+    rule = _rule(opened, method, matrices, belief, classes, progress)
+    if undecided:
+        classes = Nomenclature((*classes, LandCoverClass(undecided, tr("undecided"), UNDECIDED_COLOR)))
+    layers = map_layers(classes, output, confidence)
+    return _write(layers, grid, rule, classes, undecided, _pixels_at_once(opened, memory_mb), progress.part(30, 100))
+
+
+def _check_choices(
+    maps: Sequence[object], method: str, matrices: Sequence[object], belief: str, undecided: int
+) -> None:
+    if method not in METHODS:
+        raise LandloomError(f"METHOD is '{method}'; choose one of: {', '.join(METHODS)}.")
+    if belief not in BELIEFS:
+        raise LandloomError(f"BELIEF is '{belief}'; choose one of: {', '.join(BELIEFS)}.")
+    if len(maps) < 2:
+        raise LandloomError(f"MAPS names {len(maps)} raster: give two or more.")
+    if method == DEMPSTER_SHAFER and len(matrices) != len(maps):
+        raise LandloomError(
+            f"MATRICES names {len(matrices)} confusion matrices for {len(maps)} maps: give one for each, in the order "
+            "of MAPS."
+        )
+    if method != DEMPSTER_SHAFER and matrices:
+        raise LandloomError(f"MATRICES is for METHOD=dempstershafer, but METHOD is {method}: leave one of them out.")
+    if not 0 <= undecided <= HIGHEST_CODE:
+        raise LandloomError(f"UNDECIDED is {undecided}: give a code from 1 to {HIGHEST_CODE}, or 0 for no data.")
+
+
+def _codes(opened: Sequence[FuseInput], progress: Progress) -> list[int]:
+    """The codes that the maps give.
+
+    Raises:
+        LandloomError: if there are none.
+    """
+    codes: set[int] = set()
+    for index, one in enumerate(opened):
+        if isinstance(one, ProbabilityMap):
+            codes.update(one.band_codes)
+        elif isinstance(one, LabelMap):
+            share = 100.0 / len(opened)
+            codes.update(one.codes(progress.part(index * share, (index + 1) * share)))
+    if not codes:
+        raise LandloomError("No map holds a class, all pixels are no data: check MAPS.")
+    return sorted(int(code) for code in codes)
+
+
+def _rule(
+    opened: Sequence[FuseInput],
+    method: str,
+    matrices: Sequence[str | os.PathLike[str]],
+    belief: str,
+    classes: Nomenclature,
+    progress: Progress,
+) -> Rule:
+    """The function that fuses an area."""
+    if method == MEAN:
+        sources = [one for one in opened if isinstance(one, ProbabilityMap)]
+        places = [np.array([classes.index_of(code) for code in one.band_codes]) for one in sources]
+
+        def mean_of(area: Area) -> Fused:
+            read = [one.read(area) for one in sources]
+            return mean_probability([one[0] for one in read], places, [one[1] for one in read], classes.codes)
+
+        return mean_of
+    maps = [one for one in opened if isinstance(one, LabelMap)]
+    if method == MAJORITY:
+        return lambda area: majority(np.stack([one.read(area) for one in maps]))
+    masses = [masses_of(path, belief) for path in matrices]
+    for one, path, mass in zip(maps, matrices, masses, strict=True):
+        words = ", ".join(f"{classes[classes.index_of(c)].name} {mass.get(int(c), 0.0):.3f}" for c in classes.codes)
+        progress.info(f"Mass of belief ({belief}) of {one.path}, by {path}: {words}.")
+    return lambda area: dempster_shafer(np.stack([one.read(area) for one in maps]), masses)
+
+
+def _pixels_at_once(opened: Sequence[FuseInput], memory_mb: int) -> int:
+    """How many pixels fit: every rule holds at most about 40 bytes for each map and class, and the blocks of GDAL."""
+    planes = sum(one.dataset.RasterCount for one in opened)
+    return max(outputs.TILE**2, memory_mb * 2**20 // 2 // (40 * planes + 64))
+
+
+def _write(
+    layers: Sequence[outputs.Layer],
+    grid: Grid,
+    rule: Rule,
+    classes: Nomenclature,
+    undecided: int,
+    pixels: int,
+    progress: Progress,
+) -> Fusion:
+    """Compute and write tile by tile; the files take their names when all is written."""
+    area = Area(0, 0, grid.width, grid.height)
+    count = ties = 0
+
+    def values(piece: Area) -> dict[str, np.ndarray]:
+        nonlocal count, ties
+        fused = rule(piece)
+        tied = fused.codes == UNDECIDED
+        count += int((fused.codes != NO_DATA).sum())
+        ties += int(tied.sum())
+        codes = np.where(tied, undecided, fused.codes)
+        percent = np.rint(fused.confidence * 100).clip(0, 100)
+        return {"map": codes, "confidence": np.where(codes == NO_DATA, CONFIDENCE_NODATA, percent)}
+
+    temporary: dict[str, Path] = {}
+    try:
+        for layer in layers:
+            make_folder(layer.path.parent)
+            name = f"{layer.path.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{layer.path.suffix}"
+            temporary[layer.name] = layer.path.with_name(name)
+        _fill(layers, temporary, grid, area, values, pixels, progress)
+        for layer in reversed(layers):
+            outputs.publish(layer, temporary[layer.name])
+    finally:
+        for path in temporary.values():
+            for suffix in ("", *outputs.SIDECARS):
+                with contextlib.suppress(OSError):
+                    Path(f"{path}{suffix}").unlink(missing_ok=True)
+    return Fusion(classes, count, ties)
+
+
+def _fill(
+    layers: Sequence[outputs.Layer],
+    temporary: dict[str, Path],
+    grid: Grid,
+    area: Area,
+    values: Callable[[Area], dict[str, np.ndarray]],
+    pixels: int,
+    progress: Progress,
+) -> None:
+    width = max(1, pixels // outputs.TILE**2) * outputs.TILE
+    checksums: dict[str, list[tuple[Area, int]]] = {layer.name: [] for layer in layers}
+    with outputs.collected_errors() as errors:
+        datasets = {}
+        try:
+            for layer in layers:
+                datasets[layer.name] = outputs.create(layer, temporary[layer.name], grid, area)
+            for row in range(0, grid.height, outputs.TILE):
+                progress.percent(100.0 * row / grid.height)
+                for column in range(0, grid.width, width):
+                    progress.check()
+                    size = min(width, grid.width - column), min(outputs.TILE, grid.height - row)
+                    piece = Area(column, row, *size)
+                    made = values(piece)
+                    for layer in layers:
+                        if errors or datasets[layer.name] is None:
+                            break
+                        pixels_of = made[layer.name].astype(layer.dtype)
+                        checksums[layer.name].append((piece, outputs.checksum(pixels_of[None])))
+                        band = datasets[layer.name].GetRasterBand(1)
+                        band.WriteArray(pixels_of, column, row)
+                        band = None
+            for dataset in datasets.values():
+                if dataset is not None:
+                    dataset.FlushCache()
+            dataset = None
+        except RuntimeError as error:  # when someone switched GDAL's exceptions on
+            errors.append(str(error))
+        finally:
+            datasets.clear()
+    for layer in layers:
+        whole = not errors and outputs.reads_back(layer, temporary[layer.name], area, checksums[layer.name], progress)
+        if not whole:
+            reason = errors[-1].rstrip(".") if errors else "the file is not whole"
+            raise LandloomError(f"Cannot write {layer.path}: {reason}. Free space there or choose another output.")
