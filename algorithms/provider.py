@@ -22,6 +22,7 @@ from .preparestack import PrepareStack
 from .samplescene import SampleScene
 from .searchproducts import SearchProducts
 from .status import Status
+from .suggestlabels import SuggestLabels
 from .train import Train
 
 ICON = Path(__file__).parents[1] / "resources" / "icons" / "landloom.svg"
@@ -38,6 +39,7 @@ ALGORITHMS = (
     LandCoverMap,
     Fuse,
     Descriptors,
+    SuggestLabels,
     SampleScene,
     Check,
     FromIota2,

@@ -58,7 +58,8 @@ def write_table(
         crs_wkt: its CRS.
         geometry_type: such as ``ogr.wkbPoint``.
         geometries: one WKB a row, which may come from a generator.
-        columns: name -> values, one a row: integers, floats (NaN = empty), bool or texts (None = empty).
+        columns: name -> values, one a row: integers, floats (NaN = empty), bool or texts (None = empty); what a masked
+            array hides is empty.
         progress: shown, and asked whether to stop.
 
     Raises:
@@ -71,7 +72,7 @@ def write_table(
             f"{path} would have {len(columns):,} columns; a table holds {MOST_COLUMNS:,}. Ask for fewer statistics, "
             "bands or dates."
         )
-    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    arrays = {name: np.asanyarray(values) for name, values in columns.items()}
     driver = DRIVERS[path.suffix.lower()]
     if driver == "ESRI Shapefile":  # several files, which cannot be renamed as one: written in place
         _create(path, driver, layer, crs_wkt, geometry_type, arrays, geometries, progress)
