@@ -118,10 +118,32 @@ class Report:
         )
         self._parts.append(f'<div class="scroll"><table><tr>{head}</tr>{"".join(body)}</table></div>')
 
-    def confusion(self, matrix: np.ndarray, names: Sequence[str]) -> None:
-        """A confusion matrix: rows the reference, columns the prediction, shaded by the share of the row."""
+    def confusion(
+        self,
+        matrix: np.ndarray,
+        names: Sequence[str],
+        shares: np.ndarray | None = None,
+        totals: bool = False,
+        digits: int | None = None,
+    ) -> None:
+        """A confusion matrix: rows the reference, columns the prediction.
+
+        Args:
+            matrix: ``[K, K]``; NaN is shown as a dash.
+            names: of the classes.
+            shares: ``[K, K]`` 0 to 1, by which cells are shaded; by default the share of the row.
+            totals: add the sum of each row and column.
+            digits: behind the point of every cell; by default one, and none for whole numbers.
+        """
         matrix = np.asarray(matrix, dtype=float)
-        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
+        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12) if shares is None else shares
+        share = np.nan_to_num(share)
+        names = list(names)
+        if totals:
+            matrix = np.pad(matrix, (0, 1))
+            matrix[-1], matrix[:, -1] = matrix.sum(axis=0), matrix.sum(axis=1)
+            matrix[-1, -1] = matrix[-1, :-1].sum()
+            share, names = np.pad(share, (0, 1)), [*names, tr("total")]
         head = "".join(f"<th{_RIGHT}>{html.escape(str(name))}</th>" for name in names)
         rows = []
         for i, name in enumerate(names):
@@ -129,12 +151,13 @@ class Report:
             for j in range(len(names)):
                 tint = "61,122,79" if i == j else "196,78,40"
                 shade = f"rgba({tint},{0.75 * share[i, j]:.2f})"
-                value = number(int(matrix[i, j]) if float(matrix[i, j]).is_integer() else float(matrix[i, j]), 1)
+                cell = float(matrix[i, j])
+                whole = digits is None and cell.is_integer()
+                value = number(int(cell) if whole else cell, 1 if digits is None else digits)
                 cells.append(f'<td class="n" style="background:{shade}">{value}</td>')
             rows.append(f"<tr><th>{html.escape(str(name))}</th>{''.join(cells)}</tr>")
-        self._parts.append(
-            f'<div class="scroll"><table><tr><th>reference \\ predicted</th>{head}</tr>{"".join(rows)}</table></div>'
-        )
+        corner = html.escape(f"{tr('reference')} \\ {tr('predicted')}")
+        self._parts.append(f'<div class="scroll"><table><tr><th>{corner}</th>{head}</tr>{"".join(rows)}</table></div>')
 
     def lines(
         self,
