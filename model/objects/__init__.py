@@ -1,0 +1,1 @@
+"""Objects: segmentation of images, polygons of maps."""

@@ -1,0 +1,198 @@
+"""Segmentation of an image into objects: superpixels, region merging, tiles stitched without a seam."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from osgeo import gdal
+
+from ..base.errors import LandloomError
+from ..base.files import check_writable, whole_file
+from ..base.progress import Progress
+from ..base.raster import gdal_options, quiet_gdal, writing_raster_failed
+from ..mapping.chunks import Area
+from ..mapping.mask import AreaMask
+from ..mapping.outputs import check_outputs
+from ..stack.grid import Bounds, Grid, Window
+from ..stack.manifest import Stack
+from .merging import Criterion
+from .segmentation_image import RasterImage, StackImage, StretchedImage
+from .segmentation_superpixels import Superpixels
+from .stitching import LabelRaster, Stitcher, Tiles, label_raster, write_numbered
+
+MARGIN = 384
+SMALLEST_TILE = 512
+CREATION = ("TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "PREDICTOR=2", "BIGTIFF=IF_SAFER")
+_BASE_MB = 96  # Python with its libraries' working memory
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """The choices of ``segment``: see its parameters.
+
+    Attributes:
+        min_size: square metres; 0 for none.
+        superpixel: side of a superpixel in pixels.
+        tiles: side and margin in pixels instead of those that memory allows.
+    """
+
+    scale: float = 30.0
+    colour: float = 0.9
+    compactness: float = 0.5
+    min_size: float = 0.0
+    superpixel: int = 4
+    mask: str | None = None
+    bounds: Bounds | None = None
+    memory_mb: float = 1024
+    tiles: Tiles | None = None
+
+    def check(self) -> None:
+        """Refuse what is out of range.
+
+        Raises:
+            LandloomError: naming the parameter.
+        """
+        if not self.scale > 0:
+            raise LandloomError(f"SCALE is {self.scale:g}; give a number above 0, such as 50.")
+        for name, value in (("COLOUR_WEIGHT", self.colour), ("COMPACTNESS_WEIGHT", self.compactness)):
+            if not 0 <= value <= 1:
+                raise LandloomError(f"{name} is {value:g}; give a number from 0 to 1.")
+        if self.min_size < 0:
+            raise LandloomError(f"MIN_SIZE is {self.min_size:g}; give square metres, 0 or more.")
+        if not 2 <= self.superpixel <= 32:
+            raise LandloomError(f"SUPERPIXEL is {self.superpixel}; give a side from 2 to 32 pixels.")
+
+
+def open_image(
+    raster: str | None, stack: Stack | str | None, sensors: Sequence[str], dates: Sequence[str], memory_mb: float
+) -> RasterImage | StackImage:
+    """The image to segment: a raster, or chosen sensors and dates of a stack.
+
+    Raises:
+        LandloomError: if neither or both are given.
+    """
+    if bool(raster) == bool(stack):
+        raise LandloomError("Give either INPUT, a raster, or STACK, a stack.json.")
+    if raster:
+        if sensors or dates:
+            raise LandloomError("SENSOR and DATES choose from a STACK; leave them empty with INPUT.")
+        return RasterImage(raster)
+    assert stack is not None
+    return StackImage(stack, sensors, dates, memory_mb / 4)
+
+
+def segment(
+    image: RasterImage | StackImage,
+    output: str | os.PathLike[str],
+    settings: SegmentSettings | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Write the objects of an image as a raster of labels 1..N, 0 where there is no data or outside the mask.
+
+    Args:
+        image: what is segmented.
+        output: the GeoTIFF (UInt32) to write.
+        settings: the parameters.
+        progress: told what is done; asked whether to stop.
+
+    Returns:
+        the number of objects.
+
+    Raises:
+        LandloomError: for a wrong parameter, nothing to segment, or a failed write.
+    """
+    settings, progress = settings or SegmentSettings(), progress or Progress()
+    settings.check()
+    output = Path(output)
+    check_outputs([output])
+    check_writable(output)
+    window = _window(image.grid, settings.bounds)
+    width, height = window.width, window.height
+    smallest = settings.min_size / pixel_area(image.grid.crop(window))
+    tiles = settings.tiles or tiles_for(width, height, image.bands, settings)
+    plan = tiles.plan(width, height)
+    criterion = Criterion(settings.scale, settings.colour, settings.compactness)
+    with label_raster(output, width, height) as numbers:
+        mask_path = output.with_name(f"{output.stem}.mask{os.getpid()}.partial.tif")
+        try:
+            mask = None
+            if settings.mask:
+                mask = AreaMask(settings.mask, image.grid, Area(*window), mask_path, progress)
+            stretched = StretchedImage(image, window, mask)
+            progress.info(
+                f"{width} x {height} pixels, {image.bands} bands, superpixels of {settings.superpixel} x "
+                f"{settings.superpixel} pixels, {len(plan)} {'tiles' if len(plan) > 1 else 'tile'}."
+            )
+            progress.text("Segmenting")
+            superpixels = Superpixels(stretched, settings.superpixel)
+            united = Stitcher(superpixels, criterion, smallest, numbers).run(plan, width, height, progress.part(0, 90))
+            if mask is not None:
+                mask.close()
+        finally:
+            mask_path.unlink(missing_ok=True)
+        count = write_labels(output, numbers, united, stretched.grid, progress.part(90, 100))
+    progress.info(f"{count:,} objects, {width * height / max(1, count):,.0f} pixels each on average.")
+    return count
+
+
+def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: Grid, progress: Progress) -> int:
+    """Write the final labels; returns how many there are.
+
+    Raises:
+        LandloomError: if the file cannot be written.
+    """
+    with whole_file(output) as temporary, gdal_options(GDAL_PAM_ENABLED="NO"), quiet_gdal() as messages:
+        count = 0
+        try:
+            driver = gdal.GetDriverByName("GTiff")
+            options = [*CREATION, f"NUM_THREADS={min(4, os.cpu_count() or 1)}"]
+            target = driver.Create(str(temporary), grid.width, grid.height, 1, gdal.GDT_UInt32, options)
+            if target is None:
+                raise writing_raster_failed(output, messages)
+            target.SetGeoTransform(list(grid.transform))
+            target.SetProjection(grid.crs_wkt)
+            band = target.GetRasterBand(1)
+            band.SetNoDataValue(0)
+            band.SetDescription("object")
+            count = write_numbered(numbers, united, band, grid.width, grid.height, progress)
+            target.FlushCache()
+            target = band = None
+        except RuntimeError as error:
+            messages.append(str(error))
+        if any("rite" in message or "space" in message for message in messages):
+            raise writing_raster_failed(output, messages)
+    return count
+
+
+def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings) -> Tiles:
+    """The largest tiles that memory allows; one for the whole image where it fits."""
+    room = max(settings.memory_mb - _BASE_MB, settings.memory_mb / 3) * 2**20
+    cells = 1.3 / settings.superpixel**2
+    bytes_per_pixel = 10 + cells * (60 * bands + 520)
+    side = int(math.sqrt(room / bytes_per_pixel))
+    if width * height <= side * side:
+        return Tiles(max(width, height), 0)
+    return Tiles(max(SMALLEST_TILE, side - 2 * MARGIN), MARGIN)
+
+
+def pixel_area(grid: Grid) -> float:
+    """Square metres of a pixel (of a grid in degrees, at its middle)."""
+    dx, dy = grid.resolution
+    area = dx * dy * grid.metres_per_unit**2
+    _, south, _, north = grid.bounds
+    geographic = grid.metres_per_unit > 1e5
+    return area * math.cos(math.radians((south + north) / 2)) if geographic else area
+
+
+def _window(grid: Grid, bounds: Bounds | None) -> Window:
+    if bounds is None:
+        return grid.whole
+    window = grid.window(bounds).intersection(grid.whole)
+    if not window.width or not window.height:
+        raise LandloomError("EXTENT does not meet the image: check its coordinates and CRS.")
+    return window

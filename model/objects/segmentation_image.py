@@ -1,0 +1,220 @@
+"""What is segmented: a raster as it lies, or chosen sensors and dates of a stack without their clouds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from osgeo import gdal
+
+from ..base.errors import LandloomError
+from ..base.raster import open_raster, read_array
+from ..mapping.chunks import Area
+from ..mapping.mask import AreaMask
+from ..networks.channels import to_db
+from ..stack.composite import percentile
+from ..stack.gapfill import gapfill
+from ..stack.grid import Grid, Window
+from ..stack.manifest import Stack
+from ..stack.periods import periods_of
+from ..stack.reader import StackReader
+from ..stack.sensors import RADAR, STATIC, SensorSpec
+from .segmentation_superpixels import STRETCH
+
+_SAMPLES = 8  # windows along each axis from which the stretch is measured
+_SAMPLE_PIXELS = 128
+
+
+class RasterImage:
+    """All bands of a raster at its own resolution, in the values of the file.
+
+    A pixel is valid where every band has data; an alpha band says so too and is no band of the image.
+
+    Raises:
+        LandloomError: if it cannot be opened, is rotated, or has no CRS.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
+        self._dataset = open_raster(path)
+        transform = self._dataset.GetGeoTransform()
+        if transform[2] or transform[4] or transform[5] >= 0:
+            raise LandloomError(f"The raster {self.name} is rotated or upside down; warp it north up first.")
+        if not self._dataset.GetProjection():
+            raise LandloomError(f"The raster {self.name} has no CRS; assign one to it.")
+        width, height = self._dataset.RasterXSize, self._dataset.RasterYSize
+        self.grid = Grid(self._dataset.GetProjection(), transform, width, height)
+        every = [self._dataset.GetRasterBand(index + 1) for index in range(self._dataset.RasterCount)]
+        alpha = [band.GetColorInterpretation() == gdal.GCI_AlphaBand for band in every]
+        self._bands = [index + 1 for index, is_alpha in enumerate(alpha) if not is_alpha]
+        self._alpha = [index + 1 for index, is_alpha in enumerate(alpha) if is_alpha]
+        if not self._bands:
+            raise LandloomError(f"The raster {self.name} has an alpha band only; give one with values.")
+        self._nodata = [every[index - 1].GetNoDataValue() for index in self._bands]
+        self.bands = len(self._bands)
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Values ``[C, H, W]`` float32 and validity ``[H, W]``."""
+        raw = read_array(self._dataset, (*window,), self._bands)
+        valid = np.ones(raw.shape[1:], bool)
+        for band, nodata in zip(raw, self._nodata, strict=True):
+            if nodata is not None and not np.isnan(nodata):
+                valid &= band != band.dtype.type(nodata)
+            if band.dtype.kind == "f":
+                valid &= np.isfinite(band)
+        for alpha in self._alpha:
+            valid &= read_array(self._dataset, (*window,), [alpha])[0] > 0
+        return raw.astype(np.float32), valid
+
+
+class StackImage:
+    """Bands of a stack's sensors: at chosen dates, or their medians of each quarter.
+
+    At chosen dates, what clouds hide is interpolated in time between the valid dates of the pixel. Medians of a quarter
+    without a valid date are those of the whole period. Radar is in dB.
+
+    Args:
+        stack: a stack or the path of its ``stack.json``.
+        sensors: names or choices such as ``S1``.
+        dates: ISO dates, each of one of the sensors; none for medians.
+        memory_mb: what reading may take.
+
+    Raises:
+        LandloomError: if a sensor or a date is not in the stack.
+    """
+
+    def __init__(
+        self, stack: Stack | str | os.PathLike[str], sensors: Sequence[str], dates: Sequence[str], memory_mb: float
+    ) -> None:
+        self.stack = stack if isinstance(stack, Stack) else Stack.read(stack)
+        self.grid = self.stack.grid
+        self._reader = StackReader(self.stack, list(sensors) or None, memory_mb=memory_mb)
+        self._specs = self._reader.specs
+        self.name = str(self.stack.path)
+        for date in dates:
+            if not any(date in spec.dates for spec in self._specs.values()):
+                known = ", ".join(sorted({one for spec in self._specs.values() for one in spec.dates if one}))
+                raise LandloomError(f"DATES: no image of {', '.join(self._specs)} is of {date}; there are {known}.")
+        self._targets = {
+            name: [day for date, day in zip(spec.dates, spec.days, strict=True) if date in dates]
+            for name, spec in self._specs.items()
+        }
+        self._with_dates = bool(dates)
+        self.bands = sum(len(spec.bands) * self._layers(spec) for spec in self._specs.values())
+        if not self.bands:
+            raise LandloomError(f"DATES leave no band of {', '.join(self._specs)}; name dates of these sensors.")
+
+    def _layers(self, spec: SensorSpec) -> int:
+        if spec.kind == STATIC:
+            return len(spec.dates)
+        if self._with_dates:
+            return len(self._targets[spec.name])
+        return len(periods_of(spec.dates, "quarter", self.stack.season_start))
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Values ``[C, H, W]`` float32 and validity ``[H, W]``: every sensor has a valid date."""
+        values = np.zeros((self.bands, window.height, window.width), np.float32)
+        valid = np.ones((window.height, window.width), bool)
+        step = max(1, min(window.height, self._reader.rows_in_memory(window.width) // 4))
+        for row in range(0, window.height, step):
+            height = min(step, window.height - row)
+            strip = Window(window.column, window.row + row, window.width, height)
+            first = 0
+            for name, series in self._reader.read(strip).items():
+                spec = self._specs[name]
+                raw, mask = series.values[0].astype(np.float32), series.mask[0]
+                raw *= np.float32(spec.scale)
+                raw += np.float32(spec.offset)
+                if spec.kind == RADAR:
+                    to_db(raw, spec.unit)
+                bands = self._bands_of(spec, raw, mask)
+                values[first : first + len(bands), row : row + height] = bands
+                valid[row : row + height] &= mask.all(axis=0) if spec.kind == STATIC else mask.any(axis=0)
+                first += len(bands)
+            self._reader.let_go()
+        values *= valid
+        return values, valid
+
+    def _bands_of(self, spec: SensorSpec, raw: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        if spec.kind == STATIC:
+            return raw.reshape(-1, *raw.shape[2:])
+        if self._with_dates:
+            targets = self._targets[spec.name]
+            filled = gapfill(raw[None], mask[None], spec.days, targets)[0][0] if targets else raw[:0]
+            return filled.reshape(-1, *raw.shape[2:])
+        medians = []
+        for band in range(raw.shape[1]):
+            whole = percentile(raw[:, band], mask, 50.0)
+            for period in periods_of(spec.dates, "quarter", self.stack.season_start):
+                own = list(period.dates)
+                median = percentile(raw[own, band], mask[own], 50.0)
+                medians.append(np.where(np.isnan(median), whole, median))
+        return np.nan_to_num(np.stack(medians))
+
+
+class StretchedImage:
+    """Part of an image, inside a mask, each band stretched so that its 2nd and 98th percentile are 0 and 255.
+
+    So SCALE means the same for reflectance x 10000, 12-bit counts, dB and descriptors: that of an 8-bit picture.
+
+    Args:
+        image: a :class:`RasterImage` or :class:`StackImage`.
+        window: the part of it.
+        mask: where to segment.
+
+    Raises:
+        LandloomError: if no pixel is valid.
+    """
+
+    def __init__(self, image: RasterImage | StackImage, window: Window, mask: AreaMask | None = None) -> None:
+        self._image, self._window, self._mask = image, window, mask
+        self.grid = image.grid.crop(window)
+        self.width, self.height, self.bands = window.width, window.height, image.bands
+        self._low = np.zeros((self.bands, 1, 1), np.float32)
+        self._factor = np.ones((self.bands, 1, 1), np.float32)
+        self._measure()
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Stretched values ``[C, H, W]`` float32, 0 where not valid, and validity ``[H, W]``."""
+        values, valid = self._raw(window)
+        values -= self._low
+        values *= self._factor
+        np.nan_to_num(values, copy=False)
+        values *= valid
+        return values, valid
+
+    def _raw(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        there = Window(window.column + self._window.column, window.row + self._window.row, window.width, window.height)
+        values, valid = self._image.read(there)
+        if self._mask is not None:
+            valid &= self._mask.read(Area(*there))
+        return values, valid
+
+    def _measure(self) -> None:
+        """Percentiles of pixels in windows spread over the image; the same whatever the tiles."""
+        found = []
+        side_x, side_y = min(_SAMPLE_PIXELS, self.width), min(_SAMPLE_PIXELS, self.height)
+        for row in np.unique(np.linspace(0, self.height - side_y, _SAMPLES).astype(int)):
+            for column in np.unique(np.linspace(0, self.width - side_x, _SAMPLES).astype(int)):
+                values, valid = self._raw(Window(int(column), int(row), side_x, side_y))
+                found.append(values[:, valid])
+        sample = np.concatenate(found, axis=1)
+        if not sample.shape[1]:
+            sample = self._search()
+        low, high = np.percentile(sample, [2, 98], axis=1)
+        flat = high <= low  # such as a band of few rare values
+        low[flat], high[flat] = sample[:, :].min(axis=1)[flat], sample.max(axis=1)[flat]
+        spread = np.where(high > low, high - low, STRETCH)
+        self._low[:, 0, 0] = low
+        self._factor[:, 0, 0] = STRETCH / spread
+
+    def _search(self) -> np.ndarray:
+        """Valid pixels wherever they are: the first strip that has some."""
+        for row in range(0, self.height, 256):
+            values, valid = self._raw(Window(0, row, self.width, min(256, self.height - row)))
+            if valid.any():
+                return values[:, valid]
+        raise LandloomError(
+            f"{self._image.name} has no valid pixel to segment: check EXTENT, MASK, DATES and the no-data values."
+        )

@@ -1,0 +1,278 @@
+"""Superpixels on one lattice over the whole image, and the graph of their neighbours.
+
+SLIC (Achanta et al. 2012, as scikit-image has it) starts from a seed in every cell of a lattice and moves each only as
+far as its iterations go. So the image is cut into chunks at fixed places, each computed with a margin wider than that
+reach: a pixel gets the same superpixel whatever window is asked for. Parts of a superpixel that do not touch become
+regions of their own, which :func:`landloom.model.objects.merging.absorb` joins to a neighbour when they are tiny.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ..base.optional import need
+from ..base.progress import Progress
+from ..stack.grid import Window
+from .merging import ROWS, Regions, unique_edges
+
+CHUNK_PIXELS = 512
+ITERATIONS = 5
+MARGIN_CELLS = 12  # a seed and its pixels move at most two cells an iteration
+STRETCH = 255.0
+_LOWEST, _HIGHEST = -255.0, 510.0  # stretched values beyond are cut: an outlier must not rule the distances
+_CODE_BITS = 34  # of the lattice; the number of an earlier tile's region is above them
+COMPACTNESS = 20.0
+"""Difference of colour, in stretched values, that counts as much as a step of one cell."""
+
+
+class Image(Protocol):
+    """What is segmented: pixels on a grid, stretched so that most values lie in 0..255."""
+
+    width: int
+    height: int
+    bands: int
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Values ``[C, H, W]`` float32 and where they are valid ``[H, W]``, of a window inside the image."""
+
+
+class _Chunk(NamedTuple):
+    window: Window  # what it fills of the window asked for
+    labels: np.ndarray  # [H, W] int32, 1..n, 0 = no data
+    codes: np.ndarray  # [H, W] int64, equal for equal superpixels across chunks
+    shape: np.ndarray
+    sums: np.ndarray
+    squares: np.ndarray
+    edges: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class Superpixels:
+    """The superpixels of an image.
+
+    Args:
+        image: what is segmented.
+        side: of a lattice cell, pixels.
+        threads: chunks computed side by side; the default is the number of processors, 4 at most.
+    """
+
+    def __init__(self, image: Image, side: int, threads: int | None = None) -> None:
+        self._image = image
+        self.side = side
+        self._size = max(1, CHUNK_PIXELS // side) * side
+        self._margin = MARGIN_CELLS * side
+        self._across = -(-image.width // self._size) * (self._size // side)  # cells of the lattice
+        self._threads = threads or min(4, os.cpu_count() or 1)
+        self._lock = threading.Lock()
+        self._slic = need("skimage.segmentation", "The segmentation").slic
+        self._label = need("skimage.measure", "The segmentation").label
+
+    def graph(
+        self, window: Window, fixed: Callable[[Window], np.ndarray] | None = None, progress: Progress | None = None
+    ) -> tuple[np.ndarray, Regions]:
+        """Labels ``[H, W]`` int32 of a window, 1..n with 0 = no data, and the regions: label k is region k - 1.
+
+        Args:
+            window: inside the image.
+            fixed: gives the numbers ``[H, W]`` under which pixels were written by an earlier tile, 0 = none.
+            progress: asked whether to stop.
+        """
+        progress = progress or Progress()
+        labels = np.zeros((window.height, window.width), np.int32)
+        borders: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}
+        parts: list[_Chunk] = []
+        total = 0
+        windows = self._chunks(window)
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting = [pool.submit(self._chunk, one, fixed) for one in windows[: 2 * self._threads]]
+            rest = iter(windows[2 * self._threads :])
+            try:
+                for number in range(len(windows)):
+                    chunk = waiting[0].result()
+                    waiting.pop(0)
+                    following = next(rest, None)
+                    if following is not None:
+                        waiting.append(pool.submit(self._chunk, following, fixed))
+                    progress.check()
+                    total = self._place(labels, window, chunk, total, borders)
+                    parts.append(chunk._replace(labels=np.empty(0), codes=np.empty(0)))
+                    progress.percent(100 * (number + 1) / len(windows))
+            finally:
+                for one in waiting:
+                    one.cancel()
+        return self._join(labels, window, parts, total, borders)
+
+    def _chunks(self, window: Window) -> list[Window]:
+        size = self._size
+        return [
+            Window(column, row, size, size).intersection(window)
+            for row in range(window.row // size * size, window.row + window.height, size)
+            for column in range(window.column // size * size, window.column + window.width, size)
+        ]
+
+    def _chunk(self, part: Window, fixed: Callable[[Window], np.ndarray] | None) -> _Chunk:
+        size, margin, side = self._size, self._margin, self.side
+        row, column = part.row // size * size, part.column // size * size
+        wide = Window(column - margin, row - margin, size + 2 * margin, size + 2 * margin)
+        inner = wide.intersection(Window(0, 0, self._image.width, self._image.height))
+        with self._lock:
+            values, valid = self._image.read(inner)
+            written = fixed(part) if fixed is not None else None
+        lattice = self._lattice(values, inner, wide)
+        here = (slice(part.row - wide.row, None), slice(part.column - wide.column, None))
+        lattice = lattice[here][: part.height, : part.width]
+        # Seeds are numbered in the chunk; the lattice's own number is the same for all chunks.
+        cells = (size + 2 * margin) // side
+        cell_row = lattice // cells + (row - margin) // side + MARGIN_CELLS
+        cell_column = lattice % cells + (column - margin) // side + MARGIN_CELLS
+        codes = cell_row.astype(np.int64) * (self._across + 2 * MARGIN_CELLS) + cell_column + 1
+        there = (slice(part.row - inner.row, None), slice(part.column - inner.column, None))
+        valid = valid[there][: part.height, : part.width]
+        values = values[(slice(None), *there)][:, : part.height, : part.width]
+        if written is not None:
+            codes = written.astype(np.int64) << _CODE_BITS | codes
+        codes[~valid] = 0
+        labels = self._label(codes, connectivity=1, background=0)
+        return _measure(part, labels.astype(np.int32), codes, values)
+
+    def _lattice(self, values: np.ndarray, inner: Window, wide: Window) -> np.ndarray:
+        """``[H, W]`` of the wide window: the number of the seed that each pixel belongs to."""
+        top, left = inner.row - wide.row, inner.column - wide.column
+        below, beside = wide.height - inner.height - top, wide.width - inner.width - left
+        stretched = np.pad(values, ((0, 0), (top, below), (left, beside)), mode="edge")
+        np.clip(stretched, _LOWEST, _HIGHEST, out=stretched)
+        stretched -= _LOWEST
+        stretched /= _HIGHEST - _LOWEST
+        image = np.ascontiguousarray(stretched.transpose(1, 2, 0))
+        # scikit-image scales an image by its own lowest and highest value; two pixels in the margin fix them for all.
+        image[0, 0], image[-1, -1] = 0.0, 1.0
+        compactness = COMPACTNESS / (_HIGHEST - _LOWEST) * np.sqrt(image.shape[2])
+        labels: np.ndarray = self._slic(
+            image,
+            n_segments=(wide.height // self.side) * (wide.width // self.side),
+            compactness=float(compactness),
+            max_num_iter=ITERATIONS,
+            convert2lab=False,
+            enforce_connectivity=False,
+            start_label=0,
+            channel_axis=2,
+        )
+        return labels
+
+    def _place(
+        self, labels: np.ndarray, window: Window, chunk: _Chunk, total: int, borders: dict[tuple[int, int], tuple]
+    ) -> int:
+        part = chunk.window
+        top, left = part.row - window.row, part.column - window.column
+        numbered = np.where(chunk.labels > 0, chunk.labels + np.int32(total), np.int32(0))
+        labels[top : top + part.height, left : left + part.width] = numbered
+        key = (part.row // self._size, part.column // self._size)
+        borders[key] = tuple(
+            np.stack([numbered[side].astype(np.int64), chunk.codes[side]]).copy()
+            for side in ((0,), (-1,), (slice(None), 0), (slice(None), -1))
+        )
+        return total + chunk.shape.shape[1]
+
+    def _join(
+        self, labels: np.ndarray, window: Window, parts: list[_Chunk], total: int, borders: dict[tuple[int, int], tuple]
+    ) -> tuple[np.ndarray, Regions]:
+        """Make one graph of the chunks' graphs: superpixels go on across the borders of chunks."""
+        seams = []
+        for (row, column), (_, bottom, _, right) in borders.items():
+            if (row + 1, column) in borders:
+                seams.append(np.concatenate([bottom, borders[row + 1, column][0]]))
+            if (row, column + 1) in borders:
+                seams.append(np.concatenate([right, borders[row, column + 1][2]]))
+        # The sides of the window are outer borders of the regions there.
+        rims = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
+        perimeter = np.bincount(np.concatenate(rims), minlength=total + 1)[1:].astype(np.float64)
+        seam = np.concatenate(seams, axis=1) if seams else np.zeros((4, 0), np.int64)
+        first, first_code, second, second_code = seam
+        same = (first_code == second_code) & (first > 0)
+        group = _groups(first[same] - 1, second[same] - 1, total)
+        count = int(group.max()) + 1 if total else 0
+        shape = np.concatenate([part.shape for part in parts], axis=1)
+        apart = ~same & (first != second)
+        for ends in (first[apart], second[apart]):
+            perimeter += np.bincount(ends, minlength=total + 1)[1:]
+        shape[1] += perimeter
+        joined = np.empty((ROWS, count))
+        for row in (0, 1):
+            joined[row] = np.bincount(group, shape[row], count)
+        for row, function, empty in ((2, np.minimum, np.inf), (3, np.maximum, -np.inf)):
+            for other in (row, row + 2):
+                joined[other] = empty
+                function.at(joined[other], group, shape[other])
+        joined[6] = 0
+        np.maximum.at(joined[6], group, shape[6])
+        sums, squares = (
+            np.stack([np.bincount(group, band, count) for band in np.concatenate(arrays, axis=1)])
+            for arrays in ([part.sums for part in parts], [part.squares for part in parts])
+        )
+        offsets = np.cumsum([0, *(part.shape.shape[1] for part in parts)])
+        neighbours = apart & (first > 0) & (second > 0)
+        left = [part.edges[0] + offset for part, offset in zip(parts, offsets, strict=False)]
+        right = [part.edges[1] + offset for part, offset in zip(parts, offsets, strict=False)]
+        length = [part.edges[2] for part in parts]
+        a = group[np.concatenate([*left, first[neighbours] - 1])]
+        b = group[np.concatenate([*right, second[neighbours] - 1])]
+        lengths = np.concatenate([*length, np.ones(int(neighbours.sum()))])
+        a, b, lengths = unique_edges(a, b, lengths, count)
+        lookup = np.concatenate([[0], group + 1]).astype(np.int32)
+        for start in range(0, len(labels), 256):
+            labels[start : start + 256] = lookup[labels[start : start + 256]]
+        regions = Regions(joined, sums, squares, a.astype(np.int32), b.astype(np.int32), lengths)
+        return labels, regions
+
+
+def _measure(part: Window, labels: np.ndarray, codes: np.ndarray, values: np.ndarray) -> _Chunk:
+    """What the graph needs of a chunk: its regions' sizes, sums and places, and the borders between them."""
+    count = int(labels.max())
+    flat = labels.ravel()
+    shape = np.zeros((ROWS, count))
+    shape[0] = np.bincount(flat, minlength=count + 1)[1:]
+    rows = np.empty(count + 1)
+    columns = np.empty(count + 1)
+    for target, numbers, lines, first in (
+        (2, rows, labels, True), (3, rows, labels, False), (4, columns, labels.T, True), (5, columns, labels.T, False),
+    ):  # fmt: skip
+        origin = part.row if target < 4 else part.column
+        for index in range(len(lines) - 1, -1, -1) if first else range(len(lines)):
+            numbers[lines[index]] = index + origin  # the last one written stays
+        shape[target] = numbers[1:]
+    fixed = np.zeros(count + 1)
+    fixed[flat] = codes.ravel() >> _CODE_BITS
+    shape[6] = fixed[1:]
+    sums = np.empty((len(values), count))
+    squares = np.empty((len(values), count))
+    for band, value in enumerate(values):
+        wide = value.ravel().astype(np.float64)
+        sums[band] = np.bincount(flat, wide, count + 1)[1:]
+        wide *= wide
+        squares[band] = np.bincount(flat, wide, count + 1)[1:]
+    ends = []
+    for one, other in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
+        differs = one != other
+        ends.append(np.stack([one[differs], other[differs]]))
+    pairs = np.concatenate(ends, axis=1)
+    for side in pairs:
+        shape[1] += np.bincount(side, minlength=count + 1)[1:]
+    pairs = pairs[:, (pairs > 0).all(axis=0)].astype(np.int64) - 1
+    edges = unique_edges(pairs[0], pairs[1], np.ones(pairs.shape[1]), max(1, count))
+    return _Chunk(part, labels, codes, shape, sums, squares, edges)
+
+
+def _groups(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
+    """``[count]`` the number of the connected group each element is in."""
+    if not len(first):
+        return np.arange(count)
+    sparse = need("scipy.sparse", "The segmentation")
+    graph = sparse.coo_matrix((np.ones(len(first), bool), (first, second)), shape=(count, count))
+    components = need("scipy.sparse.csgraph", "The segmentation").connected_components
+    numbers: np.ndarray = components(graph, directed=False)[1]
+    return numbers
