@@ -9,6 +9,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..model.base.language import use_language
 from .addrasters import AddRasters
+from .assess import Assess
 from .check import Check
 from .classify import Classify
 from .composite import Composite
@@ -37,6 +38,7 @@ ALGORITHMS = (
     Train,
     Classify,
     LandCoverMap,
+    Assess,
     Fuse,
     Descriptors,
     SuggestLabels,

@@ -1,0 +1,251 @@
+"""assess: a map against reference polygons or points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterVectorDestination,
+)
+
+from ..model.base.errors import LandloomError
+from .base import FeedbackProgress, LandloomAlgorithm
+from .classify import MapLayer
+from .nomenclature import TABLE_FILTER, reference_path
+from .train import sample_folders
+
+DESIGNS = ["auto", "purposive", "random", "stratified"]
+
+
+class Assess(LandloomAlgorithm):
+    """Judges any map of classes; see ``model/accuracy/assess.py``."""
+
+    ID = "assess"
+    NAME = "Assess map"
+    GROUP = "6 Accuracy"
+    SUMMARY = (
+        "Compares any map of classes (of Landloom, iota2, sits...) with reference polygons or points: confusion "
+        "matrix, scores per pixel and per polygon, and where classes are mixed up. From a probability sample, such as "
+        "labelled points of 'Sample design', also the accuracy of the whole map and the area of its classes with 95 % "
+        "intervals."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:assess --MAP=map.tif --REFERENCE=control.gpkg --CLASS_FIELD=crop --SAMPLES=samples "
+        "--REPORT=accuracy.html --TABLE=accuracy.json --OBJECTS=objects.gpkg"
+    )
+    TAGS = ("accuracy", "confusion matrix", "kappa", "validation", "area estimate", "olofsson", "iota2")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        file = QgsProcessingParameterFile.Behavior.File
+        self.add(
+            QgsProcessingParameterRasterLayer("MAP", self.tr("Map")),
+            "A raster of class codes with one band, whoever made it. What it declares as no data is not judged, nor is "
+            "0, unless 0 is a class of the reference.",
+        )
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                "REFERENCE",
+                self.tr("Reference data"),
+                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
+            ),
+            "Polygons or points whose land cover is known, in any CRS; best some that did not train the map.",
+        )
+        self.add(
+            QgsProcessingParameterField("CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE"),
+            "The field that holds the class: a code or a name of the map, or a value that NOMENCLATURE lists. Features "
+            "without a class are left out.",
+        )
+        self.add(
+            QgsProcessingParameterMultipleLayers(
+                "SAMPLES", self.tr("Sample folders"), QgsProcessing.SourceType.TypeFile, optional=True
+            ),
+            "Folders of 'Extract samples' that trained the map: reference features whose group is in their training or "
+            "validation part are not judged. Without it the report says that independence is unknown.",
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "MODEL", self.tr("Model"), behavior=file, optional=True, fileFilter="Model (*.safetensors)"
+            ),
+            "The model that made the map: its file says which groups trained it (with EVALUATION folds all of them) "
+            "and in which folders they are, so that SAMPLES may be left out.",
+            advanced=True,
+        )
+        self._add_field(
+            "GROUP_FIELD", "Group field", "Features with the same value, such as a farm, count as one draw."
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "NOMENCLATURE", self.tr("Nomenclature"), behavior=file, optional=True, fileFilter=TABLE_FILTER
+            ),
+            "A table that says which value of CLASS_FIELD is which code of the map; those with use = no are left out. "
+            "Without it classes are matched by the map's names or by code.",
+        )
+        self._add_whole(
+            "LEVEL", "Level of the nomenclature", 0, 20, "0 for the classes themselves; 1, 2... for coarser."
+        )
+        self.add(
+            QgsProcessingParameterRasterLayer("CONFIDENCE", self.tr("Confidence"), optional=True),
+            "The map's confidence, 0 to 100 percent or shares of 0 to 1; its mean goes into OBJECTS.",
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "DESIGN", self.tr("How the reference was chosen"), DESIGNS, False, "auto", usesStaticStrings=True
+            ),
+            "purposive: not by chance, so that the figures hold for the inside of these polygons only. random: simple "
+            "or systematic sample of points. stratified: drawn by strata. auto: stratified where STRATUM_FIELD or "
+            "PROBABILITY_FIELD is given, else purposive.",
+        )
+        self._add_field(
+            "STRATUM_FIELD",
+            "Stratum field",
+            "Stratum of each point. Without PROBABILITY_FIELD strata must be the classes of this map.",
+        )
+        self._add_field(
+            "PROBABILITY_FIELD",
+            "Probability field",
+            "Inclusion probability of each unit, above 0 to 1: pixels drawn over pixels in the stratum. Points without "
+            "a class stay in the layer: they say how large the strata are.",
+        )
+        self.add_seed()
+        self.add_memory()
+        for parameter, text in self._outputs():
+            self.add(parameter, text)
+        for name, description in (
+            ("OVERALL_ACCURACY", "Overall accuracy, 0 to 1; by area from a probability sample, else per pixel"),
+            ("KAPPA", "Cohen's kappa per pixel"),
+            ("MACRO_F1", "Mean F1 of the classes per pixel, 0 to 1"),
+        ):
+            self.addOutput(QgsProcessingOutputNumber(name, self.tr(description)))
+
+    def _outputs(self) -> list[tuple[Any, str]]:
+        html, table, matrix = "HTML (*.html)", "JSON (*.json)", "CSV (*.csv)"
+        destination = QgsProcessingParameterFileDestination
+        return [
+            (
+                destination("REPORT", self.tr("Report"), fileFilter=html, optional=True, createByDefault=True),
+                "Page with scores, intervals, matrices and the places where classes are mixed up.",
+            ),
+            (
+                destination("TABLE", self.tr("Table"), fileFilter=table, optional=True, createByDefault=False),
+                "All figures as JSON; 'Areas' takes it.",
+            ),
+            (
+                destination(
+                    "MATRIX", self.tr("Confusion matrix"), fileFilter=matrix, optional=True, createByDefault=False
+                ),
+                "Confusion matrix in pixels as CSV: codes of the reference in rows, of the map in columns.",
+            ),
+            (
+                QgsProcessingParameterVectorDestination(
+                    "OBJECTS",
+                    self.tr("Reference objects"),
+                    QgsProcessing.SourceType.TypeVectorAnyGeometry,
+                    optional=True,
+                    createByDefault=True,
+                ),
+                "The reference features with mapped class, agreement, confidence and verdict, styled.",
+            ),
+        ]
+
+    def _add_field(self, name: str, label: str, help_text: str) -> None:
+        parameter = QgsProcessingParameterField(
+            name, self.tr(label), parentLayerParameterName="REFERENCE", optional=True
+        )
+        self.add(parameter, help_text, advanced=True)
+
+    def _add_whole(self, name: str, label: str, default: int, most: int, help_text: str) -> None:
+        kind = QgsProcessingParameterNumber.Type.Integer
+        parameter = QgsProcessingParameterNumber(name, self.tr(label), kind, default, minValue=0, maxValue=most)
+        self.add(parameter, help_text, advanced=True)
+
+    def work(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.accuracy.assess import assess
+        from ..model.accuracy.assessfiles import write_assessment, write_matrix, write_objects
+        from ..model.accuracy.assessment import AssessmentSettings
+        from ..model.accuracy.assessreport import write_report
+        from ..model.base.files import check_writable
+        from ..model.base.vectorfile import check_vector_path
+
+        def text(name: str) -> str:
+            return self.parameterAsString(parameters, name, context) or ""
+
+        progress = FeedbackProgress(feedback)
+        given = {name for name in ("REPORT", "TABLE", "MATRIX", "OBJECTS") if parameters.get(name)}
+        results: dict[str, Any] = {
+            name: self.parameterAsFileOutput(parameters, name, context) for name in given - {"OBJECTS"}
+        }
+        if "OBJECTS" in given:
+            results["OBJECTS"] = self.parameterAsOutputLayer(parameters, "OBJECTS", context)
+            check_vector_path(results["OBJECTS"], "OBJECTS")
+        for path in results.values():
+            check_writable(path)
+        reference, crs = reference_path(self, parameters, context, feedback)
+        samples = parameters.get("SAMPLES")
+        settings = AssessmentSettings(
+            class_field=text("CLASS_FIELD"),
+            group_field=text("GROUP_FIELD"),
+            nomenclature=self.parameterAsFile(parameters, "NOMENCLATURE", context) or "",
+            level=self.parameterAsInt(parameters, "LEVEL", context),
+            samples=tuple(str(folder) for folder in sample_folders(samples)) if samples else (),
+            model=self.parameterAsFile(parameters, "MODEL", context) or "",
+            confidence=raster_path(self, parameters, "CONFIDENCE", context) if parameters.get("CONFIDENCE") else "",
+            design=self.parameterAsEnumString(parameters, "DESIGN", context) or DESIGNS[0],
+            stratum_field=text("STRATUM_FIELD"),
+            probability_field=text("PROBABILITY_FIELD"),
+            reference_crs=crs,
+            seed=self.parameterAsInt(parameters, "SEED", context),
+            memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
+        )
+        done = assess(raster_path(self, parameters, "MAP", context), reference, settings, progress)
+        if "REPORT" in results:
+            write_report(done, results["REPORT"])
+        if "TABLE" in results:
+            write_assessment(done, results["TABLE"])
+        if "MATRIX" in results:
+            write_matrix(done, results["MATRIX"])
+        if "OBJECTS" in results:
+            write_objects(done, results["OBJECTS"], progress)
+            MapLayer.name_on_load(context, results["OBJECTS"], self.tr("Reference objects"))
+        overall = done.pixel.overall_accuracy if done.estimates is None else done.estimates.overall.value
+        progress.info(
+            f"Overall accuracy {done.pixel.overall_accuracy:.3f}, kappa {done.pixel.kappa:.3f}, macro F1 "
+            f"{done.pixel.macro_f1:.3f} per pixel."
+        )
+        if done.estimates is not None:
+            low, high = done.estimates.overall.interval
+            progress.info(f"Overall accuracy of the whole map {overall:.3f} (95 % interval {low:.3f} to {high:.3f}).")
+        progress.percent(100)
+        numbers = {"OVERALL_ACCURACY": overall, "KAPPA": done.pixel.kappa, "MACRO_F1": done.pixel.macro_f1}
+        return results | numbers
+
+
+def raster_path(
+    algorithm: LandloomAlgorithm, parameters: dict[str, Any], name: str, context: QgsProcessingContext
+) -> str:
+    """The file of a raster parameter.
+
+    Raises:
+        LandloomError: if it cannot be loaded.
+    """
+    layer = algorithm.parameterAsRasterLayer(parameters, name, context)
+    if layer is None or not layer.isValid():
+        raise LandloomError(f"{name} {parameters.get(name)} cannot be loaded as a raster; check the path.")
+    if layer.dataProvider().name() != "gdal":
+        raise LandloomError(
+            f"{name} must be a raster file, not a layer of {layer.dataProvider().name()}: save it first."
+        )
+    return layer.source()
