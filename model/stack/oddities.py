@@ -15,7 +15,7 @@ from .manifest import Stack
 from .products import Product
 
 if TYPE_CHECKING:
-    from .prepare import Line
+    from .prepared import Line
 
 COVERED = 0.1
 """Images that cover less of their common grid lie far apart."""

@@ -6,7 +6,7 @@ import datetime
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..base.errors import LandloomError
@@ -24,6 +24,7 @@ from .join import incomplete_dates, join_sensor, ordered_bands, redate
 from .manifest import Acquisition, MaskRule, Part, Sensor, Stack
 from .measure import check_offset, measure, sample_windows
 from .oddities import empty_sensors, far_apart, long_pause
+from .prepared import Line, Prepared, nothing_usable, reasons, taken
 from .products import Choice, Product, find_products
 from .products.base import SCL_INVALID
 from .radar import one_calibration, radar_sensor, treated
@@ -84,29 +85,6 @@ class PrepareSettings:
     bands: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of the report: what became of a product or date."""
-
-    sensor: str
-    date: str
-    name: str
-    used: bool
-    why: str = ""
-    valid: float = float("nan")  # share of the grid's pixels
-    cloud: float = float("nan")  # share of masked pixels among those with data
-
-
-@dataclass
-class Prepared:
-    """A stack and how it came about."""
-
-    stack: Stack
-    lines: list[Line] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
 def prepare_stack(
     folder: str | os.PathLike[str],
     output: str | os.PathLike[str],
@@ -131,6 +109,7 @@ def prepare_stack(
     found = find_products(folder, sought, progress)
     result = Prepared(Stack(Path(output), Grid("", (0, 1, 0, 0, 0, -1), 1, 1), "01-01", 2000))
     result.lines += [Line("", "", name, False, why) for name, why in found.left_out]
+    result.found = Counter((one.form, one.sensor) for one in found.products)
     products = _select(with_cloud_rule(found.products, settings.cloud_rule), settings, result)
     products = _kept(chosen_bands(products, settings.bands), result)
     products = with_good_links(products, progress)
@@ -144,7 +123,7 @@ def prepare_stack(
     if existing is not None:
         products = _not_there_yet(products, existing, result)
     if not products:
-        raise LandloomError(_nothing(folder, result))
+        raise LandloomError(nothing_usable(folder, result))
     products, warnings = add_user_masks(products, settings.user_masks, settings.user_mask_invalid, infos, progress)
     result.warnings += warnings
     products, skipped, warnings = same_bands(products, bool(settings.bands))
@@ -159,7 +138,7 @@ def prepare_stack(
         stack = replace(existing, path=Path(output))
     products = _overlapping(products, stack.grid, infos, result)
     if not products:
-        raise LandloomError(_nothing(folder, result))
+        raise LandloomError(nothing_usable(folder, result))
     if existing is None and settings.extent is None:
         result.warnings += far_apart(stack.grid, products, infos)
     for sensor in make_sensors(products, infos, settings):
@@ -180,7 +159,7 @@ def prepare_stack(
             build.stack, new, guarded, links, settings, result, progress.part(60, 70 if settings.copy else 100)
         )
         if not any(sensor.complete for sensor in kept.sensors.values()):
-            raise LandloomError(f"No valid date is left in {folder}: {_reasons(result)}.")
+            raise LandloomError(f"No valid date is left in {folder}: {reasons(result)}.")
         radar = sorted({one.sensor for one in products if one.kind == RADAR} & set(kept.sensors))
         if settings.orbits != "centred":  # new dates of a sensor that is centred are centred too
             radar = [name for name in radar if is_centred(kept.sensors[name])]
@@ -188,6 +167,7 @@ def prepare_stack(
             kept, told = centre_orbits(kept, radar, sample_windows(kept.grid), progress)
             result.notes += told
         kept = redate(kept, season, year)
+        result.taken = taken(kept, products)
         result.warnings += [*long_pause(kept, settings.start, settings.end), *empty_sensors(kept, result.lines)]
         dropped = _dates_of(build.stack) - _dates_of(kept)
         build.forget(f"{name}_{date.replace('-', '')}" for name, date in dropped)
@@ -405,12 +385,3 @@ def _measure(
 
 def _dates_of(stack: Stack) -> set[tuple[str, str]]:
     return {(name, one.date) for name, sensor in stack.sensors.items() for one in sensor.acquisitions}
-
-
-def _reasons(result: Prepared) -> str:
-    count = Counter(line.why for line in result.lines if not line.used)
-    return "; ".join(f"{number} {why}" for why, number in count.most_common(4)) or "nothing was found"
-
-
-def _nothing(folder: str | os.PathLike[str], result: Prepared) -> str:
-    return f"No product of {folder} can be used: {_reasons(result)}. Check INPUT, SENSORS, START, END and EXTENT."

@@ -1,7 +1,8 @@
-"""The report of ``preparestack``: what was found, used, skipped and why; dates by sensor; gaps."""
+"""The report of ``preparestack``: what was found, used, skipped and why; dates by sensor; gaps; what comes next."""
 
 from __future__ import annotations
 
+import csv
 import datetime
 import itertools
 import math
@@ -9,14 +10,18 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from xml.sax.saxutils import escape
 
+from ..base.files import whole_file
 from ..base.html import Report
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.provenance import Provenance
+from ..base.raster import spatial_reference
+from .datesplot import dates_plot
 from .estimates import estimates, reading_speed, size_text
+from .grid import Grid
 from .manifest import Sensor
-from .prepare import Line, Prepared
+from .prepared import Line, Prepared
 from .sensors import OPTICAL
 
 LONG_GAP = 40
@@ -25,7 +30,10 @@ LONG_GAP = 40
 USABLE = 0.2
 """A date counts as usable for gaps when this share of the pixels is valid."""
 
-_WIDTH, _LEFT, _ROW = 900, 110, 90
+
+def dates_table_path(path: str | os.PathLike[str]) -> Path:
+    """The CSV beside a report: ``stack.html`` has ``stack_dates.csv``."""
+    return Path(path).with_name(f"{Path(path).stem}_dates.csv")
 
 
 def write_report(
@@ -34,62 +42,109 @@ def write_report(
     progress: Progress | None = None,
     made: Provenance | None = None,
 ) -> None:
-    """Write the page, whole or not at all; ``made`` says how the stack came about."""
+    """Write the page and, beside it, every date and product as CSV; ``made`` says how the stack came about."""
     stack = prepared.stack
-    report = Report("Stack of images", str(stack.path))
+    sensors = list(stack.sensors.values())
+    used = sorted((line for line in prepared.lines if line.used), key=lambda line: (line.sensor, line.date))
+    skipped = sorted((line for line in prepared.lines if not line.used), key=lambda line: (line.sensor, line.date))
+    report = Report(tr("Stack of images"), str(stack.path))
     report.warnings(prepared.warnings)
+    report.paragraph(
+        tr("{found} products found, {used} dates used, {skipped} products skipped.").format(
+            found=sum(prepared.found.values()), used=len(used), skipped=len(skipped)
+        )
+    )
+    report.paragraph(_grid_text(stack.grid))
+    report.paragraph(
+        tr("Days count from {start} of {year}.").format(start=stack.season_start, year=stack.campaign_year)
+    )
     for note in prepared.notes:
         report.paragraph(note)
-    grid = stack.grid
-    report.paragraph(
-        f"Grid: {grid.width} x {grid.height} pixels of {grid.resolution[0]:g} x {grid.resolution[1]:g} (units of the "
-        f"CRS). Days count from {stack.season_start} of {stack.campaign_year}."
-    )
-    report.heading("Sensors")
+    report.heading(tr("What was found"))
     report.table(
-        ["Sensor", "Bands", "Dates", "First", "Last", "Unit", "Mean valid share", "Longest gap (days)"],
-        [_sensor_row(sensor, prepared.lines) for sensor in stack.sensors.values()],
+        [tr("Archive"), tr("Sensor"), tr("Products found"), tr("Products used")],
+        [[*key, count, prepared.taken[key]] for key, count in sorted(prepared.found.items())],
     )
-    report.heading("Dates and their valid share")
-    report.paragraph(
-        "A bar is a date, its height the share of pixels that are valid in the area. Red: more than "
-        f"{LONG_GAP} days between two dates with at least {100 * USABLE:.0f} % valid pixels."
-    )
-    report.picture(dates_plot(list(stack.sensors.values()), prepared.lines))
-    report.warnings(gap_lines(list(stack.sensors.values()), prepared.lines))
-    report.heading("What comes next")
+    report.heading(tr("Sensors"))
     report.table(
-        ["Step", "Time", "Disk"],
+        [
+            tr("Sensor"),
+            tr("Bands"),
+            tr("Dates"),
+            tr("First"),
+            tr("Last"),
+            tr("Unit"),
+            tr("Mean valid share"),
+            tr("Longest gap (days)"),
+        ],
+        [_sensor_row(sensor, prepared.lines) for sensor in sensors],
+    )
+    report.heading(tr("Dates and their valid share"))
+    report.paragraph(
+        tr(
+            "A bar is a date, its height the share of the area's pixels that are valid; a grey mark under the line is "
+            "a date that was skipped. Red: more than {days} days between two dates with at least {share} % valid "
+            "pixels."
+        ).format(days=LONG_GAP, share=f"{100 * USABLE:.0f}")
+    )
+    spans = {sensor.name: [gap for gap in gaps(sensor, prepared.lines) if gap[2] > LONG_GAP] for sensor in sensors}
+    report.picture(dates_plot(sensors, prepared.lines, spans))
+    report.warnings(gap_lines(sensors, prepared.lines))
+    report.heading(tr("What comes next"))
+    report.table(
+        [tr("Step"), tr("Time"), tr("Disk")],
         [one.texts() for one in estimates(stack, reading_speed(stack, progress))],
     )
     report.paragraph(
-        f"Times from reading one window of this stack on this machine, and from known speeds on two cores; half or "
-        f"double is possible. {_free(stack.path)}"
+        tr(
+            "Times from reading one window of this stack on this machine, and from known speeds on two cores; half or "
+            "double is possible."
+        )
+        + _free(stack.path)
     )
-    used = [line for line in prepared.lines if line.used]
-    skipped = [line for line in prepared.lines if not line.used]
-    report.heading(f"Used: {len(used)} dates")
+    report.heading(tr("Used: {count} dates").format(count=len(used)))
     report.table(
-        ["Sensor", "Date", "Products", "Valid", "Masked", "Remark"],
-        [
-            [line.sensor, line.date, line.name, _percent(line.valid), _percent(line.cloud), line.why]
-            for line in sorted(used, key=lambda line: (line.sensor, line.date))
-        ],
+        [tr("Sensor"), tr("Date"), tr("Products"), tr("Valid, of the area"), tr("Masked, of its data"), tr("Remark")],
+        [[line.sensor, line.date, line.name, _percent(line.valid), _percent(line.cloud), line.why] for line in used],
     )
-    report.heading(f"Skipped: {len(skipped)}")
+    report.heading(tr("Skipped: {count}").format(count=len(skipped)))
     if skipped:
         report.table(
-            ["Sensor", "Date", "Name", "Why"],
-            [
-                [line.sensor, line.date, line.name, line.why]
-                for line in sorted(skipped, key=lambda line: (line.sensor, line.date))
-            ],
+            [tr("Sensor"), tr("Date"), tr("Name"), tr("Why")],
+            [[line.sensor, line.date, line.name, line.why] for line in skipped],
         )
     else:
-        report.paragraph("Nothing was skipped.")
+        report.paragraph(tr("Nothing was skipped."))
+    report.paragraph(tr("The same as a table: {name}").format(name=dates_table_path(path).name))
     if made is not None:
         report.provenance(made)
+    _write_table([*used, *skipped], dates_table_path(path))
     report.write(path)
+
+
+def _write_table(lines: Sequence[Line], path: Path) -> None:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(["sensor", "date", "product", "used", "valid_share", "masked_share", "why"])
+        for line in lines:
+            shares = ["" if math.isnan(share) else f"{share:.4f}" for share in (line.valid, line.cloud)]
+            table.writerow([line.sensor, line.date, line.name, "yes" if line.used else "no", *shares, line.why])
+
+
+def _grid_text(grid: Grid) -> str:
+    """Pixels, their size and the CRS for people."""
+    crs = spatial_reference(grid.crs_wkt)
+    x, y = grid.resolution
+    if crs.IsGeographic():
+        size, extent = f"{x:.9g} x {y:.9g} °", f"{x * grid.width:.4g} x {y * grid.height:.4g} °"
+    else:
+        metres = crs.GetLinearUnits() / 1000
+        unit = "m" if abs(metres - 0.001) < 1e-12 else crs.GetLinearUnitsName()
+        size = f"{x:g} x {y:g} {unit}"
+        extent = f"{x * grid.width * metres:.4g} x {y * grid.height * metres:.4g} km"
+    return tr("Grid: {width} x {height} pixels of {size} ({extent}), {crs}.").format(
+        width=grid.width, height=grid.height, size=size, extent=extent, crs=crs.GetName()
+    )
 
 
 def gap_lines(sensors: Sequence[Sensor], lines: Sequence[Line]) -> list[str]:
@@ -110,7 +165,8 @@ def _free(path: Path) -> str:
     folder = next((one for one in path.parents if one.is_dir()), None)
     if folder is None:
         return ""
-    return f"Free in {folder}: {size_text(shutil.disk_usage(folder).free / 2**20)}."
+    free = size_text(shutil.disk_usage(folder).free / 2**20)
+    return " " + tr("Free in {folder}: {size}.").format(folder=folder, size=free)
 
 
 def gaps(sensor: Sensor, lines: Sequence[Line]) -> list[tuple[str, str, int]]:
@@ -121,66 +177,6 @@ def gaps(sensor: Sensor, lines: Sequence[Line]) -> list[tuple[str, str, int]]:
         (first, last, (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days)
         for first, last in itertools.pairwise(dates)
     ]
-
-
-def dates_plot(sensors: Sequence[Sensor], lines: Sequence[Line]) -> str:
-    """Bars by date and sensor with red lines for long gaps, as inline SVG."""
-    dated = [sensor for sensor in sensors if any(one.date for one in sensor.complete)]
-    days = [datetime.date.fromisoformat(one.date) for sensor in dated for one in sensor.complete if one.date]
-    if not days:
-        return ""
-    first, last = min(days), max(days)
-    span = max(1, (last - first).days)
-    scale = (_WIDTH - _LEFT - 20) / span
-    height = _ROW * len(dated) + 40
-
-    def x_of(date: str | datetime.date) -> float:
-        day = datetime.date.fromisoformat(date) if isinstance(date, str) else date
-        return _LEFT + (day - first).days * scale
-
-    parts = [
-        f'<svg class="wide" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
-        'font-family="sans-serif" font-size="12" role="img">'
-    ]
-    for row, sensor in enumerate(dated):
-        base = _ROW * (row + 1) - 8
-        full = _ROW - 26
-        parts.append(f'<text x="4" y="{base - full / 2:.0f}" fill="#222">{escape(sensor.name)}</text>')
-        parts.append(f'<line x1="{_LEFT}" y1="{base}" x2="{_WIDTH - 20}" y2="{base}" stroke="#999"/>')
-        valid = {line.date: line.valid for line in lines if line.used and line.sensor == sensor.name}
-        for one in sensor.complete:
-            share = valid.get(one.date, 1.0)
-            share = 0.0 if math.isnan(share) else share
-            x = x_of(one.date)
-            parts.append(
-                f'<line x1="{x:.1f}" y1="{base}" x2="{x:.1f}" y2="{base - max(1.0, share * full):.1f}" '
-                f'stroke="#2b7a3d" stroke-width="3"><title>{escape(one.date)}: {100 * share:.0f} % valid</title></line>'
-            )
-        for start, end, length in gaps(sensor, lines):
-            if length > LONG_GAP:
-                y = base - full - 4
-                parts.append(
-                    f'<line x1="{x_of(start):.1f}" y1="{y}" x2="{x_of(end):.1f}" y2="{y}" stroke="#c0392b" '
-                    f'stroke-width="3"/><text x="{(x_of(start) + x_of(end)) / 2:.1f}" y="{y - 4}" fill="#c0392b" '
-                    f'text-anchor="middle">{length} d</text>'
-                )
-    for month in _months(first, last):
-        x = x_of(month)
-        parts.append(f'<line x1="{x:.1f}" y1="8" x2="{x:.1f}" y2="{height - 26}" stroke="#ddd"/>')
-        if x < _WIDTH - 40:  # the name of the last month would be cut
-            parts.append(f'<text x="{x:.1f}" y="{height - 10}" fill="#555" font-size="10">{month:%Y-%m}</text>')
-    parts.append("</svg>")
-    return "\n".join(parts)
-
-
-def _months(first: datetime.date, last: datetime.date) -> list[datetime.date]:
-    months = (last.year - first.year) * 12 + last.month - first.month
-    step = max(1, math.ceil(months / 12))
-    starts = []
-    for number in range(1, months + 1, step):
-        year, month = divmod(first.year * 12 + first.month - 1 + number, 12)
-        starts.append(datetime.date(year, month + 1, 1))
-    return starts
 
 
 def _sensor_row(sensor: Sensor, lines: Sequence[Line]) -> list[str]:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from landloom.model.base.errors import Cancelled, LandloomError
 from landloom.model.base.progress import Progress
+from landloom.model.stack.datesplot import dates_plot
 from landloom.model.stack.grid import Window
 from landloom.model.stack.measure import sample_windows
 from landloom.model.stack.prepare import PrepareSettings, prepare_stack
 from landloom.model.stack.reader import StackReader
-from landloom.model.stack.report import dates_plot, gaps, write_report
+from landloom.model.stack.report import gaps, write_report
 from landloom.model.stack.validity import NO_DATE, longest_gap, write_validity
 from osgeo import gdal
 
@@ -300,7 +301,7 @@ def test_report_and_rasters_of_validity(archive, tmp_path, write_product):
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "LIA_s1a_38KPE_ASC_044.tif" in page and "76 d" in page and "<script" not in page
     assert [length for _, _, length in gaps(result.stack.sensors["S2"], result.lines)] == [10, 76]
-    assert dates_plot([], []) == ""
+    assert dates_plot([], [], {}) == ""
     write_validity(result.stack, tmp_path / "count.tif", tmp_path / "gap.tif")
     count, gap = gdal.Open(str(tmp_path / "count.tif")), gdal.Open(str(tmp_path / "gap.tif"))
     assert [count.GetRasterBand(n).GetDescription() for n in (1, 2, 3)] == ["S1_ASC", "S1_DES", "S2"]

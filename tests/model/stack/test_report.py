@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import itertools
 import math
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from landloom.model.stack.datesplot import dates_plot
 from landloom.model.stack.estimates import Estimate, duration_text, estimates, reading_speed, size_text
 from landloom.model.stack.manifest import Stack
 from landloom.model.stack.prepare import PrepareSettings, prepare_stack
-from landloom.model.stack.report import dates_plot, gap_lines, gaps, write_report
+from landloom.model.stack.report import dates_table_path, gap_lines, gaps, write_report
 from landloom.model.stack.validity import NO_DATE, longest_gap, write_validity
 from osgeo import gdal
 
@@ -30,7 +32,7 @@ def prepared(tmp_path, write_product):
 def test_only_gaps_over_forty_days_are_red_and_named(prepared, tmp_path):
     sensors = list(prepared.stack.sensors.values())
     assert [length for _, _, length in gaps(sensors[0], prepared.lines)] == [40, 41]
-    plot = dates_plot(sensors, prepared.lines)
+    plot = dates_plot(sensors, prepared.lines, {"S2": gaps(sensors[0], prepared.lines)[1:]})
     assert plot.count('stroke="#c0392b"') == 1 and "41 d" in plot and "40 d" not in plot
     # the line lies between the two dates' bars
     left, right = (f'x1="{x}"' in plot and x for x in _bars(plot, ("2021-02-10", "2021-03-23")))
@@ -41,6 +43,29 @@ def test_only_gaps_over_forty_days_are_red_and_named(prepared, tmp_path):
     write_report(prepared, tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text("utf-8")
     assert "41 days without" in page and "What comes next" in page and "extractsamples" in page and "Free in" in page
+    assert page.count('stroke="#c0392b"') == 1
+
+
+def test_what_was_found_used_and_skipped_is_counted_and_listed(tmp_path, write_product):
+    """Of five products one is a copy and one too cloudy: the page counts by archive, the CSV has a line for each."""
+    for date in ("20210101", "20210210"):
+        write_product.theia(tmp_path / "in", date)
+    write_product.theia(tmp_path / "in" / "copy", "20210101")
+    write_product.theia(tmp_path / "in", "20210120", cloud=np.ones((24, 24)))
+    write_product.s1tiling(tmp_path / "in", "20210104")
+    prepared = prepare_stack(tmp_path / "in", tmp_path / "stack.json", PrepareSettings(max_cloud=50))
+    assert prepared.found == {("Theia S2 L2A", "S2"): 4, ("S1Tiling", "S1_ASC"): 1}
+    assert prepared.taken == {("Theia S2 L2A", "S2"): 2, ("S1Tiling", "S1_ASC"): 1}
+    write_report(prepared, tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "5 products found, 3 dates used, 2 products skipped." in page
+    assert "24 x 24 pixels of 10 x 10 m (0.24 x 0.24 km), WGS 84 / UTM zone 38S." in page
+    assert page.count('stroke="#8a8f8c"') == 1  # of the cloudy one: the copy's date is used
+    with dates_table_path(tmp_path / "r.html").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["used"] for row in rows] == ["yes"] * 3 + ["no"] * 2
+    cloudy = next(row for row in rows if row["date"] == "2021-01-20")
+    assert float(cloudy["masked_share"]) == 1 and "above MAX_CLOUD" in cloudy["why"]
 
 
 def _bars(plot, dates):
