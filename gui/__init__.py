@@ -1,0 +1,1 @@
+"""Windows and map tools of the plugin; never imported by ``qgis_process``."""

@@ -1,0 +1,63 @@
+"""Loading, unloading and loading again leave nothing behind in the window of QGIS."""
+
+import pytest
+from landloom import classFactory
+from landloom import plugin as plugin_module
+from qgis.core import QgsApplication
+from qgis.PyQt.QtWidgets import QAction
+
+
+class Provider(plugin_module.LandloomProvider):
+    """The provider under another id, since other tests of this process hold the real one."""
+
+    def id(self) -> str:
+        return "landloomprobe"
+
+
+@pytest.fixture(autouse=True)
+def another_id(monkeypatch):
+    monkeypatch.setattr(plugin_module, "LandloomProvider", Provider)
+
+
+class Window:
+    """What the plugin asks of QGIS's window, counting what it is given."""
+
+    def __init__(self, main) -> None:
+        self.main, self.actions = main, []
+
+    def mainWindow(self):  # noqa: N802
+        return self.main
+
+    def addPluginToMenu(self, menu, action) -> None:  # noqa: N802
+        assert menu == "Landloom"
+        self.actions.append(action)
+
+    def removePluginMenu(self, menu, action) -> None:  # noqa: N802
+        self.actions.remove(action)
+
+
+def test_loading_twice_leaves_one_menu_and_unloading_none(qgis_app, qgis_iface) -> None:
+    registry = QgsApplication.processingRegistry()
+    window = Window(qgis_iface.mainWindow())
+    for _time in range(2):
+        plugin = classFactory(window)
+        plugin.initGui()
+        plugin.initGui()
+        assert registry.providerById("landloomprobe") is not None
+        assert len(window.actions) == 4
+        assert all(isinstance(one, QAction) and one.text() for one in window.actions)
+        plugin.unload()
+        plugin.unload()
+        assert window.actions == []
+        assert registry.providerById("landloomprobe") is None
+
+
+def test_the_dialog_of_packages_opens_and_goes_with_the_plugin(qgis_app, qgis_iface) -> None:
+    plugin = classFactory(Window(qgis_iface.mainWindow()))
+    plugin.initGui()
+    plugin.menu.install()
+    plugin.menu.install()
+    dialog = plugin.menu._dialog
+    assert dialog.isVisible()
+    plugin.unload()
+    assert not dialog.isVisible()
