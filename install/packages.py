@@ -18,8 +18,8 @@ class Package:
 
 
 _TORCH_ADVICE = (
-    "In the QGIS window choose Plugins > Landloom > Install packages; or run, for the Python of QGIS: pip install torch "
-    "--index-url https://download.pytorch.org/whl/cpu "
+    "In the QGIS window choose Plugins > Landloom > Install packages; or run, for the Python of QGIS: pip install "
+    "torch --index-url https://download.pytorch.org/whl/cpu "
     "(or without the index for an NVIDIA GPU). Until then NETWORK=randomforest works without it."
 )
 _QGIS_ADVICE = (
