@@ -19,7 +19,7 @@ from qgis.core import (
 from ..model.base.errors import LandloomError
 from .base import FeedbackProgress, LandloomAlgorithm
 
-TABLE_FILTER = "CSV (*.csv);;OpenDocument (*.ods);;Excel (*.xlsx);;iota2 text files (*.txt)"
+TABLE_FILTER = "CSV (*.csv);;OpenDocument (*.ods);;Excel (*.xlsx);;iota2 text files (*.txt);;QGIS style (*.qml)"
 
 
 class MakeNomenclature(LandloomAlgorithm):
@@ -45,12 +45,15 @@ class MakeNomenclature(LandloomAlgorithm):
                 "REFERENCE",
                 self.tr("Reference data"),
                 [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
+                optional=True,
             ),
-            "Polygons or points whose land cover is known.",
+            "Polygons or points whose land cover is known. Empty: the table to update is written in another format.",
         )
         self.add(
-            QgsProcessingParameterField("CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE"),
-            "The field that holds the class, whole numbers or text.",
+            QgsProcessingParameterField(
+                "CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE", optional=True
+            ),
+            "The field of the reference data that holds the class, whole numbers or text.",
         )
         self.add(
             QgsProcessingParameterFile(
@@ -60,12 +63,14 @@ class MakeNomenclature(LandloomAlgorithm):
                 optional=True,
                 fileFilter=TABLE_FILTER,
             ),
-            "An earlier table: its codes, names, colours and uses are kept, counts are renewed, new values are added.",
+            "An earlier table: its codes, names, colours and uses are kept, counts are renewed, new values are added. "
+            "Also iota2's nomenclature.txt, with its colours in colors.txt beside it, and a QGIS style (.qml) of "
+            "categories or of a raster's unique values.",
         )
         self.add(
             QgsProcessingParameterFileDestination("OUTPUT", self.tr("Nomenclature"), fileFilter=TABLE_FILTER),
-            "The table: .csv, .ods or .xlsx; or .txt for iota2's two text files, lines name:label and, in colors.txt "
-            "beside, label R G B.",
+            "The table: .csv, .ods or .xlsx; .txt for iota2's two text files, lines name:label and, in colors.txt "
+            "beside, label R G B, without levels; .qml for a QGIS style that both the reference layer and maps load.",
         )
 
     def work(
@@ -79,9 +84,17 @@ class MakeNomenclature(LandloomAlgorithm):
         output = Path(self.parameterAsFileOutput(parameters, "OUTPUT", context))
         table_path = self.parameterAsFile(parameters, "TABLE", context)
         old = read_table(table_path) if table_path else None
+        field = self.parameterAsString(parameters, "CLASS_FIELD", context)
+        if parameters.get("REFERENCE") in (None, ""):
+            if old is None:
+                raise LandloomError("Give REFERENCE with its CLASS_FIELD, or TABLE to write it in another format.")
+            written = write_table(old, output, field)
+            progress.info(f"Written: {', '.join(str(one) for one in written)}.")
+            return {"OUTPUT": str(output)}
+        if not field:
+            raise LandloomError("CLASS_FIELD is missing: name the field of REFERENCE that holds the class.")
         path, crs = reference_path(self, parameters, context, feedback)
         layer = ReferenceLayer(path, crs)
-        field = self.parameterAsString(parameters, "CLASS_FIELD", context)
         counts = layer.values(field, progress)
         if old is not None:
             table = old.update(counts)
@@ -100,7 +113,7 @@ class MakeNomenclature(LandloomAlgorithm):
         if len({row.code for row in table.rows if row.use}) < 2:
             progress.warning("There is one class only; a classification needs at least two.")
         progress.check()
-        written = write_table(table, output)
+        written = write_table(table, output, field, layer.holds_points)
         for row in table.rows:
             area = "" if row.hectares is None else f", {row.hectares:.2f} ha"
             progress.info(f"{row.code}: {row.name} ({row.count} features{area})")

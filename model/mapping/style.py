@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.sax.saxutils import quoteattr
 
 from osgeo import gdal
 
-from ..base.qml import gray, multiband, pseudocolor
+from ..base.qml import gray, multiband, paletted, pseudocolor
 
 NO_DATA_NAME = "no data"
 CONFIDENCE_RAMP = ((0, "#a50026"), (25, "#f46d43"), (50, "#fee08b"), (75, "#a6d96a"), (100, "#006837"))
@@ -38,18 +37,7 @@ def category_names(codes: Sequence[int], names: Sequence[str]) -> list[str]:
 
 def classes_qml(codes: Sequence[int], names: Sequence[str], colors: Sequence[str]) -> str:
     """A QGIS style for a map: one entry a class, in the nomenclature's order, and no others."""
-    entries = "\n".join(
-        f'        <paletteEntry value="{int(code)}" color={quoteattr(color)} label={quoteattr(name)} alpha="255"/>'
-        for code, name, color in zip(codes, names, colors, strict=True)
-    )
-    return qml(
-        f"""    <rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1" nodataColor="">
-      <rasterTransparency/>
-      <colorPalette>
-{entries}
-      </colorPalette>
-    </rasterrenderer>"""
-    )
+    return qml(paletted(zip(codes, names, colors, strict=True)))
 
 
 def confidence_qml() -> str:

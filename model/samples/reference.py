@@ -128,6 +128,11 @@ class ReferenceLayer:
             f"{parameter} is '{field}', but {self.name} has no such field; it has {', '.join(names) or 'none'}."
         )
 
+    @property
+    def holds_points(self) -> bool:
+        """Whether the layer declares points, for its style."""
+        return ogr.GT_Flatten(self.layer.GetGeomType()) in (ogr.wkbPoint, ogr.wkbMultiPoint)
+
     def spatial_reference(self) -> osr.SpatialReference:
         """The CRS with x before y.
 

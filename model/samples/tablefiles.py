@@ -1,4 +1,4 @@
-"""Reading and writing nomenclature tables: CSV, spreadsheets (ODS, XLSX), and iota2's two text files."""
+"""Reading and writing nomenclature tables: CSV, spreadsheets (ODS, XLSX), QGIS styles and iota2's two text files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from ..base.errors import LandloomError
 from ..base.files import whole_file, write_text
 from ..base.nomenclature import hex_color, source_value
 from ..base.raster import gdal_options, quiet_gdal
+from .stylefiles import read_style_table, write_style_table
 from .table import NomenclatureTable, Row
 
 TEXT_SUFFIXES = (".txt",)
+STYLE_SUFFIX = ".qml"
 SHEETS = {".ods": "ODS", ".xlsx": "XLSX"}
-SUFFIXES = (".csv", *SHEETS, *TEXT_SUFFIXES)
+SUFFIXES = (".csv", *SHEETS, STYLE_SUFFIX, *TEXT_SUFFIXES)
 
 #: Names under which iota2 users keep the colours beside the nomenclature.
 COLOR_FILES = ("colors", "color", "colours", "colour", "couleurs", "couleur", "colorfile", "colortable", "colorindex")
@@ -52,14 +54,24 @@ def read_table(path: str | os.PathLike[str]) -> NomenclatureTable:
     suffix = path.suffix.lower()
     if suffix in SHEETS:
         return _from_cells(_read_sheet(path), path)
+    if suffix == STYLE_SUFFIX:
+        return read_style_table(path)
     text = _read_text(path)
     if suffix in TEXT_SUFFIXES:
         return _read_iota2(path, text)
     return _from_cells(_read_csv(text), path)
 
 
-def write_table(table: NomenclatureTable, path: str | os.PathLike[str]) -> list[Path]:
+def write_table(
+    table: NomenclatureTable, path: str | os.PathLike[str], field: str = "", points: bool = False
+) -> list[Path]:
     """Write a table in the format that the suffix names; gives the files written.
+
+    Args:
+        table: the nomenclature.
+        path: ``.csv``, ``.ods``, ``.xlsx``, ``.qml`` or ``.txt``.
+        field: for a style, the class field of the reference layer.
+        points: for a style, whether that layer holds points.
 
     Raises:
         LandloomError: if the suffix is unknown or the file cannot be written.
@@ -68,6 +80,9 @@ def write_table(table: NomenclatureTable, path: str | os.PathLike[str]) -> list[
     suffix = path.suffix.lower()
     if suffix in TEXT_SUFFIXES:
         return _write_iota2(table, path)
+    if suffix == STYLE_SUFFIX:
+        write_style_table(table, path, field, points)
+        return [path]
     if suffix in SHEETS:
         _write_sheet(table, path, SHEETS[suffix])
         return [path]

@@ -82,3 +82,26 @@ def test_refuses(make, tmp_path):
     with pytest.raises(QgsProcessingException, match="hold no feature"):
         make(REFERENCE=str(empty))
     assert not list(tmp_path.glob("*.csv"))
+
+
+def test_a_style_of_the_layer_and_back(make, tmp_path):
+    style = make("légende.qml")
+    table = {row["value"]: row for row in rows(make("table.csv", TABLE=style))}
+    assert {value: row["code"] for value, row in table.items()} == {"eau": "1", "forêt": "2", "maïs": "3"}
+
+
+def test_a_table_alone_is_written_in_another_format(make, tmp_path):
+    make("nomenclature.txt", CLASS_FIELD="number")
+    given = {"REFERENCE": None, "CLASS_FIELD": None, "TABLE": str(tmp_path / "nomenclature.txt")}
+    assert [row["code"] for row in rows(make("from iota2.csv", **given))] == ["5", "7", "300"]
+    make("legend.qml", **given)
+    assert 'label="300"' in (tmp_path / "legend.qml").read_text(encoding="utf-8")
+
+
+def test_neither_reference_nor_table_is_refused(make):
+    from qgis.core import QgsProcessingException
+
+    with pytest.raises(QgsProcessingException, match="Give REFERENCE"):
+        make(REFERENCE=None, CLASS_FIELD=None)
+    with pytest.raises(QgsProcessingException, match="CLASS_FIELD is missing"):
+        make(CLASS_FIELD=None)
