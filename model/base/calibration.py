@@ -21,6 +21,7 @@ FEWEST_GROUPS = 5
 FEW_GROUPS = 30
 """With fewer groups what is said of them is doubted."""
 POINTS = 101
+_STEP = 1e-5  # between thresholds
 _FITTED = 50_000  # samples that a temperature is fitted on: more change its third digit
 _Z = 1.6448536269514722  # one-sided 95 %
 
@@ -197,17 +198,18 @@ class RiskCurve:
         kept, errors = np.zeros(len(known)), np.zeros(len(known))
         points, done = [], 0
         for place in np.unique(np.linspace(0, len(order) - 1, POINTS).round().astype(int)):
-            is_last = place == len(order) - 1
-            # All samples of the same confidence together: a map cannot tell them apart either.
-            end = len(order) if is_last else int(np.searchsorted(-ordered, -ordered[place], side="right"))
+            # Rounded down, so that the last digits, which another processor may compute otherwise, do not count.
+            threshold = math.floor(float(ordered[place]) / _STEP) * _STEP if place < len(order) - 1 else 0.0
+            end = int(np.searchsorted(-ordered, -np.float32(threshold), side="right"))
             if end <= done:
                 continue
             kept += np.bincount(owner[done:end], minlength=len(known))
             errors += np.bincount(owner[done:end], wrong[done:end], len(known))
             done = end
-            threshold = 0.0 if end == len(order) else float(ordered[place])
             bound = upper_error(kept, errors)
-            points.append(Kept(threshold, end, int(errors.sum()), int((kept > 0).sum()), bound))
+            points.append(
+                Kept(threshold if end < len(order) else 0.0, end, int(errors.sum()), int((kept > 0).sum()), bound)
+            )
         return cls(tuple(points))
 
     @property

@@ -215,8 +215,10 @@ def test_nomenclature_groups_recodes_and_leaves_out(extract, tmp_path):
     assert store.nomenclature.colors == ("#00ff00", "#0000ff")
     rows, columns = place(store)
     assert np.array_equal(store.labels == 1, samples_scene.truth()[rows, columns] == 0)
+    finer = store.nomenclature
     _, store = extract(class_field="number", nomenclature=str(table), level=1, output=tmp_path / "b")
     assert store.nomenclature.names == ("life", "nature")
+    assert store.nomenclature == finer.at_level(1)[0]  # a model of the finer classes maps these names and codes
     table.write_text("value,use\n5,yes\n7,no\n300,yes\n", encoding="utf-8")
     _, store = extract(class_field="number", nomenclature=str(table), output=tmp_path / "c")
     assert store.nomenclature.codes.tolist() == [5, 300]
@@ -282,7 +284,7 @@ def test_samples_without_any_valid_date_are_dropped(make_stack, field_layer, tmp
     sensors["S1_ASC"]["values"][:, :, :20] = 0
     stack = make_stack(tmp_path / "masquée", sensors)
     made = extract_samples(stack, field_layer, ExtractionSettings("crop"), tmp_path / "a", Progress())
-    assert "576 samples have no valid date at all and are left out." in made.warnings
+    assert "Left out, since no date of theirs is valid: 576 samples." in made.warnings
     store = SampleStore.open(tmp_path / "a")
     assert place(store)[0].min() == 15
     assert len(store) == 30 * 64 - 6 * 64 - 6 * 4 * 8
