@@ -147,7 +147,7 @@ def classify(
                 "level": level,
                 "unsure": [unsure.threshold, unsure.land_cover.code] if unsure else None,
             },
-            source_block=reader.block_size(),
+            files=reader,
             mask=mask,
             memory_mb=memory_mb,
             reserve_mb=64 + 48 * threads,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..stack.grid import Grid, Window
+from ..stack.lattice import Lattice
 from ..stack.sensors import Series
 from .chunks import Area
 from .outputs import Layer
@@ -25,6 +26,16 @@ class Reader(Protocol):
 
     def let_go(self) -> None:
         """Free what was kept for another read of the same place."""
+
+
+class Files(Protocol):
+    """What the runner needs of a reader that all reading threads share, to have each block decoded once."""
+
+    def lattices(self) -> dict[Lattice, int]:
+        """How the files' blocks lie on the grid, and the bytes of a pixel of all files that lie so."""
+
+    def expect(self, windows: Sequence[Window], halo: int, reach: int, room: int) -> None:
+        """What will be read, in this order; what may be kept from one window to later ones."""
 
 
 Compute = Callable[[dict[str, Series], Area], "dict[str, np.ndarray] | None"]
@@ -62,7 +73,7 @@ class Job:
         halo: pixels of context around a chunk.
         bytes_per_pixel: of the series of one pixel as read.
         identity: what makes this run the same as another one: stack, model, parameters.
-        source_block: width and height of the blocks of the source files.
+        files: the reader, where all reading threads share one that can be told what will be read.
         mask: polygons or a raster, as :class:`AreaMask` takes them.
         memory_mb: working memory.
         reserve_mb: what computing needs of it.
@@ -79,7 +90,7 @@ class Job:
     halo: int
     bytes_per_pixel: int
     identity: Mapping[str, Any]
-    source_block: tuple[int, int] = (256, 256)
+    files: Files | None = None
     mask: str | None = None
     memory_mb: int = 1024
     reserve_mb: int = 128
@@ -92,7 +103,11 @@ class Job:
         """Blocks in memory at once: being read, waiting, and being computed."""
         return self.readers + 2
 
+    @property
+    def room(self) -> int:
+        """Bytes for blocks and for what is kept of the files."""
+        return max(self.memory_mb - self.reserve_mb, self.memory_mb // 4) * 2**20
+
     def block_pixels(self) -> int:
         """How many pixels a block may have."""
-        room = max(self.memory_mb - self.reserve_mb, self.memory_mb // 4) * 2**20
-        return int(room / (1.2 * self.slots * max(1, self.bytes_per_pixel)))
+        return int(self.room / (1.2 * self.slots * max(1, self.bytes_per_pixel)))

@@ -1,7 +1,7 @@
 """The folder of parts: what a run has done so far, so that the same run can go on after a crash.
 
 ``<OUTPUT>.parts/`` holds ``lock`` (who is at work), ``journal.json`` (the hash of stack, model and parameters, and the
-block size) and one file a finished block. A part is written under another name, synchronised and renamed: what has its
+blocks) and one file a finished block. A part is written under another name, synchronised and renamed: what has its
 final name is whole.
 """
 
@@ -18,6 +18,7 @@ import threading
 import time
 import uuid
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..base.files import PARTIAL, make_folder, write_json, writing_failed
 from .chunks import Block
 
 FORMAT = "landloom-parts"
-VERSION = 1
+VERSION = 2
 HEARTBEAT = 5.0
 STALE = 60.0
 """Seconds without a heartbeat after which a lock no longer counts."""
@@ -178,10 +179,11 @@ class Journal:
             return None
         return content
 
-    def start(self, run_hash: str, block: tuple[int, int]) -> None:
-        """Forget what is there and begin the journal of a new run."""
+    def start(self, run_hash: str, blocks: Sequence[Block]) -> None:
+        """Forget what is there and begin the journal of a new run, with its blocks in the order of reading."""
         self.clear()
-        write_json(self._file, {"format": FORMAT, "version": VERSION, "hash": run_hash, "block": list(block)})
+        areas = [list(block.chunked) for block in blocks]
+        write_json(self._file, {"format": FORMAT, "version": VERSION, "hash": run_hash, "blocks": areas})
 
     def clear(self) -> None:
         """Remove everything but the lock."""

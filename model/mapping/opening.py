@@ -85,7 +85,7 @@ class Inputs:
                 "mask": mask_identity(mask) if mask else None,
                 "device": self.kind,
             },
-            source_block=reader.block_size(),
+            files=reader,
             mask=mask,
             memory_mb=memory_mb,
             reserve_mb=64 + 48 * self.threads + reserve_mb,

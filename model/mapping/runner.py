@@ -23,14 +23,17 @@ from ..base.files import check_writable, writing_failed
 from ..base.progress import Progress
 from ..stack.grid import Window
 from ..stack.sensors import Series
-from .chunks import CHUNK, Area, Block, block_shape, plan_blocks
+from .chunks import CHUNK, LARGEST_BLOCK, Area, Block
 from .job import STATISTICS, Job, Summary
 from .journal import Journal, Lock, fingerprint, parts_folder
+from .layout import Layout, block_at, choose_layout
 from .mask import AreaMask
 from .outputs import assemble, check_outputs
 from .watch import Watch
 
 POLL = 0.1
+WORTH_A_WORD = 1.5
+"""Times that each block of the source files is read on average, above which the log says so."""
 PATIENCE = 1.2
 """Seconds that a cancelled run waits for reading and computing threads; they write nothing and end by themselves."""
 
@@ -68,6 +71,7 @@ class BlockRunner:
         self._pixels = self._chunks = 0
         self._chunk_seconds: list[float] = []
         self._statistics = np.zeros(job.statistics)
+        self._reach = self._room = 0
 
     def run(self) -> Summary:
         """Do the job."""
@@ -126,33 +130,50 @@ class BlockRunner:
                 "layers": [[layer.name, layer.bands, layer.dtype, layer.nodata] for layer in job.layers],
             }
         )
-        shape = block_shape(job.area, job.block_pixels(), job.source_block)
+        layout = self._layout()
+        blocks = layout.blocks
         earlier = journal.read()
         if earlier is not None and earlier.get("hash") != run_hash:
             progress.info("An earlier run had another stack, model or parameters: starting again without its parts.")
             earlier = None
         if earlier is not None:
-            then = tuple(earlier.get("block", (0, 0)))
-            # The result does not depend on the block size: keep that of the earlier run unless memory is now short.
-            if then[0] * then[1] > max(shape[0] * shape[1], CHUNK * CHUNK) or min(then) < CHUNK:
+            then = [block_at(index, job.area, Area(*one)) for index, one in enumerate(earlier.get("blocks", []))]
+            # The result does not depend on the blocks: keep those of the earlier run unless memory is now short.
+            if not then or _largest(then) > max(_largest(blocks), CHUNK * CHUNK):
                 progress.info("MEMORY_MB is now too small for the blocks of the earlier run: starting again.")
                 earlier = None
             else:
-                shape = then
+                blocks = then
         if earlier is None:
             try:
-                journal.start(run_hash, shape)
+                journal.start(run_hash, blocks)
             except OSError as error:
                 raise LandloomError(writing_failed(journal.folder, error)) from error
-        blocks = plan_blocks(job.area, *shape)
         if job.mask is None:
             return blocks, None
         progress.text("Reading the mask")
         mask = AreaMask(job.mask, job.grid, job.area, journal.folder / "mask.tif", progress)
         return [block for block in blocks if any(mask.touches(chunk) for chunk in block.chunks())], mask
 
+    def _layout(self) -> Layout:
+        """Where the blocks are to lie; says so where memory is short."""
+        job = self._job
+        job_files = {} if job.files is None else job.files.lattices()
+        most = min(LARGEST_BLOCK, job.block_pixels())
+        layout = choose_layout(job.area, job.halo, job_files, job.bytes_per_pixel, job.slots, job.room, most)
+        self._reach, self._room = layout.reach, layout.room
+        if layout.decoded > WORTH_A_WORD:
+            needed = -(-layout.memory_needed // 2**20) + job.reserve_mb
+            self._progress.info(
+                f"Each block of the source files will be read {layout.decoded:.1f} times on average with MEMORY_MB "
+                f"{job.memory_mb}; with about {needed} it would be read once."
+            )
+        return layout
+
     def _pipeline(self, journal: Journal, blocks: list[Block], pending: list[Block], mask: AreaMask | None) -> None:
         job = self._job
+        if job.files is not None:
+            job.files.expect([Window(*block.chunked) for block in pending], job.halo, self._reach, self._room)
         source = _Pending(pending)
         readers = [self._thread("reader", self._read, source, mask) for _ in range(min(job.readers, len(pending)))]
         computers = [self._thread("computer", self._compute) for _ in range(job.threads)]
@@ -331,6 +352,10 @@ class _Pending:
     def next(self) -> Block | None:
         with self._lock:
             return next(self._blocks, None)
+
+
+def _largest(blocks: Sequence[Block]) -> int:
+    return max(block.chunked.pixels for block in blocks)
 
 
 def _kept(done: int, folder: Path) -> str:

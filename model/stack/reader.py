@@ -8,40 +8,23 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from osgeo import gdal
 
-from ..base.errors import LandloomError
-from ..base.raster import is_remote, open_raster, quiet_gdal, reading_failed
+from ..base.raster import is_remote
+from .blockcache import BlockCache, Layer
 from .grid import Window
+from .lattice import VIRTUAL_TILE, Lattice, tile_size
 from .manifest import Stack
 from .maskrules import dilate
+from .openfiles import OpenFiles
 from .readplan import MaskPlan, PartPlan, ReadPlan, SensorPlan, check_sources, plan_sensor
 from .sensors import Series
 from .speckle import quegan
 from .upsample import bilinear, source_span
-
-MAX_OPEN = 600
-"""Data sets kept open by all threads of a reader together; fewer where the system allows a process few files."""
-
-Result = TypeVar("Result")
-
-REMOTE_ATTEMPTS = 3
-"""How often a window is read whose files lie behind addresses, before the reader gives up."""
-
-
-def max_open() -> int:
-    """How many data sets a reader may keep open: half of the files that the process may open, or :data:`MAX_OPEN`."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return MAX_OPEN
-    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return MAX_OPEN if allowed < 0 else min(MAX_OPEN, allowed // 2)
 
 
 class StackReader:
@@ -79,10 +62,11 @@ class StackReader:
             name: plan_sensor(self.stack.sensors[name], wanted.get(name), self.stack.grid, as_stored) for name in names
         }
         self.specs = {name: sensor.spec for name, sensor in self._sensors.items()}
-        self._remote = any(is_remote(one.path) for name in names for one in self.stack.sensors[name].sources())
-        self._max_open = max_open()
-        self._pools: dict[int, dict[str, gdal.Dataset]] = {}
-        self._lock = threading.Lock()
+        remote = any(is_remote(one.path) for name in names for one in self.stack.sensors[name].sources())
+        self._files = OpenFiles(remote)
+        self._cache: BlockCache | None = None
+        self._once: set[str] = set()  # files that are read once a window
+        self._now = threading.local()
 
     def __enter__(self) -> StackReader:
         return self
@@ -92,8 +76,7 @@ class StackReader:
 
     def close(self) -> None:
         """Close every data set; no thread may be reading."""
-        with self._lock:
-            self._pools.clear()
+        self._files.close()
 
     @property
     def bytes_per_pixel(self) -> int:
@@ -110,7 +93,7 @@ class StackReader:
             for parts in sensor.acquisitions:
                 for read in parts[0].reads:
                     if not read.path.endswith(".vrt"):
-                        width, height = self._open(read.path).GetRasterBand(1).GetBlockSize()
+                        width, height = self._files.get(read.path).GetRasterBand(1).GetBlockSize()
                         return width, height
         return 256, 256
 
@@ -128,7 +111,64 @@ class StackReader:
             LandloomError: naming the file that cannot be read.
         """
         target = window.grown(halo) if halo else window
-        return {name: self._read_sensor(sensor, target) for name, sensor in self._sensors.items()}
+        place = self._now.place = None if self._cache is None else self._cache.place(target)
+        try:
+            series = {name: self._read_sensor(sensor, target) for name, sensor in self._sensors.items()}
+        finally:
+            self._now.place = None
+        if self._cache is not None and place is not None:
+            self._cache.finish(place)
+        return series
+
+    def lattices(self) -> dict[Lattice, int]:
+        """How the files' blocks lie on the grid, and how many bytes a pixel of all files that lie so takes.
+
+        Raises:
+            LandloomError: naming a file that cannot be opened.
+        """
+        sizes: dict[Lattice, int] = {}
+        for lattice, size in self._layers().values():
+            sizes[lattice] = sizes.get(lattice, 0) + size
+        return sizes
+
+    def expect(self, windows: Sequence[Window], halo: int, reach: int, room: int) -> None:
+        """Foretell what will be read, so that of each block is kept what later windows need.
+
+        Args:
+            windows: in the order in which they will be read, nearly.
+            halo: as for :meth:`read`.
+            reach: windows between two needs of a pixel at most, if it is to be kept from one to the other.
+            room: bytes to keep at most.
+        """
+        layers = self._layers()
+        self._once = {path for path, count in Counter(path for path, _ in layers).items() if count == 1}
+        grown = [window.grown(halo) for window in windows]
+        self._cache = BlockCache({layer: lattice for layer, (lattice, _) in layers.items()}, grown, reach, room)
+
+    def _layers(self) -> dict[Layer, tuple[Lattice, int]]:
+        """The lattice of each file and its bands, and the bytes of one of its pixels."""
+        layers: dict[Layer, tuple[Lattice, int]] = {}
+        for sensor in self._sensors.values():
+            for part in (part for parts in sensor.acquisitions for part in parts):
+                for read in part.reads:
+                    lattice = self._lattice(read.path, read.corner, read.ratio, part.cover, sensor.radius, True)
+                    layers[read.path, tuple(read.bands)] = lattice, len(read.bands) * sensor.dtype.itemsize
+                for mask in part.masks:
+                    margin = sensor.radius + mask.radius
+                    lattice = self._lattice(mask.path, mask.corner, mask.ratio, None, margin, False)
+                    kind = self._files.get(mask.path).GetRasterBand(mask.band).DataType
+                    layers[mask.path, (mask.band,)] = lattice, 1 if kind == gdal.GDT_Byte else 8
+        return layers
+
+    def _lattice(
+        self, path: str, corner: tuple[int, int], ratio: int, cover: Window | None, margin: int, smooth: bool
+    ) -> Lattice:
+        dataset = self._files.get(path)
+        size = dataset.RasterXSize, dataset.RasterYSize
+        block = dataset.GetRasterBand(1).GetBlockSize()
+        tile = (VIRTUAL_TILE, VIRTUAL_TILE) if path.endswith(".vrt") else tile_size(tuple(block), ratio)
+        whole = Window(*corner, size[0] * ratio, size[1] * ratio)
+        return Lattice(corner, ratio, size, tile, whole if cover is None else cover, margin, smooth and ratio > 1)
 
     def let_go(self) -> None:
         """Free the blocks that GDAL has cached for this thread's data sets.
@@ -136,8 +176,7 @@ class StackReader:
         GDAL's cache takes 5 % of the machine's memory by default and is shared with the program around: who reads a
         large stack block by block, and no block twice, calls this after each.
         """
-        for dataset in list(self._pools.get(threading.get_ident(), {}).values()):
-            dataset.FlushCache()
+        self._files.let_go()
 
     def read_dates(self, name: str, window: Window, indices: Sequence[int]) -> Series:
         """As :meth:`read`, for one sensor and some of its dates (indices into its spec's dates)."""
@@ -285,7 +324,7 @@ class StackReader:
 
     def _read_coarse(self, read: ReadPlan, window: Window, values: np.ndarray, nodata: np.generic | None) -> None:
         """Read bands of larger pixels that lie on the grid and put their bilinear values into ``values`` [C, H, W]."""
-        dataset = self._patiently(read.path, lambda: self._open(read.path))
+        dataset = self._files.get(read.path)
         column, row = window.column - read.corner[0], window.row - read.corner[1]
         left, width = source_span(column, window.width, read.ratio, dataset.RasterXSize)
         top, height = source_span(row, window.height, read.ratio, dataset.RasterYSize)
@@ -296,7 +335,7 @@ class StackReader:
 
     def _read_mask(self, mask: MaskPlan, window: Window) -> np.ndarray:
         """Mask values ``[H, W]``, the nearest ones of larger pixels; 0 outside the file, as GDAL gives it."""
-        dataset = self._patiently(mask.path, lambda: self._open(mask.path))
+        dataset = self._files.get(mask.path)
         ratio = mask.ratio
         kind = np.uint8 if dataset.GetRasterBand(mask.band).DataType == gdal.GDT_Byte else np.float64
         values = np.zeros((window.height, window.width), kind)
@@ -321,63 +360,16 @@ class StackReader:
     def _read_into(
         self, path: str, bands: list[int], corner: tuple[int, int], window: Window, target: np.ndarray
     ) -> None:
-        self._patiently(path, lambda: read_into(self._open(path), path, bands, corner, window, target))
+        def decode(box: Window, values: np.ndarray) -> None:
+            self._files.read(path, bands, box, values)
+            if place is not None and path in self._once:
+                self._files.get(path).FlushCache()  # what is needed again is kept in the own cache
 
-    def _patiently(self, path: str, action: Callable[[], Result]) -> Result:
-        """Do something with a file; where files lie behind addresses, again after a short while when it fails."""
-        for attempt in range(1, REMOTE_ATTEMPTS):
-            try:
-                return action()
-            except LandloomError:
-                if not self._remote:
-                    raise
-            self._pools.get(threading.get_ident(), {}).pop(path, None)
-            gdal.VSICurlClearCache()  # which remembers failures
-            time.sleep(0.5 * attempt)
-        return action()
-
-    def _open(self, path: str) -> gdal.Dataset:
-        """The calling thread's data set of a file; the one opened last is closed when there are too many."""
-        thread = threading.get_ident()
-        pool = self._pools.get(thread)
-        if pool is None:
-            with self._lock:
-                pool = self._pools.setdefault(thread, {})
-        dataset = pool.get(path)
-        if dataset is not None:
-            return dataset
-        limit = max(16, self._max_open // max(1, len(self._pools)))
-        while len(pool) >= limit:
-            # windows go through all dates again and again: closing the oldest would close each just before its turn
-            pool.popitem()
-        dataset = open_raster(path)
-        pool[path] = dataset
-        return dataset
-
-
-def read_into(
-    dataset: gdal.Dataset, path: str, bands: list[int], corner: tuple[int, int], window: Window, target: np.ndarray
-) -> None:
-    """Read bands of a window of the grid into ``target`` [C, H, W]; ``corner`` is the data set's place on the grid.
-
-    Raises:
-        LandloomError: naming the file.
-    """
-    with quiet_gdal() as messages:
-        try:
-            result = dataset.ReadAsArray(
-                window.column - corner[0],
-                window.row - corner[1],
-                window.width,
-                window.height,
-                buf_obj=target,
-                band_list=bands,
-            )
-        except RuntimeError as error:
-            messages.append(str(error))
-            result = None
-    if result is None:
-        raise reading_failed(path, messages)
+        place: int | None = getattr(self._now, "place", None)
+        span = Window(window.column - corner[0], window.row - corner[1], window.width, window.height)
+        layer = path, tuple(bands)
+        if place is None or self._cache is None or not self._cache.read(layer, place, span, target, decode):
+            decode(span, target)
 
 
 def _within(inner: Window, outer: Window) -> tuple[slice, slice]:

@@ -86,7 +86,7 @@ class Interrupted(Progress):
 def test_goes_on_after_a_crash_and_leaves_nothing_when_cancelled(mapping_stack, with_axes, tmp_path, monkeypatch):
     path = with_axes[0]
     map_descriptors(mapping_stack, path, tmp_path / "whole.tif", dimensions=2, threads=1)
-    monkeypatch.setattr("landloom.model.mapping.chunks.LARGEST_BLOCK", 64 * 64)
+    monkeypatch.setattr("landloom.model.mapping.job.Job.block_pixels", lambda self: 64 * 64)
     with pytest.raises(RuntimeError):
         map_descriptors(
             mapping_stack,

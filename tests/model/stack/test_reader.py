@@ -126,11 +126,11 @@ def test_threads_share_a_reader(stack):
 
 def test_few_data_sets_stay_open(stack):
     with StackReader(stack) as reader, StackReader(stack) as unlimited:
-        reader._max_open = 0  # still 16
+        reader._files.limit = 0  # still 16
         for column in (0, 30):
             ours, theirs = reader.read(Window(column, 0, 8, 8)), unlimited.read(Window(column, 0, 8, 8))
             assert all(np.array_equal(ours[name].values, theirs[name].values) for name in ours)
-            assert all(len(pool) <= 16 for pool in reader._pools.values())
+            assert all(len(pool) <= 16 for pool in reader._files.pools.values())
 
 
 @pytest.mark.parametrize("change", ["touched", "longer", "gone"])
