@@ -12,7 +12,6 @@ import numpy as np
 
 from ..base.device import resolve_device
 from ..base.errors import Cancelled, LandloomError
-from ..base.files import check_writable
 from ..base.nomenclature import Nomenclature
 from ..base.optional import need
 from ..base.progress import Progress
@@ -92,12 +91,12 @@ class Comparison:
 def compare(
     stores: Sequence[SampleStore],
     settings: CompareSettings,
-    table: str | os.PathLike[str],
+    parts: str | os.PathLike[str],
     maps: Sequence[str | os.PathLike[str]] = (),
     progress: Progress | None = None,
     splits: Sequence[Split] | None = None,
 ) -> Comparison:
-    """Train, test and judge; what is finished is kept in ``<table>.parts`` until :func:`..finish` removes it.
+    """Train, test and judge; what is finished is kept in a folder, which the caller removes when all is written.
 
     A comparison that was killed goes on from its finished trainings; what it compares (networks, sensors, runs, curves)
     may then be more or less. When it is cancelled or fails with an error of the user's, nothing is left.
@@ -105,7 +104,7 @@ def compare(
     Args:
         stores: one or more sample stores.
         settings: how.
-        table: where the figures will go; names the folder of parts.
+        parts: the folder of finished trainings.
         maps: rasters made elsewhere.
         progress: told of each training.
         splits: to use instead of those dealt from the settings, for benchmarks.
@@ -119,7 +118,6 @@ def compare(
     need("sklearn.ensemble", "The random forest")
     if settings.networks:
         resolve_device(settings.device)
-    check_writable(table)
     pool = SamplePool(stores, (), progress)
     for network in settings.networks:
         if network_info(network).halo > pool.halo:
@@ -153,7 +151,7 @@ def compare(
         "groups": len(np.unique(units[tested])),
     }
     _name_what_is_not_judged(pool, units, tested, progress)
-    finished = Finished(f"{os.fspath(table)}{PARTS}", question_hash(list(stores), settings, units), progress)
+    finished = Finished(parts, question_hash(list(stores), settings, units), progress)
     try:
         _work(result, pool, units, Pools(list(stores)), finished, progress)
     except (LandloomError, Cancelled):
@@ -162,13 +160,6 @@ def compare(
     result.warnings = progress.warnings
     result.seconds = time.monotonic() - begin
     return result
-
-
-def remove_parts(table: str | os.PathLike[str]) -> None:
-    """Remove what a comparison kept to go on from, once its tables are written."""
-    import shutil
-
-    shutil.rmtree(f"{os.fspath(table)}{PARTS}", ignore_errors=True)
 
 
 def _work(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from ..base.language import tr
 from ..base.progress import Progress
 from ..base.provenance import Provenance, gather
 from ..base.rangecharts import Range, ranges
-from .compare import Comparison, compare, remove_parts
+from .compare import PARTS, Comparison, compare
 from .comparecost import cost, learning, methods, season
 from .comparescores import LEVELS, PIXEL, Gain, Judgement
 from .comparesettings import BLOCK, FOLDS, HOLDOUT, CompareSettings
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 def compare_and_write(
     stores: Sequence[SampleStore],
     settings: CompareSettings,
-    table: str | os.PathLike[str],
+    table: str | os.PathLike[str] | None = None,
     report: str | os.PathLike[str] | None = None,
     maps: Sequence[str | os.PathLike[str]] = (),
     progress: Progress | None = None,
@@ -53,25 +54,31 @@ def compare_and_write(
     Args:
         stores: one or more sample stores.
         settings: how.
-        table: the JSON file.
+        table: the JSON file, or None.
         report: an HTML page, or None.
         maps: rasters made elsewhere.
         progress: told of each training.
 
     Raises:
         LandloomError: if samples, settings, maps or outputs do not do.
+        ValueError: if neither table nor report is asked for.
         Cancelled: if the user stops it; nothing is left then.
     """
-    for path in (table, report, *tables_beside(table)):
-        if path is not None:
-            check_writable(path)
-    result = compare(stores, settings, table, maps, progress)
+    main = table or report
+    if not main:
+        raise ValueError("neither table nor report is asked for")
+    tables = [table, *tables_beside(table)] if table else []
+    for path in (*tables, *([report] if report else [])):
+        check_writable(path)
+    parts = f"{os.fspath(main)}{PARTS}"
+    result = compare(stores, settings, parts, maps, progress)
     folders = [str(store.folder) for store in stores if store.folder is not None]
     made = gather({"SAMPLES": folders, "MAPS": [str(path) for path in maps]}, settings.seed)
-    write_tables(result, table, made.to_json())
-    if report is not None:
+    if table:
+        write_tables(result, table, made.to_json())
+    if report:
         write_report(report, result, table, made)
-    remove_parts(table)
+    shutil.rmtree(parts, ignore_errors=True)
     for sentence in summary(result):
         (progress or Progress()).info(sentence)
     return result
@@ -80,7 +87,7 @@ def compare_and_write(
 def write_report(
     path: str | os.PathLike[str],
     result: Comparison,
-    table: str | os.PathLike[str],
+    table: str | os.PathLike[str] | None = None,
     made: Provenance | None = None,
 ) -> None:
     """Write the HTML page, whole or not at all.
@@ -88,7 +95,7 @@ def write_report(
     Raises:
         LandloomError: if it cannot be written.
     """
-    report = Report(tr("Comparison of classifiers"), f"{Path(table).stem}: {result.sensors}")
+    report = Report(tr("Comparison of classifiers"), result.sensors)
     report.heading(tr("In short"))
     for sentence in summary(result):
         report.paragraph(sentence)
@@ -103,9 +110,10 @@ def write_report(
     learning(report, result)
     season(report, result)
     methods(report, result)
-    names = ", ".join(one.name for one in (Path(table), *tables_beside(table)))
-    report.heading(tr("Files"))
-    report.paragraph(tr("The figures of this page, and those by class and run: {names}.").format(names=names))
+    if table:
+        names = ", ".join(one.name for one in (Path(table), *tables_beside(table)))
+        report.heading(tr("Files"))
+        report.paragraph(tr("The figures of this page, and those by class and run: {names}.").format(names=names))
     if made is not None:
         report.provenance(made)
     report.write(path)
