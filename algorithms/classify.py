@@ -11,13 +11,11 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
 )
 
-from ..model.base.nomenclature import MOST_LEVELS
 from .base import DEVICES, FeedbackProgress
-from .mapinputs import MapAlgorithm
+from .mapinputs import MapAlgorithm, add_classes
 
 
 class Classify(MapAlgorithm):
@@ -47,33 +45,7 @@ class Classify(MapAlgorithm):
             "Polygons or a raster: pixels whose centre is outside (in a raster: 0 or no data) become 0 and are not "
             "computed.",
         )
-        self.add(
-            QgsProcessingParameterNumber(
-                "LEVEL",
-                self.tr("Level of the classes"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=0,
-                minValue=0,
-                maxValue=MOST_LEVELS,
-            ),
-            "0: the classes that the model was trained on. 1, 2...: the coarser classes of the nomenclature's columns "
-            "level1, level2...; probabilities are summed, and maps of different levels agree with each other.",
-            advanced=True,
-        )
-        self.add(
-            QgsProcessingParameterNumber(
-                "UNSURE_ERROR",
-                self.tr("Share of errors accepted"),
-                QgsProcessingParameterNumber.Type.Double,
-                optional=True,
-                minValue=0.0,
-                maxValue=50.0,
-            ),
-            "Pixels become 'unsure', a class of its own, where that is needed so that at most this share of the "
-            "others is wrong: 0.05 (or 5) for 5 %, at most 0.5. Found on samples that the model has not learnt from, "
-            "so it holds for the inside of reference polygons. Empty: every pixel gets a class.",
-            advanced=True,
-        )
+        add_classes(self)
         self.add_device()
         self.add_memory()
         self.add(

@@ -29,6 +29,7 @@ from ..model.base.optional import need
 from ..model.base.provenance import Provenance, gather
 from ..model.networks.registry import network_info
 from .base import FeedbackProgress, LandloomAlgorithm
+from .mapinputs import add_classes
 from .overview import write_overview
 from .steps import StepFeedback, StepLog, features_fingerprint, fingerprint
 
@@ -124,6 +125,7 @@ class LandCoverMap(LandloomAlgorithm):
             "Part of the stack to map; all of it by default.",
             advanced=True,
         )
+        add_classes(self)
         self.add_seed()
         self.add_device()
         self.add_memory()
@@ -159,6 +161,7 @@ class LandCoverMap(LandloomAlgorithm):
             ("OVERALL_ACCURACY", "Overall accuracy"),
             ("KAPPA", "Kappa"),
             ("MACRO_F1", "Macro F1"),
+            ("UNSURE_SHARE", "Share of the map that is unsure, 0 to 1 (with UNSURE_ERROR)"),
         ):
             self.addOutput(QgsProcessingOutputNumber(name, self.tr(label)))
         self.addOutput(QgsProcessingOutputRasterLayer("PREVIEW_MAP", self.tr("Random forest's map (with PREVIEW)")))
@@ -324,11 +327,15 @@ class _Job:
         if self.confidence:
             outputs["CONFIDENCE"] = self.confidence
         inputs = {"STACK": str(stack), "MODEL": str(self.model), **self._extent()}
-        self.child("classify", inputs, [stack, self.model], outputs)
+        given = ((name, self.parameters.get(name)) for name in ("LEVEL", "UNSURE_ERROR"))
+        inputs |= {name: value for name, value in given if value not in (None, "")}
+        mapped = self.child("classify", inputs, [stack, self.model], outputs)
         results: dict[str, Any] = {name: str(path) for name, path in outputs.items()}
         results["MODEL"] = str(self.model)
         for number in ("OVERALL_ACCURACY", "KAPPA", "MACRO_F1"):
             results[number] = trained.get(number)
+        if mapped.get("UNSURE_SHARE") is not None:
+            results["UNSURE_SHARE"] = mapped["UNSURE_SHARE"]
         preview = self.work / "preview.tif"
         if self.algorithm.parameterAsBool(self.parameters, "PREVIEW", self.context):
             results["PREVIEW_MAP"] = str(preview)

@@ -12,10 +12,12 @@ from qgis.core import (
     QgsProcessingParameterExtent,
     QgsProcessingParameterFile,
     QgsProcessingParameterMapLayer,
+    QgsProcessingParameterNumber,
     QgsRasterLayer,
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.nomenclature import MOST_LEVELS
 from .base import LandloomAlgorithm
 
 if TYPE_CHECKING:
@@ -115,3 +117,34 @@ class MapAlgorithm(LandloomAlgorithm):
         if not source:
             raise LandloomError(f"{name} cannot be opened: {parameters[name]} is not a vector layer that GDAL reads.")
         return f"{source}|layername={layer}" if layer else source
+
+
+def add_classes(algorithm: LandloomAlgorithm) -> None:
+    """The parameters LEVEL and UNSURE_ERROR: which classes a map shows."""
+    algorithm.add(
+        QgsProcessingParameterNumber(
+            "LEVEL",
+            algorithm.tr("Level of the classes"),
+            QgsProcessingParameterNumber.Type.Integer,
+            defaultValue=0,
+            minValue=0,
+            maxValue=MOST_LEVELS,
+        ),
+        "0: the classes that the model was trained on. 1, 2...: the coarser classes of the nomenclature's columns "
+        "level1, level2...; probabilities are summed, and maps of different levels agree with each other.",
+        advanced=True,
+    )
+    algorithm.add(
+        QgsProcessingParameterNumber(
+            "UNSURE_ERROR",
+            algorithm.tr("Share of errors accepted"),
+            QgsProcessingParameterNumber.Type.Double,
+            optional=True,
+            minValue=0.0,
+            maxValue=50.0,
+        ),
+        "Pixels become 'unsure', a class of its own, where that is needed so that at most this share of the "
+        "others is wrong: 0.05 (or 5) for 5 %, at most 0.5. Found on samples that the model has not learnt from, "
+        "so it holds for the inside of reference polygons. Empty: every pixel gets a class.",
+        advanced=True,
+    )

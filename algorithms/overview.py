@@ -15,7 +15,8 @@ from osgeo import gdal
 from ..model.base.html import Report
 from ..model.base.provenance import Provenance
 from ..model.base.raster import open_raster
-from ..model.networks.modelfile import Model
+from ..model.mapping.unsure import level_of
+from ..model.networks.modelfile import Model, ModelHeader
 
 _PICTURE = 720  # pixels, the longer side of the map's picture
 
@@ -43,9 +44,10 @@ def write_overview(
     report = Report("Land-cover map", f"{land_cover.name}, made with {network}")
     report.warnings(warnings)
     header = Model.load_header(results["MODEL"])
-    judged, of_class = header.scores, {}
-    if judged:
-        of_class = dict(zip(header.nomenclature.codes.tolist(), judged["pixel"]["f1"], strict=True))
+    judged, level = header.scores, level_of(land_cover)
+    found = _scores_at(header, level) if judged else {}
+    codes = header.nomenclature.at_level(level)[0].codes.tolist()
+    of_class = dict(zip(codes, found["f1"], strict=True)) if found else {}
     report.image(map_picture(land_cover), "The land-cover map")
     report.heading("Accuracy on reference groups that did not train the model")
     if judged:
@@ -55,14 +57,20 @@ def write_overview(
             else "Judged on the test groups, which training never read"
         )
         report.paragraph(f"{how}: {judged['pixels']} pixels in {judged['groups']} groups.")
-    report.table(
-        ["score", "value"],
-        [
-            ("overall accuracy", results.get("OVERALL_ACCURACY")),
-            ("kappa", results.get("KAPPA")),
-            ("macro F1 (mean over classes)", results.get("MACRO_F1")),
-        ],
-    )
+    rows = [
+        ("overall accuracy", results.get("OVERALL_ACCURACY"), found.get("overall_accuracy")),
+        ("kappa", results.get("KAPPA"), found.get("kappa")),
+        ("macro F1 (mean over classes)", results.get("MACRO_F1"), found.get("macro_f1")),
+    ]
+    if level:
+        report.table(["score", "of the model's own classes", f"of the map's classes (LEVEL {level})"], rows)
+    else:
+        report.table(["score", "value"], [row[:2] for row in rows])
+    if results.get("UNSURE_SHARE") is not None:
+        report.paragraph(
+            f"{100 * results['UNSURE_SHARE']:.1f} % of the map is unsure: less confident than UNSURE_ERROR needs. The "
+            "scores count every judged pixel, the unsure ones too; the training report tells the error of the rest."
+        )
     report.paragraph(
         "These scores hold for the inside of reference polygons like yours; they are not a probability sample of "
         "the map. The training report has the confusion matrix and the scores of each class."
@@ -87,6 +95,13 @@ def write_overview(
     if made is not None:
         report.provenance(made)
     report.write(path)
+
+
+def _scores_at(header: ModelHeader, level: int) -> dict[str, Any]:
+    """Scores per pixel of the classes of a level; empty where the model has none."""
+    if not level:
+        return header.scores["pixel"]
+    return next((one["pixel"] for one in header.scores.get("levels", ()) if one["level"] == level), {})
 
 
 def map_picture(land_cover: Path) -> bytes:

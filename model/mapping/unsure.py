@@ -138,6 +138,12 @@ def unsure_class(nomenclature: Nomenclature) -> LandCoverClass:
     return LandCoverClass(code, tr("unsure"), color)
 
 
+def level_of(path: str | os.PathLike[str]) -> int:
+    """The level of a map's classes: 0 where they are the model's own."""
+    text = open_raster(path).GetMetadataItem(LEVEL_TAG) or "0"
+    return int(text) if text.isdecimal() else 0
+
+
 def count_unsure(path: str | os.PathLike[str], code: int, progress: Progress) -> tuple[int, int]:
     """Pixels of a map that are unsure, and pixels that are mapped at all."""
     dataset = open_raster(path)
