@@ -17,11 +17,12 @@ from ..base.files import write_json, write_text
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.provenance import gather
+from ..base.stylefile import save_style
 from ..base.vectorfile import write_table
 from .assessment import NO_DATA, RIGHT, TRAINED, WRONG, Assessment
 from .assessreport import design_sentence
 from .estimators import Estimate
-from .layerstyle import Category, categorized_qml, save_style
+from .layerstyle import Category, categorized_qml
 
 FORMAT, VERSION = "landloom-assessment", 1
 LAYER = "objects"

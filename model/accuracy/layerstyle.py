@@ -1,17 +1,10 @@
-"""QGIS styles of vector layers, written without QGIS: categories, rules, forms; beside the file and in a GeoPackage."""
+"""QGIS styles of vector layers, written without QGIS: categories, rules, forms."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from xml.sax.saxutils import quoteattr
-
-from ..base.errors import LandloomError
-from ..base.files import write_text
 
 HEAD = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 
@@ -124,39 +117,3 @@ def qml(renderer: str, point: bool, labels: str = "", more: str = "") -> str:
         f"{labels}\n{more}\n<blendMode>0</blendMode>\n<layerGeometryType>{0 if point else 2}</layerGeometryType>\n"
         "</qgis>\n"
     )
-
-
-def save_style(path: str | os.PathLike[str], layer: str, style: str) -> None:
-    """Write a style beside a layer's file, and, for a GeoPackage, into it too, so that it travels with the data.
-
-    Raises:
-        LandloomError: if it cannot be written.
-    """
-    path = Path(path)
-    write_text(path.with_suffix(".qml"), style)
-    if path.suffix.lower() != ".gpkg":
-        return
-    # The table of QGIS's own "save style in database".
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as connection:
-            found = connection.execute("SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer,))
-            column = found.fetchone()[0]
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, "
-                "f_table_catalog TEXT, f_table_schema TEXT, f_table_name TEXT, f_geometry_column TEXT, styleName TEXT, "
-                "styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT, ui TEXT, "
-                "update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"
-            )
-            connection.execute(
-                "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier, description, srs_id) VALUES "
-                "('layer_styles', 'attributes', 'layer_styles', '', 0)"
-            )
-            connection.execute(
-                "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
-                "styleName, styleQML, styleSLD, useAsDefault, description, owner, ui) VALUES ('', '', ?, ?, ?, ?, '', "
-                "1, ?, '', NULL)",
-                (layer, column, layer, style, layer),
-            )
-            connection.commit()
-    except sqlite3.Error as error:
-        raise LandloomError(f"Cannot write the style into {path}: {error}. Free space there.") from error
