@@ -12,6 +12,7 @@ from .addrasters import AddRasters
 from .assess import Assess
 from .check import Check
 from .classify import Classify
+from .compare import Compare
 from .composite import Composite
 from .descriptors import Descriptors
 from .extractsamples import ExtractSamples
@@ -20,6 +21,7 @@ from .fuse import Fuse
 from .landcovermap import LandCoverMap
 from .nomenclature import MakeNomenclature
 from .preparestack import PrepareStack
+from .sampledesign import SampleDesign
 from .samplescene import SampleScene
 from .searchproducts import SearchProducts
 from .status import Status
@@ -39,6 +41,8 @@ ALGORITHMS = (
     Classify,
     LandCoverMap,
     Assess,
+    Compare,
+    SampleDesign,
     Fuse,
     Descriptors,
     SuggestLabels,

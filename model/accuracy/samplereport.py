@@ -1,0 +1,97 @@
+"""The report of a sampling design: what is needed to repeat it and to tell of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..base.html import Report, number
+from ..base.language import tr
+from ..base.provenance import gather
+from .sampledesign import SamplePlan
+
+
+def write_report(plan: SamplePlan, points: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Write the page, whole or not at all."""
+    sample_report(plan, points).write(path)
+
+
+def sample_report(plan: SamplePlan, points: str | os.PathLike[str]) -> Report:
+    """The page: size, allocation, and how to go on."""
+    settings, size = plan.settings, int(plan.sizes.sum())
+    report = Report(tr("Sample design"), Path(plan.map_path).name)
+    report.paragraph(
+        tr(
+            "A stratified random sample of {size} pixels without replacement from the {pixels} pixels with data; the "
+            "strata are the classes of the map. If the classes are as accurate as expected, the standard error of "
+            "overall accuracy will be {error}."
+        ).format(size=number(size), pixels=number(int(plan.pixels.sum())), error=number(plan.error, 4))
+    )
+    if settings.size:
+        how = tr("The size was given.")
+    else:
+        how = tr(
+            "The size is the smallest with which that error is expected to be no more than {target} (Cochran 1977; "
+            "Olofsson et al. 2014)."
+        ).format(target=number(settings.target_error, 4))
+    report.paragraph(f"{how} " + tr("Allocation: {how}.").format(how=_allocation(plan)))
+    report.warnings(plan.warnings)
+    report.heading(tr("Strata"))
+    share = 100 * plan.pixels / plan.pixels.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        users = np.sqrt(plan.accuracy * (1 - plan.accuracy) / plan.sizes * (1 - plan.sizes / plan.pixels))
+    report.table(
+        [
+            tr("class"),
+            tr("value"),
+            tr("pixels"),
+            tr("share (%)"),
+            tr("expected accuracy"),
+            tr("points"),
+            tr("inclusion probability"),
+            tr("expected standard error of user's accuracy"),
+        ],
+        [
+            [
+                plan.names[h],
+                str(plan.values[h]),
+                int(plan.pixels[h]),
+                f"{share[h]:.2f}",
+                float(plan.accuracy[h]),
+                int(plan.sizes[h]),
+                f"{plan.probabilities[h]:.6f}",
+                float(users[h]),
+            ]
+            for h in range(len(plan.values))
+        ],
+    )
+    report.heading(tr("How to go on"))
+    for text in (
+        tr(
+            "Open the points in QGIS over images that are better than those of the map, without the map itself. Sort "
+            "the table by point and choose a class for each in the form; the square shows the pixel to be labelled."
+        ),
+        tr(
+            "The points are in random order: if you must stop early, label them in this order, and those labelled are "
+            "still a sample. Leave the class empty where you cannot tell, and do not delete points."
+        ),
+        tr(
+            "Then run 'Assess map' with this layer, CLASS_FIELD class, STRATUM_FIELD stratum and PROBABILITY_FIELD "
+            "probability. It may judge other maps of the same place too."
+        ),
+    ):
+        report.paragraph(text)
+    report.provenance(gather({"MAP": plan.map_path, "NOMENCLATURE": settings.nomenclature}, settings.seed))
+    return report
+
+
+def _allocation(plan: SamplePlan) -> str:
+    settings = plan.settings
+    return {
+        "rare": tr("proportional to area, with at least {least} points in each class").format(least=settings.least),
+        "proportional": tr("proportional to area"),
+        "neyman": tr("Neyman (to area times the spread of right and wrong)"),
+        "equal": tr("the same number in each class"),
+    }[settings.allocation]
