@@ -17,6 +17,7 @@ from qgis.core import (
 
 from ..model.base.errors import LandloomError
 from ..model.base.provenance import gather
+from ..model.base.words import counted
 from .base import FeedbackProgress, LandloomAlgorithm
 from .nomenclature import TABLE_FILTER, reference_path
 
@@ -93,7 +94,7 @@ class Check(LandloomAlgorithm):
             feedback.pushWarning(f"{about}: {sentence}")
         for one in found.steps:
             feedback.pushInfo("; ".join(one.texts()))
-        feedback.pushInfo(f"{len(found.problems)} problems." if found.problems else "No problem was found.")
+        feedback.pushInfo(f"{counted(found.problems, 'problem')}." if found.problems else "No problem was found.")
         outputs: dict[str, Any] = {"PROBLEMS": len(found.problems)}
         report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""
         if report:

@@ -19,6 +19,7 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
+from ..model.base.words import counted
 from .base import FeedbackProgress, LandloomAlgorithm
 from .nomenclature import TABLE_FILTER, reference_path
 
@@ -301,7 +302,7 @@ class ExtractSamples(LandloomAlgorithm):
             write_report(extraction, report, gather(inputs, settings.seed))
             results["REPORT"] = report
         for index, one in enumerate(extraction.nomenclature):
-            progress.info(f"{one.name}: {int((extraction.labels == index).sum())} pixels")
-        progress.info(f"{len(extraction)} samples in {output}.")
+            progress.info(f"{one.name}: {counted(int((extraction.labels == index).sum()), 'pixel')}")
+        progress.info(f"{counted(len(extraction), 'sample')} in {output}.")
         progress.percent(100)
         return results

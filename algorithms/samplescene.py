@@ -13,6 +13,7 @@ from qgis.core import (
     QgsProcessingParameterNumber,
 )
 
+from ..model.base.words import counted
 from .base import FeedbackProgress, LandloomAlgorithm
 
 CLIMATES = ["tropical", "temperate"]
@@ -78,7 +79,7 @@ class SampleScene(LandloomAlgorithm):
             self.parameterAsInt(parameters, self.SEED, context),
             FeedbackProgress(feedback),
         )
-        radar = ", ".join(f"{len(dates)} dates in {orbit}" for orbit, dates in summary.s1_dates.items())
+        radar = ", ".join(f"{counted(dates, 'date')} in {orbit}" for orbit, dates in summary.s1_dates.items())
         clear = 100 * sum(summary.clear_share) / len(summary.clear_share)
         feedback.pushInfo(
             f"Simulated {summary.climate} scene of {summary.size} x {summary.size} pixels: {len(summary.s2_dates)} "

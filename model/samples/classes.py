@@ -9,6 +9,7 @@ import numpy as np
 from ..base.errors import LandloomError
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
+from ..base.words import counted
 from ..stack.grid import Grid
 from .reference import Feature, Reference, ReferenceLayer
 from .settings import ExtractionSettings
@@ -59,7 +60,7 @@ def classes_of(layer: ReferenceLayer, grid: Grid, settings: ExtractionSettings, 
             codes.append(row.code)
     left_out = len(reference.features) - len(features)
     if left_out:
-        progress.info(f"{left_out} features are left out, as the nomenclature says.")
+        progress.info(f"Left out, as the nomenclature says: {counted(left_out, 'feature')}.")
     if not features:
         raise LandloomError(f"{table.source} leaves out every feature on the stack: set use to yes for some classes.")
     nomenclature = table.nomenclature(feature.value for feature in features)

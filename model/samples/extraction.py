@@ -16,6 +16,7 @@ from ..base.files import whole_folder
 from ..base.nomenclature import Nomenclature, listed
 from ..base.progress import Progress
 from ..base.raster import spatial_reference
+from ..base.words import counted
 from ..stack.grid import Grid
 from ..stack.manifest import Stack
 from ..stack.reader import StackReader
@@ -251,11 +252,13 @@ def _group(
 def _tell_labelling(labelled: Labelled, features: list[Feature], progress: Progress) -> None:
     if labelled.disputed:
         progress.warning(
-            f"{labelled.overlapping} features of different classes overlap: the {labelled.disputed} pixels they share "
-            "are left out."
+            f"{labelled.overlapping} features of different classes overlap; left out, since shared: "
+            f"{counted(labelled.disputed, 'pixel')}."
         )
     if labelled.shrunk:
-        progress.warning(f"INNER_BUFFER makes {labelled.shrunk} polygons vanish: each keeps the pixel it covers most.")
+        progress.warning(
+            f"INNER_BUFFER makes {counted(labelled.shrunk, 'polygon')} vanish: each keeps the pixel it covers most."
+        )
     if labelled.thin:
         progress.warning(
             f"{labelled.thin} polygons cover no pixel by MIN_SHARE: each keeps the one pixel it covers most."
@@ -264,8 +267,8 @@ def _tell_labelling(labelled: Labelled, features: list[Feature], progress: Progr
         fids = ", ".join(str(features[i].fid) for i in labelled.lost[:10])
         more = "..." if len(labelled.lost) > 10 else ""
         progress.warning(
-            f"{len(labelled.lost)} features keep no pixel, as theirs belong to others or are disputed: feature "
-            f"{fids}{more}."
+            f"Without a pixel, as theirs belong to others or are disputed: {counted(labelled.lost, 'feature')} "
+            f"({fids}{more})."
         )
 
 
@@ -304,7 +307,7 @@ def _drop_never_valid(samples: np.ndarray, valid: np.ndarray, progress: Progress
             "stack's masks, no-data value and dates."
         )
     if dropped:
-        progress.warning(f"{dropped} samples have no valid date at all and are left out.")
+        progress.warning(f"Left out, since no date of theirs is valid: {counted(dropped, 'sample')}.")
     return samples[valid]
 
 
@@ -319,7 +322,7 @@ def _split(samples: np.ndarray, settings: ExtractionSettings, scale: tuple[float
     n_groups = len(np.unique(samples["group"]))
     folds = min(max(settings.folds, 1), n_groups)
     if folds < settings.folds:
-        progress.warning(f"There are only {n_groups} groups: {folds} folds instead of {settings.folds}.")
+        progress.warning(f"Only {counted(n_groups, 'group')}: {counted(folds, 'fold')} instead of {settings.folds}.")
     samples["fold"] = stratified_group_folds(labels, samples["group"], folds, settings.seed)
 
 

@@ -18,6 +18,7 @@ from ..base.html import Report
 from ..base.progress import Progress
 from ..base.provenance import Provenance
 from ..base.raster import spatial_reference
+from ..base.words import counted
 from ..stack.estimates import Estimate, estimates, reading_speed, size_text
 from ..stack.grid import Window, reproject_bounds
 from ..stack.manifest import Sensor, Stack
@@ -158,7 +159,7 @@ def _check_files(stack: Stack, result: Preflight, progress: Progress) -> bool:
 def _check_dates(stack: Stack, result: Preflight) -> None:
     for name, sensor in stack.sensors.items():
         count = len(sensor.complete)
-        result.facts.append((name, f"{count} dates, bands {', '.join(sensor.bands)}"))
+        result.facts.append((name, f"{counted(count, 'date')}, bands {', '.join(sensor.bands)}"))
         if not count:
             result.problems.append((name, "No date has all bands; add the missing products with preparestack."))
         elif count < len(sensor.acquisitions):
@@ -166,11 +167,14 @@ def _check_dates(stack: Stack, result: Preflight) -> None:
             result.problems.append(
                 (
                     name,
-                    f"{len(lacking)} dates lack a band and are not read: {_some(lacking)}; get these products again.",
+                    f"Not read, since a band is missing: {counted(lacking, 'date')} ({_some(lacking)}); get these "
+                    "products again.",
                 )
             )
         if sensor.kind == OPTICAL and 0 < count < 3:
-            result.problems.append((name, f"It has {count} dates only; a season needs many more: add products."))
+            result.problems.append(
+                (name, f"It has {counted(count, 'date')} only; a season needs many more: add products.")
+            )
 
 
 def _places(stack: Stack, reference: Reference | None) -> list[Window]:
@@ -247,7 +251,7 @@ def _check_reference(
     """CRS, field, overlap, empty values and geometries; the features where they can be read."""
     about = "Reference"
     count = layer.layer.GetFeatureCount()
-    result.facts.append((about, f"{layer.name}, {count} features"))
+    result.facts.append((about, f"{layer.name}, {counted(count, 'feature')}"))
     if not count:
         result.problems.append((about, f"{layer.name} holds no feature; give polygons or points."))
         return None

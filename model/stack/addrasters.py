@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.progress import Progress
+from ..base.words import counted
 from .build import RasterInfos, meets, source_of, write_stack
 from .calendar import DEFAULT_SEASON_START, check_season_start
 from .choosegrid import choose_grid
@@ -71,7 +72,7 @@ def add_rasters(
         progress.info(
             f"{name}: turned from {sensor.unit} into linear power, since files of another grid are resampled."
         )
-    progress.info(f"{name}: {len(final.complete)} dates, bands {', '.join(final.bands)}.")
+    progress.info(f"{name}: {counted(final.complete, 'date')}, bands {', '.join(final.bands)}.")
     return written
 
 

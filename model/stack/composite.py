@@ -12,6 +12,7 @@ import numpy as np
 from ..base.errors import LandloomError
 from ..base.files import whole_folder, write_json
 from ..base.progress import Progress
+from ..base.words import counted
 from .build import FILL
 from .compositefiles import CompositeFiles, Layer, check_folder
 from .grid import Bounds, Grid, Window
@@ -71,7 +72,10 @@ def composite(
     layers = layers_of(spec, indices)
     output = Path(output)
     check_folder(output)
-    progress.info(f"{spec.name}: {len(spec.dates)} dates make {len(periods)} composites of {len(layers)} rasters each.")
+    progress.info(
+        f"{spec.name}: {counted(spec.dates, 'date')} for {counted(periods, 'composite')} of "
+        f"{counted(layers, 'raster')} each."
+    )
     with whole_folder(output) as folder, StackReader(stack, [spec.name], memory_mb=settings.memory_mb) as reader:
         windows = _blocks(window, reader, spec, settings.memory_mb, bool(stack.sensor(spec.name).speckle))
         grid = stack.grid.crop(window)

@@ -27,6 +27,7 @@ from ..base.errors import LandloomError
 from ..base.files import PARTIAL, make_folder, write_json
 from ..base.progress import Progress
 from ..base.raster import address_of, gdal_options, is_remote
+from ..base.words import counted
 from .build import Build, RasterInfos, building, source_of, vrt_nodata
 from .copies import FORMAT, Place, assemble, check_folder, close, create, parts_folder, strips, write
 from .grid import Grid, Window
@@ -176,7 +177,7 @@ class _SensorCopy:
         name = self.sensor.name
         kept = len(self.there)
         if kept and self.missing:
-            progress.info(f"{name}: {kept} of {len(self.dates)} dates were copied before and are kept.")
+            progress.info(f"{name}: copied before and kept: {kept} of {counted(self.dates, 'date')}.")
         self._read_missing(progress.part(0, 85), memory_mb)
         if all(place.data == self.folder / f"{name}.tif" for place in self.there.values()) and self._is_current():
             progress.info(f"{name}: the copy in {self.folder} is current.")
@@ -255,7 +256,7 @@ class _SensorCopy:
                         del waiting[future]
                         left = (time.monotonic() - start) / done * (len(missing) - done)
                         progress.percent(100 * done / len(missing))
-                        progress.text(f"{name}: copied {done} of {len(missing)} dates, {left / 60:.0f} min left")
+                        progress.text(f"{name}: copied {done} of {counted(missing, 'date')}, {left / 60:.0f} min left")
             except BaseException:
                 self._stop.set()
                 for future in waiting:

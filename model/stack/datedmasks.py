@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..base.errors import LandloomError
 from ..base.progress import Progress
+from ..base.words import counted
 from .build import RasterInfos, source_of
 from .calendar import find_date
 from .datedfiles import RasterSeries
@@ -54,7 +55,7 @@ def dated_masks(
             "check MASKS."
         )
     if without:
-        progress.warning(f"{len(without)} dates have no mask and are used whole: {', '.join(without[:10])}")
+        progress.warning(f"Without a mask and used whole: {counted(without, 'date')} ({', '.join(without[:10])}).")
     return by_date
 
 

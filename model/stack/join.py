@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.words import counted as counted_text
 from .build import RasterInfos
 from .calendar import day_of, default_campaign_year
 from .encoding import common_dtype
@@ -108,8 +109,8 @@ def incomplete_dates(sensor: Sensor) -> list[str]:
             have = {band for part in acquisition.parts for band in part.bands}
             missing.setdefault(tuple(band for band in sensor.bands if band not in have), []).append(acquisition.date)
     return [
-        f"{sensor.name}: {len(dates)} dates without {', '.join(bands) or 'all bands in one part'} are not used: "
-        f"{', '.join(dates[:10])}{' ...' if len(dates) > 10 else ''}"
+        f"{sensor.name}: not used, since without {', '.join(bands) or 'all bands in one part'}: "
+        f"{counted_text(dates, 'date')}, {', '.join(dates[:10])}{' ...' if len(dates) > 10 else ''}"
         for bands, dates in missing.items()
     ]
 

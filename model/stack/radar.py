@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ..base.words import counted
 from .build import RasterInfos
 from .encoding import common_dtype
 from .manifest import Acquisition, Part, RadarUnit, Sensor
@@ -79,15 +80,15 @@ def treated(sensor: Sensor, centred: bool, speckle: str, warnings: list[str]) ->
     total = sum(len(one.parts) for one in sensor.acquisitions)
     if filtered and (speckle or sensor.speckle):
         warnings.append(
-            f"{sensor.name}: SPECKLE is left out, since {len(filtered)} products were filtered before "
-            f"({', '.join(filtered[:3])}); a second filter would only blur."
+            f"{sensor.name}: SPECKLE is left out, since {counted(filtered, 'product was', 'products were')} filtered "
+            f"before ({', '.join(filtered[:3])}); a second filter would only blur."
         )
         sensor = replace(sensor, speckle="")
         speckle = ""
     elif filtered and len(filtered) < total:
         warnings.append(
-            f"{sensor.name}: {len(filtered)} of {total} products are filtered for speckle and the others not "
-            f"({', '.join(filtered[:3])}); take those of one kind only."
+            f"{sensor.name}: {len(filtered)} of {counted(total, 'product')} are filtered for speckle and the others "
+            f"not ({', '.join(filtered[:3])}); take those of one kind only."
         )
     if speckle or centred:
         sensor = in_power(sensor)

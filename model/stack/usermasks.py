@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..base.errors import LandloomError
 from ..base.progress import Progress
+from ..base.words import counted
 from .build import RasterInfos
 from .calendar import find_date
 from .grid import reproject_bounds
@@ -47,7 +48,9 @@ def add_user_masks(
     masks, undated = _find(Path(folder), progress)
     warnings = []
     if undated:
-        warnings.append(f"USER_MASKS: {len(undated)} rasters have no date in their name: {', '.join(undated[:5])}.")
+        warnings.append(
+            f"USER_MASKS: {counted(undated, 'raster')} without a date in the name: {', '.join(undated[:5])}."
+        )
     result, without, used = [], [], set()
     for product in products:
         progress.check()
@@ -72,9 +75,11 @@ def add_user_masks(
         )
     if without:
         dates = ", ".join(sorted(set(without))[:10])
-        warnings.append(f"USER_MASKS: {len(without)} products have no mask of yours: {dates}.")
+        warnings.append(f"USER_MASKS: {counted(without, 'product')} without a mask of yours: {dates}.")
     if len(used) < count:
-        warnings.append(f"USER_MASKS: {count - len(used)} of {count} rasters fit no product and are not used.")
+        warnings.append(
+            f"USER_MASKS: of {counted(count, 'raster')} {count - len(used)} cannot be used, as no product fits."
+        )
     return result, warnings
 
 

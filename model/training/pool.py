@@ -10,6 +10,7 @@ import numpy as np
 from ..base.errors import LandloomError
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
+from ..base.words import counted
 from ..stack.sensors import OPTICAL, RADAR, SensorSpec, Series, matches
 
 if TYPE_CHECKING:
@@ -274,8 +275,8 @@ def kinds_of(specs: dict[str, SensorSpec]) -> dict[str, str]:
 def describe(specs: dict[str, SensorSpec]) -> str:
     """The sensors in words, such as ``S2 (24 dates, 10 bands)``."""
     return ", ".join(
-        f"{name} ({len(spec.days)} dates, {len(spec.bands)} bands)"
+        f"{name} ({counted(spec.days, 'date')}, {counted(spec.bands, 'band')})"
         if spec.kind in (OPTICAL, RADAR)
-        else f"{name} ({len(spec.bands)} layers)"
+        else f"{name} ({counted(spec.bands, 'layer')})"
         for name, spec in specs.items()
     )

@@ -19,6 +19,7 @@ from ...base.files import whole_file, write_json
 from ...base.optional import need
 from ...base.progress import Progress
 from ...base.raster import quiet_gdal, spatial_reference
+from ...base.words import counted
 from ..calendar import parse_date
 from ..grid import Bounds, reproject_bounds
 
@@ -102,7 +103,7 @@ def search(settings: SearchSettings, progress: Progress | None = None) -> list[d
         for item in page.get("features", ()):
             if isinstance(item, dict) and _wanted(item, settings):
                 found[str(item.get("collection")), str(item.get("id"))] = item
-        progress.info(f"{len(found)} items so far.")
+        progress.info(f"{counted(found, 'item')} so far.")
         if len(found) > LARGEST:
             raise LandloomError(f"More than {LARGEST} items were found; search a smaller EXTENT or period.")
     if not found:
@@ -113,7 +114,7 @@ def search(settings: SearchSettings, progress: Progress | None = None) -> list[d
     if endpoint.note:
         progress.warning(endpoint.note)
     for name, count in Counter(name for name, _ in found).items():
-        progress.info(f"{name}: {count} items.")
+        progress.info(f"{name}: {counted(count, 'item')}.")
     return sorted(found.values(), key=lambda item: (_moment(item), str(item.get("id"))))
 
 

@@ -125,7 +125,7 @@ def test_masks_by_date_values_and_resolution(tmp_path, write):
     log = Log()
     series, _ = read(add(tmp_path, "S2", "optical", rasters, masks=masks, invalid_values="0, 3,8;9", log=log))
     clear = ~np.isin(scl, [0, 9]).repeat(2, 0).repeat(2, 1)
-    assert series["S2"].mask[0, 0].all() and any("1 dates have no mask" in line for line in log.lines)
+    assert series["S2"].mask[0, 0].all() and any("used whole: 1 date (" in line for line in log.lines)
     np.testing.assert_array_equal(series["S2"].mask[0, 1], clear)
     series, _ = read(add(tmp_path, "S2", "optical", rasters, masks=masks, valid_values="4", out="b.json"))
     np.testing.assert_array_equal(series["S2"].mask[0, 1], clear)

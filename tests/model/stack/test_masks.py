@@ -83,7 +83,7 @@ def test_own_masks_come_on_top_or_instead(clouds, tmp_path, write_product):
     np.testing.assert_array_equal(mask[0], expected)
     assert mask[1].all()
     said = " ".join(prepared.warnings)
-    assert "readme.tif" in said and "2021-01-15" in said and "1 of 2 rasters fit no product" in said
+    assert "readme.tif" in said and "2021-01-15" in said and "of 2 rasters 1 cannot be used" in said
     mask, _ = mask_of(folder, tmp_path / "b.json", cloud_rule="none", user_mask_invalid="2-3", **settings)
     expected[...] = True
     expected[:, 12:22] = False
