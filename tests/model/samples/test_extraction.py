@@ -250,7 +250,7 @@ def test_warnings(extract, tmp_path):
     made, _ = extract(reference=layer_of(tmp_path, fields))
     text = "\n".join(made.warnings)
     for expected in (
-        "overlap: the",
+        "overlap; left out",
         "cover no pixel by MIN_SHARE",
         "1 polygons lie outside the stack",
         "1 features have no class",
