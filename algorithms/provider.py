@@ -9,6 +9,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..model.base.language import use_language
 from .addrasters import AddRasters
+from .areas import Areas
 from .assess import Assess
 from .check import Check
 from .classify import Classify
@@ -43,6 +44,7 @@ ALGORITHMS = (
     Assess,
     Compare,
     SampleDesign,
+    Areas,
     Fuse,
     Descriptors,
     SuggestLabels,

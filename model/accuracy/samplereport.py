@@ -10,6 +10,7 @@ import numpy as np
 from ..base.html import Report, number
 from ..base.language import tr
 from ..base.provenance import gather
+from .allocation import RARE
 from .sampledesign import SamplePlan
 
 
@@ -36,6 +37,10 @@ def sample_report(plan: SamplePlan, points: str | os.PathLike[str]) -> Report:
             "The size is the smallest with which that error is expected to be no more than {target} (Cochran 1977; "
             "Olofsson et al. 2014)."
         ).format(target=number(settings.target_error, 4))
+    if not settings.size and settings.allocation == RARE and (plan.sizes <= settings.least).all():
+        how = tr("It is the least that MIN_PER_CLASS asks for; the target error {target} would need fewer.").format(
+            target=number(settings.target_error, 4)
+        )
     report.paragraph(f"{how} " + tr("Allocation: {how}.").format(how=_allocation(plan)))
     report.warnings(plan.warnings)
     report.heading(tr("Strata"))
