@@ -339,3 +339,94 @@ def test_real_worldcereal(shared_data, tmp_path):
         valid = decibels(sensor, series).transpose(1, 0, 2, 3)[:, series.mask[0]]
         assert dates is None or len(sensor.complete) == dates
         assert -20 < valid[0].mean() < -4 and -25 < valid[1].mean() < -10  # VV and VH of land
+
+
+def envi(path, values, description):
+    """An ENVI image and its header, big-endian, as SNAP writes the bands of a BEAM-DIMAP product."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    driver = gdal.GetDriverByName("ENVI")
+    dataset = driver.Create(str(path), 24, 24, 1, gdal.GDT_Float32, options=["SUFFIX=REPLACE"])
+    dataset.SetGeoTransform((500000.0, 10.0, 0.0, 8000000.0, 0.0, -10.0))
+    dataset.SetProjection(CRS)
+    dataset.GetRasterBand(1).SetDescription(description)
+    dataset.GetRasterBand(1).WriteArray(np.broadcast_to(np.float32(values), (24, 24)).copy())
+    dataset.FlushCache()
+    del dataset
+    header = path.with_suffix(".hdr")
+    header.write_text(header.read_text().replace("byte order = 0", "byte order = 1"))
+    path.write_bytes(np.frombuffer(path.read_bytes(), "<f4").astype(">f4").tobytes())
+    Path(f"{path}.aux.xml").unlink(missing_ok=True)
+
+
+def test_snap_data_folders(tmp_path):
+    """``.dim`` with its ``.data`` folder: bands are images in it; angles, elevation and tie points are no dates."""
+    vv = np.full((24, 24), 0.1)
+    vv[0, :4] = 0  # SNAP's no data, declared nowhere
+    for scene, date in ((SCENE, "20191215"), (SCENE.replace("20191215T0043", "20191227T0043"), "20191227")):
+        data = tmp_path / "in" / date / f"{scene}_F0A1_Orb_NR_Cal_TF_TC.data"
+        envi(data / "Gamma0_VV.img", vv, "Gamma0_VV")
+        envi(data / "Gamma0_VH.img", 0.02, "Gamma0_VH")
+        envi(data / "localIncidenceAngle.img", 38.0, "localIncidenceAngle")
+        envi(data / "tie_point_grids" / "incident_angle.img", 38.0, "incident_angle")
+        data.with_suffix(".dim").write_text("<Dimap_Document/>")
+    result = prepare(tmp_path / "in")
+    sensor, series = result.stack.sensors["S1_ASC"], read(result)["S1_ASC"]
+    assert [one.date for one in sensor.complete] == ["2019-12-15", "2019-12-27"] and list(result.stack.sensors) == [
+        "S1_ASC"
+    ]
+    assert (sensor.bands, sensor.unit, sensor.calibration, sensor.orbit) == (
+        ("VV", "VH"),
+        "power",
+        "gamma0_rtc",
+        "ASC 005",
+    )
+    np.testing.assert_allclose(series.values[0, :, :, 5, 5], [[0.1, 0.02]] * 2, rtol=1e-6)
+    assert (~series.mask[0]).sum() == 8 and not series.mask[0, :, 0, :4].any()
+
+
+def test_intensities_of_a_data_folder_are_refused_with_what_to_run(tmp_path):
+    envi(tmp_path / "in" / f"{SCENE}_F0A1_Orb.data" / "Intensity_VV.img", 90.0, "Intensity_VV")
+    write_raster(tmp_path / "in" / "dem.tif", np.ones((24, 24), np.float32), (5e5, 10, 0, 8e6, 0, -10), CRS)
+    result = prepare(tmp_path / "in")
+    assert not any(name.startswith("S1") for name in result.stack.sensors)
+
+
+def test_worldcereal_fills_are_no_values(shared_data, tmp_path):
+    """Newer products fill with 65535, older with 0; taken for an amplitude 65535 would be a power of 21.525.
+
+    Four ways to read them: as they lie, at another resolution, in another zone, and both kinds in one sensor.
+    """
+    sources = shared_data / "ewoc_preproc" / "SAR"
+    empty = set()
+    for path in sorted(sources.rglob("*_VV.tif")):
+        values = gdal.Open(str(path)).ReadAsArray()
+        if np.isin(values, (0, 65535)).all():
+            empty.add(path.name[:19])
+    assert len(empty) == 9
+    for settings in ({}, {"resolution": 10.0}, {"crs": "EPSG:32735"}):
+        result = prepare_stack(sources / "36", tmp_path / "a.json", PrepareSettings(**settings))
+        sensor, series = result.stack.sensors["S1_DES"], read(result)["S1_DES"]
+        assert len(sensor.complete) == 7 and series.mask.any()
+        assert power_of(sensor, series).max() < 1
+        why = skipped(result)
+        assert {name[:19] for name, text in why.items() if text == "wholly without data"} == empty
+    box = ((661440.0, 9648800.0, 661500.0, 9648860.0), "EPSG:32736")
+    both = prepare_stack(sources, tmp_path / "b.json", PrepareSettings(crs="EPSG:32736", extent=box))
+    assert power_of(both.stack.sensors["S1_DES"], read(both)["S1_DES"]).max() < 1
+
+
+def power_of(sensor, series):
+    """Values as power, whatever the sensor holds."""
+    values = series.values[0].astype(np.float64) * sensor.scale + sensor.offset
+    return {"power": values, "amplitude": values**2, "db": 10 ** (values / 10)}[sensor.unit]
+
+
+def test_the_time_of_a_pass_gives_the_orbit_that_real_files_state(shared_data):
+    """WorldCereal's newer products write TODO into the name and the orbit into a tag."""
+    seen = set()
+    for path in sorted((shared_data / "ewoc_preproc" / "SAR" / "36").rglob("*_VV.tif")):
+        tags = gdal.Open(str(path)).GetMetadata()
+        satellite, start = path.name[:3], path.name[4:19]
+        assert pass_of(satellite, start) == (tags["ORBIT_DIRECTION"], tags["ORBIT"])
+        seen.add(tags["ORBIT"])
+    assert seen == {"050", "152"}
