@@ -22,6 +22,8 @@ _BAND = re.compile(
     r"(?<![A-Za-z0-9])(?P<calibration>Sigma0|Gamma0|Beta0)_(?:IW_)?(?P<band>VV|VH|HH|HV)(?![A-Za-z0-9])"
     r"(?P<rest>.*)"
 )
+_RAW = re.compile(r"(Intensity|Amplitude|[iq])_(IW\d?_)?(VV|VH|HH|HV)", re.IGNORECASE)
+NOT_CALIBRATED = "it is not calibrated; run SNAP's Calibration and Terrain Correction first"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAY = re.compile(r"(?<!\d)(\d{2})([A-Z][a-z]{2})(\d{4})(?!\d)")
 _SCENE_STEPS = re.compile(SCENE.pattern + r"(?P<steps>(?:_[A-Za-z][A-Za-z0-9-]*)+)\.tiff?", re.IGNORECASE)
@@ -35,6 +37,9 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
         for name in folder.files:
             whole = f"{folder.path.name}/{name}" if folder.path.suffix == ".data" else name
             if not name.lower().endswith((".tif", ".tiff", ".img")):
+                continue
+            if folder.path.suffix == ".data" and _RAW.fullmatch(PurePath(name).stem):
+                left_out.append((f"{folder.path.stem} {PurePath(name).stem}", NOT_CALIBRATED))
                 continue
             if not (_BAND.search(PurePath(name).stem) or is_radar_name(name)):
                 continue
@@ -66,12 +71,9 @@ def _bands(path: str, name: str) -> tuple[dict[int, re.Match[str]], str]:
     named = _BAND.search(PurePath(name).stem)
     if not found and named and dataset.RasterCount == 1:
         found[1] = named
-    raw = [text for text in described if re.match(r"(Intensity|Amplitude|[iq])_(VV|VH|HH|HV)", text)]
+    raw = [text for text in described if _RAW.match(text)]
     if raw and not found:
-        return (
-            {},
-            f"its bands ({', '.join(raw)}) are not calibrated; run SNAP's Calibration and Terrain Correction first",
-        )
+        return {}, f"{NOT_CALIBRATED}; its bands are {', '.join(raw)}"
     if found or any(described) or not _SCENE_STEPS.fullmatch(name):
         return found, ""
     return {}, "its bands have no names such as Gamma0_VV, so their polarisation is not known; add it with addrasters"

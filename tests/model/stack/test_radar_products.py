@@ -388,7 +388,9 @@ def test_intensities_of_a_data_folder_are_refused_with_what_to_run(tmp_path):
     envi(tmp_path / "in" / f"{SCENE}_F0A1_Orb.data" / "Intensity_VV.img", 90.0, "Intensity_VV")
     write_raster(tmp_path / "in" / "dem.tif", np.ones((24, 24), np.float32), (5e5, 10, 0, 8e6, 0, -10), CRS)
     result = prepare(tmp_path / "in")
-    assert not any(name.startswith("S1") for name in result.stack.sensors)
+    assert list(result.stack.sensors) == ["STATIC"]
+    ((name, why),) = skipped(result).items()
+    assert name == f"{SCENE}_F0A1_Orb Intensity_VV" and "run SNAP's Calibration" in why
 
 
 def test_worldcereal_fills_are_no_values(shared_data, tmp_path):
