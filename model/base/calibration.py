@@ -18,6 +18,8 @@ BINS = 15
 FEWEST_SAMPLES = 20
 """With fewer held-out samples there is neither a temperature nor a curve, and no threshold keeps fewer."""
 FEWEST_GROUPS = 5
+FEWEST_SHARE = 0.05
+"""No threshold keeps a smaller share of the samples."""
 FEW_GROUPS = 30
 """With fewer groups what is said of them is doubted."""
 POINTS = 101
@@ -227,7 +229,9 @@ class RiskCurve:
         return min(self._sound(), key=lambda one: (one.error, -one.pixels))
 
     def _sound(self) -> list[Kept]:
-        return [one for one in self.points if one.pixels >= FEWEST_SAMPLES and one.groups >= FEWEST_GROUPS]
+        """The points that say something: the few most confident samples may be right by luck."""
+        fewest = max(FEWEST_SAMPLES, FEWEST_SHARE * self.whole.pixels)
+        return [one for one in self.points if one.pixels >= fewest and one.groups >= FEWEST_GROUPS]
 
     def to_json(self) -> dict[str, list[float]]:
         """A dictionary that JSON can hold: a list for each attribute of the points."""

@@ -167,9 +167,9 @@ def test_too_few_samples_or_groups_give_no_curve_and_no_threshold():
     assert RiskCurve.of(np.full(19, 0.9), np.ones(19, bool), np.arange(19)) is None
     assert RiskCurve.of(np.full(100, 0.9), np.ones(100, bool), np.arange(100) // 25) is None
     # Ten certain pixels that are right do not make a threshold: that may be luck.
-    confidence = np.r_[np.full(10, 0.99), np.full(90, 0.5)]
-    curve = RiskCurve.of(confidence, np.r_[np.ones(10, bool), np.zeros(90, bool)], np.arange(100))
-    assert curve.threshold(0.05) is None
+    for few, many in ((10, 90), (30, 900)):
+        confidence, right = (np.repeat(values, [few, many]) for values in ([0.99, 0.5], [True, False]))
+        assert RiskCurve.of(confidence, right, np.arange(few + many)).threshold(0.05) is None
 
 
 @pytest.mark.parametrize(
