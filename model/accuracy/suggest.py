@@ -376,7 +376,9 @@ def _labelled(
     if reference is None:
         return result
     reach = distance / float(scale.min())
-    for geometry in ReferenceLayer(*reference).geometries(grid, progress):
+    for _feature, geometry, _repaired in ReferenceLayer(*reference).shapes(progress, grid.crs_wkt):
+        if geometry is None:
+            continue
         west, east, south, north = geometry.GetEnvelope()
         inside = (places[:, 0] >= west - reach) & (places[:, 0] <= east + reach)
         inside &= (places[:, 1] >= south - reach) & (places[:, 1] <= north + reach)

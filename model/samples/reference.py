@@ -73,15 +73,17 @@ class ReferenceLayer:
     Args:
         path: a file, or as QGIS writes it with ``|layername=...``.
         crs_wkt: the CRS to believe in place of the layer's own.
+        what: how messages call the layer, in the plural.
 
     Raises:
         LandloomError: if it cannot be opened or is not made of polygons or points.
     """
 
-    def __init__(self, path: str | os.PathLike[str], crs_wkt: str = "") -> None:
+    def __init__(self, path: str | os.PathLike[str], crs_wkt: str = "", what: str = "reference data") -> None:
+        self.what = what
         name, layer_name, layer_id = _split_uri(os.fspath(path))
         if not name.startswith("/vsi") and not Path(name).exists():
-            raise LandloomError(f"The reference data {name} do not exist; check the path.")
+            raise LandloomError(f"The {what} {name} do not exist; check the path.")
         with quiet_gdal() as messages:
             try:
                 self._dataset = gdal.OpenEx(name, gdal.OF_VECTOR)
@@ -89,7 +91,7 @@ class ReferenceLayer:
                 messages.append(str(error))
                 self._dataset = None
         if self._dataset is None or self._dataset.GetLayerCount() == 0:
-            raise LandloomError(f"Cannot open the reference data {name}: {' '.join(messages) or 'no layer in it'}.")
+            raise LandloomError(f"Cannot open the {what} {name}: {' '.join(messages) or 'no layer in it'}.")
         if layer_name:
             self.layer = self._dataset.GetLayerByName(layer_name)
         else:
@@ -104,7 +106,7 @@ class ReferenceLayer:
         kind = ogr.GT_Flatten(self.layer.GetGeomType())
         if kind in (ogr.wkbLineString, ogr.wkbMultiLineString, ogr.wkbNone):
             what = ogr.GeometryTypeToName(kind).lower()
-            raise LandloomError(f"The reference data {self.name} hold {what}; polygons or points are needed.")
+            raise LandloomError(f"The {self.what} {self.name} hold {what}; polygons or points are needed.")
 
     @property
     def fields(self) -> list[str]:
@@ -144,7 +146,7 @@ class ReferenceLayer:
         # GeoPackages without a CRS say "Undefined geographic SRS" or "Undefined Cartesian SRS".
         if reference is None or (reference.GetName() or "").lower().startswith("undefined"):
             raise LandloomError(
-                f"The reference data {self.name} have no coordinate reference system: set it in the layer's properties "
+                f"The {self.what} {self.name} have no coordinate reference system: set it in the layer's properties "
                 "and save it."
             )
         return reference
@@ -259,24 +261,32 @@ class ReferenceLayer:
         result.values = tuple(sorted(values))
         return result
 
-    def geometries(self, grid: Grid, progress: Progress) -> Iterator[ogr.Geometry]:
-        """Every geometry in the grid's CRS, repaired where invalid, whatever its class; those that vanish are left out.
+    def shapes(self, progress: Progress, crs_wkt: str = "") -> Iterator[tuple[Any, ogr.Geometry | None, bool]]:
+        """Every feature with its geometry as a flat polygon or point, whatever its class.
+
+        Args:
+            progress: asked for cancellation.
+            crs_wkt: CRS of the geometries; the layer's own by default.
+
+        Yields:
+            the feature, its geometry (None if it has none that can be used), whether that had to be repaired.
 
         Raises:
             LandloomError: if the CRS is missing.
         """
-        source, target = self.spatial_reference(), spatial_reference(grid.crs_wkt)
+        source = self.spatial_reference()
+        target = spatial_reference(crs_wkt) if crs_wkt else source
         transformation = None if source.IsSame(target) else osr.CoordinateTransformation(source, target)
         for feature in self._each(progress):
             geometry = feature.GetGeometryRef()
-            if geometry is not None and not geometry.IsEmpty():
-                geometry, _repaired = _prepared(geometry, transformation)
-                if geometry is not None:
-                    yield geometry
+            if geometry is None or geometry.IsEmpty():
+                yield feature, None, False
+            else:
+                yield feature, *_prepared(geometry, transformation)
 
     def _nothing_in(self, field: str, parameter: str) -> str:
         if self.layer.GetFeatureCount() == 0:
-            return f"The reference data {self.name} hold no feature: give polygons or points."
+            return f"The {self.what} {self.name} hold no feature: give polygons or points."
         return f"{parameter} '{field}' is empty in every feature of {self.name}: fill it, or choose another field."
 
     def _each(self, progress: Progress) -> Iterator[Any]:
