@@ -227,6 +227,7 @@ def _legend(path: str, dataset: gdal.Dataset) -> tuple[dict[int, str], dict[int,
     """Names and colours by value: of the raster's categories and colour table, else of the style beside it."""
     band = dataset.GetRasterBand(1)
     with quiet_gdal():
+        band.GetDescription()  # GDAL 3.6 reads category names only after something else was read
         categories = band.GetCategoryNames() or []
         table = band.GetColorTable()
         attributes = band.GetDefaultRAT()
