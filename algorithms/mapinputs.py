@@ -86,7 +86,17 @@ class MapAlgorithm(LandloomAlgorithm):
             return None
         from ..model.stack.manifest import Stack
 
-        crs = QgsCoordinateReferenceSystem.fromWkt(Stack.read(stack).grid.crs_wkt)
+        return self.bounds_in(parameters, Stack.read(stack).grid.crs_wkt, context)
+
+    def bounds_in(self, parameters: dict[str, Any], crs_wkt: str, context: QgsProcessingContext) -> Bounds | None:
+        """EXTENT in a CRS; None where it is not given.
+
+        Raises:
+            LandloomError: if it is empty or not understood.
+        """
+        if parameters.get("EXTENT") in (None, ""):
+            return None
+        crs = QgsCoordinateReferenceSystem.fromWkt(crs_wkt)
         extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
         if extent.isNull() or not extent.isFinite():
             raise LandloomError("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS.")

@@ -22,12 +22,15 @@ from .fuse import Fuse
 from .landcovermap import LandCoverMap
 from .nomenclature import MakeNomenclature
 from .preparestack import PrepareStack
+from .regularise import Regularise
 from .sampledesign import SampleDesign
 from .samplescene import SampleScene
 from .searchproducts import SearchProducts
+from .segment import Segment
 from .status import Status
 from .suggestlabels import SuggestLabels
 from .train import Train
+from .vectorise import Vectorise
 
 ICON = Path(__file__).parents[1] / "resources" / "icons" / "landloom.svg"
 
@@ -46,6 +49,9 @@ ALGORITHMS = (
     SampleDesign,
     Areas,
     Fuse,
+    Regularise,
+    Vectorise,
+    Segment,
     Descriptors,
     SuggestLabels,
     SampleScene,

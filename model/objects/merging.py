@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..base.progress import Progress
+from ..mapping.components import unique_edges
 
 COUNT, PERIMETER, TOP, BOTTOM, LEFT, RIGHT, FIXED = range(7)
 ROWS = 7
@@ -317,16 +318,3 @@ def _join_fixed(regions: Regions, keep: np.ndarray, gone: np.ndarray) -> None:
     for i in np.flatnonzero((first > 0) & (second > 0) & (first != second)):
         regions.same.append((int(first[i]), int(second[i])))
     np.maximum.at(fixed, keep, second)
-
-
-def unique_edges(
-    left: np.ndarray, right: np.ndarray, length: np.ndarray, count: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each pair once, its smaller region first, with the sum of its lengths."""
-    if not len(left):
-        return left, right, length
-    key = np.minimum(left, right).astype(np.int64) * count + np.maximum(left, right)
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    first = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
-    return key[first] // count, key[first] % count, np.add.reduceat(length[order], first)

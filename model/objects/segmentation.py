@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from osgeo import gdal
 from ..base.errors import LandloomError
 from ..base.files import check_writable, whole_file
 from ..base.progress import Progress
-from ..base.raster import gdal_options, quiet_gdal, writing_raster_failed
+from ..base.raster import gdal_options, open_raster, quiet_gdal, read_array, writing_raster_failed
 from ..mapping.chunks import Area
+from ..mapping.labelraster import LabelRaster, label_raster
 from ..mapping.mask import AreaMask
 from ..mapping.outputs import check_outputs
 from ..stack.grid import Bounds, Grid, Window
@@ -23,7 +24,7 @@ from ..stack.manifest import Stack
 from .merging import Criterion
 from .segmentation_image import RasterImage, StackImage, StretchedImage
 from .segmentation_superpixels import Superpixels
-from .stitching import LabelRaster, Stitcher, Tiles, label_raster, write_numbered
+from .stitching import Stitcher, Tiles, write_numbered
 
 MARGIN = 384
 SMALLEST_TILE = 512
@@ -113,7 +114,7 @@ def segment(
     check_writable(output)
     window = _window(image.grid, settings.bounds)
     width, height = window.width, window.height
-    smallest = settings.min_size / pixel_area(image.grid.crop(window))
+    smallest = settings.min_size / image.grid.crop(window).pixel_area
     tiles = settings.tiles or tiles_for(width, height, image.bands, settings)
     plan = tiles.plan(width, height)
     criterion = Criterion(settings.scale, settings.colour, settings.compactness)
@@ -180,15 +181,6 @@ def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings) ->
     return Tiles(max(SMALLEST_TILE, side - 2 * MARGIN), MARGIN)
 
 
-def pixel_area(grid: Grid) -> float:
-    """Square metres of a pixel (of a grid in degrees, at its middle)."""
-    dx, dy = grid.resolution
-    area = dx * dy * grid.metres_per_unit**2
-    _, south, _, north = grid.bounds
-    geographic = grid.metres_per_unit > 1e5
-    return area * math.cos(math.radians((south + north) / 2)) if geographic else area
-
-
 def _window(grid: Grid, bounds: Bounds | None) -> Window:
     if bounds is None:
         return grid.whole
@@ -196,3 +188,14 @@ def _window(grid: Grid, bounds: Bounds | None) -> Window:
     if not window.width or not window.height:
         raise LandloomError("EXTENT does not meet the image: check its coordinates and CRS.")
     return window
+
+
+def read_labels(path: str | os.PathLike[str]) -> tuple[Grid, Callable[[int, int], np.ndarray]]:
+    """The grid of a raster of labels, and a function that reads some of its rows: first row, rows -> ``[rows, W]``."""
+    source = RasterImage(path)
+    dataset = open_raster(path)
+
+    def rows_of(row: int, rows: int) -> np.ndarray:
+        return read_array(dataset, (0, row, source.grid.width, rows), [1])[0]
+
+    return source.grid, rows_of

@@ -18,8 +18,9 @@ import numpy as np
 
 from ..base.optional import need
 from ..base.progress import Progress
+from ..mapping.components import groups, unique_edges
 from ..stack.grid import Window
-from .merging import ROWS, Regions, unique_edges
+from .merging import ROWS, Regions
 
 CHUNK_PIXELS = 512
 ITERATIONS = 5
@@ -194,7 +195,7 @@ class Superpixels:
         seam = np.concatenate(seams, axis=1) if seams else np.zeros((4, 0), np.int64)
         first, first_code, second, second_code = seam
         same = (first_code == second_code) & (first > 0)
-        group = _groups(first[same] - 1, second[same] - 1, total)
+        group = groups(first[same] - 1, second[same] - 1, total)
         count = int(group.max()) + 1 if total else 0
         shape = np.concatenate([part.shape for part in parts], axis=1)
         apart = ~same & (first != second)
@@ -265,14 +266,3 @@ def _measure(part: Window, labels: np.ndarray, codes: np.ndarray, values: np.nda
     pairs = pairs[:, (pairs > 0).all(axis=0)].astype(np.int64) - 1
     edges = unique_edges(pairs[0], pairs[1], np.ones(pairs.shape[1]), max(1, count))
     return _Chunk(part, labels, codes, shape, sums, squares, edges)
-
-
-def _groups(first: np.ndarray, second: np.ndarray, count: int) -> np.ndarray:
-    """``[count]`` the number of the connected group each element is in."""
-    if not len(first):
-        return np.arange(count)
-    sparse = need("scipy.sparse", "The segmentation")
-    graph = sparse.coo_matrix((np.ones(len(first), bool), (first, second)), shape=(count, count))
-    components = need("scipy.sparse.csgraph", "The segmentation").connected_components
-    numbers: np.ndarray = components(graph, directed=False)[1]
-    return numbers

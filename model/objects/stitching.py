@@ -9,19 +9,14 @@ pixel has one object, objects are connected, and where tiles do agree the result
 
 from __future__ import annotations
 
-import contextlib
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
-from ..base.files import PARTIAL, make_folder
 from ..base.progress import Progress
-from ..base.raster import quiet_gdal, read_array, writing_raster_failed
+from ..mapping.labelraster import LabelRaster
 from ..stack.grid import Window
 from .merging import BOTTOM, LEFT, RIGHT, TOP, Criterion, Regions, absorb, merge
 from .segmentation_superpixels import Superpixels
@@ -50,68 +45,6 @@ class Tiles:
                 core = Window(column, row, self.side, self.side).intersection(whole)
                 tiles.append((core, core.grown(self.margin).intersection(whole)))
         return tiles
-
-
-class LabelRaster:
-    """A temporary raster of numbers, read and written by windows."""
-
-    def __init__(self, path: Path, width: int, height: int) -> None:
-        self._path = path
-        options = ["TILED=YES", "BIGTIFF=IF_SAFER", "SPARSE_OK=TRUE"]
-        with quiet_gdal() as messages:
-            try:
-                self._dataset = gdal.GetDriverByName("GTiff").Create(
-                    str(path), width, height, 1, gdal.GDT_UInt32, options
-                )
-            except RuntimeError as error:
-                messages.append(str(error))
-                self._dataset = None
-        if self._dataset is None:
-            raise writing_raster_failed(path, messages)
-        self._band = self._dataset.GetRasterBand(1)
-
-    def read(self, window: Window) -> np.ndarray:
-        """``[H, W]`` uint32."""
-        return read_array(self._dataset, (*window,))[0]
-
-    def write(self, values: np.ndarray, column: int, row: int) -> None:
-        """Write ``[H, W]``."""
-        with quiet_gdal() as messages:
-            try:
-                failed = self._band.WriteArray(values, column, row) != 0
-            except RuntimeError as error:
-                failed = True
-                messages.append(str(error))
-        if failed:
-            raise writing_raster_failed(self._path, messages)
-
-    def flush(self) -> None:
-        """Write what is held back and free GDAL's cache of it."""
-        with quiet_gdal() as messages:
-            self._dataset.FlushCache()
-        if any("rite" in message or "space" in message for message in messages):
-            raise writing_raster_failed(self._path, messages)
-
-    def close(self) -> None:
-        """Close the file."""
-        self.flush()
-        self._band = self._dataset = None
-
-
-@contextlib.contextmanager
-def label_raster(beside: Path, width: int, height: int) -> Iterator[LabelRaster]:
-    """A temporary :class:`LabelRaster` in the folder of an output; removed at the end."""
-    make_folder(beside.parent)
-    path = beside.with_name(f"{beside.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}.tif")
-    try:
-        raster = LabelRaster(path, width, height)
-        yield raster
-        raster.close()
-    finally:
-        raster = None  # type: ignore[assignment]
-        for suffix in ("", ".aux.xml"):
-            with contextlib.suppress(OSError):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 class Stitcher:

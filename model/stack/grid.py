@@ -76,6 +76,15 @@ class Grid:
         reference = spatial_reference(self.crs_wkt)
         return 111_320.0 if reference.IsGeographic() else reference.GetLinearUnits()
 
+    @property
+    def pixel_area(self) -> float:
+        """Square metres of a pixel; of a grid in degrees, that in its middle."""
+        dx, dy = self.resolution
+        if not spatial_reference(self.crs_wkt).IsGeographic():
+            return dx * dy * self.metres_per_unit**2
+        _, south, _, north = self.bounds
+        return dx * dy * self.metres_per_unit**2 * math.cos(math.radians((south + north) / 2))
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold."""
         return {"crs": self.crs_wkt, "transform": list(self.transform), "width": self.width, "height": self.height}

@@ -1,0 +1,278 @@
+"""Regularising a map: a majority vote in a radius, then a smallest area; never across no data, never for kept classes.
+
+Pixels without data stay so and have no vote. Pixels of a kept class are treated as if they were no data too: they stay
+as they are, and no pixel becomes one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import LandloomError
+from ..base.files import PARTIAL, check_writable, make_folder
+from ..base.legend import legend_of
+from ..base.nomenclature import HIGHEST_CODE, LandCoverClass, Nomenclature, default_color
+from ..base.progress import Progress
+from . import outputs
+from .chunks import Area
+from .classify import LEVEL_TAG, map_layers
+from .components import STRIP, Components, components
+from .fuseinputs import LabelMap
+from .labelraster import label_raster
+from .regularise_rules import majority, merge_small
+from .unsure import UNSURE_TAG
+
+LARGEST_RADIUS = 25
+
+
+@dataclass(frozen=True)
+class RegulariseSettings:
+    """The choices of ``regularise``: see its parameters.
+
+    Attributes:
+        radius: pixels, 0 for no vote.
+        min_area: hectares, 0 for none.
+        class_areas: hectares by class code, instead of ``min_area``.
+        keep: codes of classes that stay as they are.
+    """
+
+    radius: int = 0
+    min_area: float = 0.0
+    class_areas: Mapping[int, float] = field(default_factory=dict)
+    keep: Sequence[int] = ()
+    memory_mb: float = 1024
+
+    def check(self) -> None:
+        """Refuse what is out of range, and nothing to do.
+
+        Raises:
+            LandloomError: naming the parameter.
+        """
+        if not 0 <= self.radius <= LARGEST_RADIUS:
+            raise LandloomError(f"RADIUS is {self.radius}; give 0 to {LARGEST_RADIUS} pixels.")
+        if self.min_area < 0 or any(area < 0 for area in self.class_areas.values()):
+            raise LandloomError("MIN_AREA is negative; give hectares, 0 or more.")
+        if not self.radius and not self.min_area and not any(self.class_areas.values()):
+            raise LandloomError("RADIUS and MIN_AREA are both 0: nothing to do; give one of them.")
+
+
+@dataclass(frozen=True)
+class Regularised:
+    """What was done.
+
+    Attributes:
+        pixels: with data.
+        changed: those that have another class now.
+        regions: before and after merging small ones; 0 where none were merged.
+    """
+
+    pixels: int
+    changed: int
+    regions: tuple[int, int] = (0, 0)
+
+
+def parse_areas(text: str) -> tuple[float, dict[int, float]]:
+    """MIN_AREA: ``0.5`` for all classes, ``3=2`` for one, ``0.5;3=2;7=0`` for both.
+
+    Raises:
+        LandloomError: if it is not understood.
+    """
+    general, by_class = 0.0, {}
+    for part in (one.strip() for one in text.replace(",", ";").split(";")):
+        if not part:
+            continue
+        code, equals, area = part.rpartition("=")
+        try:
+            if equals:
+                by_class[int(code)] = float(area)
+            else:
+                general = float(area)
+        except ValueError:
+            raise LandloomError(
+                f"MIN_AREA '{part}' is not understood: give hectares such as 0.5, or for a class its code as in 3=2; "
+                "separate several by semicolons."
+            ) from None
+    return general, by_class
+
+
+def parse_codes(text: str, name: str = "KEEP") -> list[int]:
+    """Class codes separated by commas or blanks.
+
+    Raises:
+        LandloomError: if one is no whole number.
+    """
+    parts = text.replace(",", " ").replace(";", " ").split()
+    wrong = [one for one in parts if not one.isdigit()]
+    if wrong:
+        raise LandloomError(f"{name} holds '{wrong[0]}': give class codes such as 3,7.")
+    return [int(one) for one in parts]
+
+
+def regularise(
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    settings: RegulariseSettings,
+    progress: Progress | None = None,
+) -> Regularised:
+    """Write a map with fewer small patches; names, colours and style are those of the map.
+
+    Args:
+        path: a map of class codes, 0 or its declared no data where there is none.
+        output: the GeoTIFF to write.
+        settings: the parameters.
+        progress: told what is done; asked whether to stop.
+
+    Raises:
+        LandloomError: for wrong parameters, a raster that is no map, or a failed write.
+    """
+    progress = progress or Progress()
+    settings.check()
+    source, target = WholeMap(path), Path(output)
+    outputs.check_outputs([target])
+    if os.path.exists(target) and os.path.exists(source.path) and os.path.samefile(source.path, target):
+        raise LandloomError(f"OUTPUT {target} is the map itself: give another name.")
+    check_writable(target)
+    legend = legend_with(source, progress.part(0, 10))
+    _check_codes(legend, settings)
+    voted = _voted(source, settings)
+    grid = source.grid
+    areas = settings.min_area or any(settings.class_areas.values())
+    if not areas:
+        return _write(target, source, legend, voted, grid.width, progress.part(10, 100))
+    with label_raster(target, grid.width, grid.height) as raster:
+        regions = components(voted, grid.width, grid.height, raster, progress.part(10, 45))
+        codes, left = _without_small(regions, legend, settings, grid.pixel_area / 1e4, progress.part(45, 65))
+        done = _write(
+            target, source, legend, lambda row, rows: codes[regions.read(row, rows)], grid.width, progress.part(65, 100)
+        )
+    progress.info(f"{len(regions):,} regions became {left:,}.")
+    return Regularised(done.pixels, done.changed, (len(regions), left))
+
+
+class WholeMap(LabelMap):
+    """A map with all its classes: here 'unsure' is one like the others."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        nodata = self.dataset.GetRasterBand(1).GetNoDataValue()
+        self._silent = [] if nodata is None else [float(nodata)]
+        self.names, self.colors = legend_of(self.dataset)
+        for code in (0, *(int(one) for one in self._silent if np.isfinite(one))):
+            self.names.pop(code, None)
+
+    def tags(self) -> dict[str, str]:
+        """What the file says of its classes besides names: which is 'unsure', of what level they are."""
+        found = {name: self.dataset.GetMetadataItem(name) for name in (UNSURE_TAG, LEVEL_TAG)}
+        return {name: text for name, text in found.items() if text}
+
+
+def legend_with(source: LabelMap, progress: Progress) -> Nomenclature:
+    """The classes of a map with their names and colours; codes without get their number and a colour."""
+    codes = sorted(source.codes(progress) | {code for code in source.names if 0 < code <= HIGHEST_CODE})
+    if not codes:
+        raise LandloomError(f"{source.path} holds no class: every pixel is 0 or no data.")
+    classes = []
+    for place, code in enumerate(codes):
+        name = source.names.get(code) or str(code)
+        classes.append(LandCoverClass(code, name, source.colors.get(code) or default_color(name, place)))
+    return Nomenclature(tuple(classes))
+
+
+def _check_codes(legend: Nomenclature, settings: RegulariseSettings) -> None:
+    known = {int(code) for code in legend.codes}
+    for name, codes in (("KEEP", settings.keep), ("MIN_AREA", settings.class_areas)):
+        wrong = [code for code in codes if code not in known]
+        if wrong:
+            listed = ", ".join(f"{one.code} {one.name}" for one in legend)
+            raise LandloomError(f"{name} names class {wrong[0]}, which the map does not have; it has {listed}.")
+
+
+def _voted(source: LabelMap, settings: RegulariseSettings) -> Callable[[int, int], np.ndarray]:
+    """Rows of the map after the vote."""
+    radius, keep, grid = settings.radius, np.array(settings.keep, np.int32), source.grid
+
+    def rows_of(row: int, rows: int) -> np.ndarray:
+        top, bottom = max(0, row - radius), min(grid.height, row + rows + radius)
+        codes = np.zeros((rows + 2 * radius, grid.width + 2 * radius), np.int32)
+        inner = codes[:, radius : radius + grid.width]
+        first = top - (row - radius)
+        inner[first : first + bottom - top] = source.read(Area(0, top, grid.width, bottom - top))
+        return majority(codes, radius, keep)
+
+    return rows_of
+
+
+def _without_small(
+    regions: Components, legend: Nomenclature, settings: RegulariseSettings, hectares: float, progress: Progress
+) -> tuple[np.ndarray, int]:
+    """``[N + 1]`` the code of each region when small ones have joined a neighbour, and how many regions are left."""
+    limit = np.full(int(legend.codes.max()) + 1, settings.min_area / hectares)
+    for code, area in settings.class_areas.items():
+        limit[code] = area / hectares
+    limit[list(settings.keep)] = 0
+    small = regions.pixels < limit[regions.value]
+    small[0] = False
+    needed = 60 * len(small) + 8 * 24 * int(small.sum())
+    if needed > settings.memory_mb * 2**20:
+        raise LandloomError(
+            f"The map has {len(regions):,} regions, which take about {needed / 2**20:,.0f} MB: raise MEMORY_MB to "
+            "that, or give a RADIUS, which removes most of them first."
+        )
+    borders = regions.borders(small, progress)
+    kept = np.isin(regions.value, list(settings.keep))
+    return merge_small(regions.value, regions.pixels, borders, limit, kept, progress)
+
+
+def _write(
+    target: Path,
+    source: WholeMap,
+    legend: Nomenclature,
+    rows_of: Callable[[int, int], np.ndarray],
+    width: int,
+    progress: Progress,
+) -> Regularised:
+    """Write strip by strip; the file takes its name when it is whole."""
+    grid = source.grid
+    layer = replace(map_layers(legend, target)[0], tags=source.tags())
+    make_folder(target.parent)
+    temporary = target.with_name(f"{target.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{target.suffix}")
+    pixels = changed = 0
+    checksums = []
+    try:
+        with outputs.collected_errors() as errors:
+            try:
+                dataset = outputs.create(layer, temporary, grid, Area(*grid.whole))
+                for row in range(0, grid.height, STRIP):
+                    progress.check()
+                    if dataset is None or errors:
+                        break
+                    rows = min(STRIP, grid.height - row)
+                    codes = rows_of(row, rows)
+                    before = source.read(Area(0, row, grid.width, rows))
+                    pixels += int(np.count_nonzero(before))
+                    changed += int(np.count_nonzero(codes != before))
+                    values = codes.astype(layer.dtype)
+                    checksums.append((Area(0, row, grid.width, rows), outputs.checksum(values[None])))
+                    dataset.GetRasterBand(1).WriteArray(values, 0, row)
+                    progress.percent(100 * (row + rows) / grid.height)
+                if dataset is not None:
+                    dataset.FlushCache()
+                dataset = None
+            except RuntimeError as error:  # when someone switched GDAL's exceptions on
+                errors.append(str(error))
+        if errors or not outputs.reads_back(layer, temporary, Area(*grid.whole), checksums, progress):
+            reason = errors[-1].rstrip(".") if errors else "the file is not whole"
+            raise LandloomError(f"Cannot write {target}: {reason}. Free space there or choose another output.")
+        outputs.publish(layer, temporary)
+    finally:
+        for suffix in ("", *outputs.SIDECARS):
+            with contextlib.suppress(OSError):
+                Path(f"{temporary}{suffix}").unlink(missing_ok=True)
+    return Regularised(pixels, changed)
