@@ -345,7 +345,7 @@ def _announce(work: list[_SensorCopy], folder: Path, progress: Progress) -> None
     if not megabytes:
         return
     progress.info(
-        f"COPY: {sum(len(one.missing) for one in work)} dates, {megabytes:.0f} MB of values; about "
+        f"COPY: {counted(sum(len(one.missing) for one in work), 'date')}, {megabytes:.0f} MB of values; about "
         f"{COMPRESSED * megabytes:.0f} MB on disk (twice that while dates are joined), {seconds / 60:.1f} minutes."
     )
     if free < COMPRESSED * megabytes:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +57,9 @@ def collection(tmp_path, stac_api):
 def prepare(source, folder, copy="", progress=None, **settings):
     settings = PrepareSettings(**{"extent": EXTENT, **settings}, copy=str(copy))
     return prepare_stack(source, folder / f"{'copied' if copy else 'plain'}.json", settings, progress=progress).stack
+
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def check_equal(one, two):
@@ -182,6 +191,49 @@ def test_a_cut_line_is_resumed_from_the_journal(tmp_path, local, stac_api, colle
     check_equal(local, prepare(path, tmp_path, tmp_path / "copy", told))
     assert len(again) == 2 and not set(again) & set(done) and any("3 of 5 dates" in line for line in told.lines)
     assert not (tmp_path / "copy" / "S2.parts").exists()
+
+
+KILLED = """
+import importlib.util, sys, time
+root, source, folder = sys.argv[1:]
+spec = importlib.util.spec_from_file_location("landloom", root + "/__init__.py", submodule_search_locations=[root])
+sys.modules["landloom"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["landloom"])
+from landloom.model.stack import copying
+from landloom.model.stack.prepare import PrepareSettings, prepare_stack
+write_date = copying._SensorCopy._write_date
+copying._SensorCopy._write_date = lambda *all: (time.sleep(0.4), write_date(*all))
+copying.THREADS = 1
+prepare_stack(source, folder + "/copied.json", PrepareSettings(copy=folder + "/copy"))
+"""
+
+
+def test_a_killed_process_is_gone_on_from(tmp_path, write_product, monkeypatch):
+    """SIGKILL while dates are copied: the same run keeps what was whole, tidies up and gives the same pixels."""
+    random = np.random.default_rng(1)
+    for day in range(1, 9):
+        values = {band: random.integers(1, 5000, (24, 24)).astype(np.int16) for band in ("B2", "B3", "B4", "B8")}
+        write_product.theia(tmp_path / "in", f"2021010{day}", values, (random.random((24, 24)) > 0.7).astype(np.uint8))
+    child = subprocess.Popen([sys.executable, "-c", KILLED, str(ROOT), str(tmp_path / "in"), str(tmp_path)])
+    journal = tmp_path / "copy" / "S2.parts" / "journal.json"
+    end = time.monotonic() + 120
+    while not (journal.exists() and len(json.loads(journal.read_text("utf-8"))["dates"]) >= 2):
+        assert child.poll() is None and time.monotonic() < end
+        time.sleep(0.05)
+    child.kill()
+    assert child.wait(30) == -signal.SIGKILL
+    kept = set(json.loads(journal.read_text("utf-8"))["dates"])
+    left = list(tmp_path.glob("copied_vrt.*"))
+    assert 2 <= len(kept) < 8 and not (tmp_path / "copied.json").exists() and len(left) == 1
+    os.utime(left[0], (0, 0))
+    again, write_date = [], copying._SensorCopy._write_date
+    monkeypatch.setattr(
+        copying._SensorCopy, "_write_date", lambda self, date, *o: (again.append(date), write_date(self, date, *o))[1]
+    )
+    copied = prepare(tmp_path / "in", tmp_path, tmp_path / "copy", extent=None)
+    assert len(again) == 8 - len(kept) and not set(again) & kept
+    check_equal(prepare(tmp_path / "in", tmp_path, extent=None), copied)
+    assert not (tmp_path / "copy" / "S2.parts").exists() and not list(tmp_path.glob("*.partial*"))
 
 
 def test_new_dates_join_a_copy_and_another_grid_starts_again(tmp_path, local, collection, monkeypatch):
