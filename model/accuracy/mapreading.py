@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
-from ..base.nomenclature import hex_color, listed
+from ..base.legend import legend_of
+from ..base.nomenclature import listed
 from ..base.progress import Progress
-from ..base.raster import open_raster, quiet_gdal, read_array
+from ..base.raster import open_raster, read_array
 from ..stack.grid import Window
 from ..stack.rasterinfo import inspect
 from .pixelareas import PixelAreas
@@ -85,7 +84,7 @@ class CategoricalMap:
         self.dtype = np.dtype(info.dtypes[0])
         declared = info.nodata[0]
         self.nodata: set[int] = set() if declared is None or not float(declared).is_integer() else {int(declared)}
-        self.names, self.colors = _legend(self.path, self._dataset)
+        self.names, self.colors = legend_of(self._dataset, zero=True)
         self.nodata |= {0} if 0 not in self.names or _means_nothing(self.names[0]) else set()
         self.areas = PixelAreas(self.grid)
 
@@ -221,66 +220,6 @@ def counted(values: np.ndarray, area: float | np.ndarray) -> list[tuple[int, int
     else:
         hectares = counts * float(area)
     return [(int(v), int(n), float(h)) for v, n, h in zip(kinds, counts, hectares, strict=True)]
-
-
-def _legend(path: str, dataset: gdal.Dataset) -> tuple[dict[int, str], dict[int, str]]:
-    """Names and colours by value: of the raster's categories and colour table, else of the style beside it."""
-    band = dataset.GetRasterBand(1)
-    with quiet_gdal():
-        band.GetDescription()  # GDAL 3.6 reads category names only after something else was read
-        categories = band.GetCategoryNames() or []
-        table = band.GetColorTable()
-        attributes = band.GetDefaultRAT()
-    names = {value: name.strip() for value, name in enumerate(categories) if name.strip()}
-    colors = {}
-    if table is not None:
-        for value in range(min(table.GetCount(), 65536)):
-            red, green, blue, alpha = table.GetColorEntry(value)
-            if alpha and (value in names or not names):
-                colors[value] = hex_color(red, green, blue)
-    if not names and attributes is not None:
-        names = _names_of_attributes(attributes)
-    style_names, style_colors = _style(Path(path).with_suffix(".qml"))
-    # A style also lists the classes of maps whose format has no room for names.
-    return names or style_names, style_colors | colors if names else style_colors or colors
-
-
-def _names_of_attributes(attributes: gdal.RasterAttributeTable) -> dict[int, str]:
-    """Names in a raster attribute table with a column of values and one of names."""
-    value = attributes.GetColOfUsage(gdal.GFU_MinMax)
-    name = attributes.GetColOfUsage(gdal.GFU_Name)
-    if value < 0 or name < 0:
-        return {}
-    found = {}
-    for row in range(attributes.GetRowCount()):
-        text = attributes.GetValueAsString(row, name).strip()
-        if text:
-            found[int(attributes.GetValueAsInt(row, value))] = text
-    return found
-
-
-def _style(path: Path) -> tuple[dict[int, str], dict[int, str]]:
-    """Names and colours of a QGIS style of unique values; none where there is no such style."""
-    if not path.is_file() or path.stat().st_size > 20_000_000:
-        return {}, {}
-    names, colors = {}, {}
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if "<!ENTITY" in text:  # QGIS writes none; they could grow without end
-        return {}, {}
-    try:
-        for entry in ET.fromstring(text).iter("paletteEntry"):
-            value = float(entry.get("value", "nan"))
-            if not value.is_integer():
-                continue
-            label = (entry.get("label") or "").strip()
-            if label:
-                names[int(value)] = label
-            color = (entry.get("color") or "")[:7].lower()
-            if len(color) == 7:
-                colors[int(value)] = color
-    except (ET.ParseError, ValueError):
-        return {}, {}
-    return names, colors
 
 
 def _means_nothing(name: str) -> bool:

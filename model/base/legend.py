@@ -87,16 +87,25 @@ def read_style(path: str | os.PathLike[str]) -> Style:
     return style
 
 
-def legend_of(dataset: gdal.Dataset) -> tuple[dict[int, str], dict[int, str]]:
-    """Names and colours of a map by code: from its categories and colour table, else from the style beside it."""
+def legend_of(dataset: gdal.Dataset, zero: bool = False) -> tuple[dict[int, str], dict[int, str]]:
+    """Names and colours of a map by code: from its categories and colour table, else from the style beside it.
+
+    Args:
+        dataset: the map.
+        zero: tell of the value 0 too, which is no data in most maps but a class in some.
+    """
     band = dataset.GetRasterBand(1)
+    first = 0 if zero else 1
     with quiet_gdal():
         band.GetDescription()  # GDAL 3.6 reads category names only after something else was read
         categories, table = band.GetCategoryNames() or [], band.GetColorTable()
-    names = {value: name.strip() for value, name in enumerate(categories) if value and name.strip()}
+        attributes = band.GetDefaultRAT()
+    names = {value: name.strip() for value, name in enumerate(categories) if value >= first and name.strip()}
+    if not names and attributes is not None:
+        names = {value: name for value, name in _names_of_attributes(attributes).items() if value >= first}
     colors: dict[int, str] = {}
     if table is not None:
-        for value in range(1, min(table.GetCount(), 65536)):
+        for value in range(first, min(table.GetCount(), 65536)):
             red, green, blue, alpha = table.GetColorEntry(value)
             if alpha and (value in names or (not names and (red or green or blue))):
                 colors[value] = hex_color(red, green, blue)
@@ -104,13 +113,24 @@ def legend_of(dataset: gdal.Dataset) -> tuple[dict[int, str], dict[int, str]]:
     if names or not path.is_file():
         return names, colors
     try:
-        entries = [one for one in read_style(path).palette if one.values[0].isdigit() and int(one.values[0])]
+        palette = read_style(path).palette
+        entries = [one for one in palette if one.values[0].isdigit() and int(one.values[0]) >= first]
     except LandloomError:
         return names, colors  # a style of something else is no fault of the map
     return (
         {int(one.values[0]): one.label for one in entries},
         colors | {int(one.values[0]): one.color for one in entries if one.color},
     )
+
+
+def _names_of_attributes(attributes: gdal.RasterAttributeTable) -> dict[int, str]:
+    """Names in a raster attribute table with a column of values and one of names."""
+    value, name = attributes.GetColOfUsage(gdal.GFU_MinMax), attributes.GetColOfUsage(gdal.GFU_Name)
+    if value < 0 or name < 0:
+        return {}
+    rows = range(attributes.GetRowCount())
+    found = {attributes.GetValueAsInt(row, value): attributes.GetValueAsString(row, name).strip() for row in rows}
+    return {int(key): text for key, text in found.items() if text}
 
 
 def _number(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Protects the estimators: they equal the worked examples of the papers and scikit-learn, and keep what they promise."""
+"""Protects the estimators: they equal the papers' worked examples and scikit-learn, and keep what they promise."""
 
 from __future__ import annotations
 

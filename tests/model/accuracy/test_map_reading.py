@@ -45,14 +45,10 @@ def test_names_and_colours_of_a_style_beside(tmp_path):
     assert counts(source) == {1: 1, 2: 2}
 
 
-def test_a_broken_or_hostile_style_is_no_fault_of_the_map(tmp_path):
+def test_a_broken_style_is_no_fault_of_the_map(tmp_path):
     path = data.write_map(tmp_path / "map.tif", np.ones((2, 2), np.uint8))
-    for text in (
-        "<qgis><broken",
-        '<!DOCTYPE x [<!ENTITY a "aaaa">]><qgis><paletteEntry value="1" label="&a;"/></qgis>',
-    ):
-        path.with_suffix(".qml").write_text(text)
-        assert CategoricalMap(path).names == {}
+    path.with_suffix(".qml").write_text("<qgis><broken")
+    assert CategoricalMap(path).names == {}
 
 
 def test_attribute_tables_name_values_too(tmp_path):

@@ -82,7 +82,7 @@ def test_a_map_of_a_level():
     """Its codes are those of the children with the lowest code; its names tell the level."""
     found = match_classes([11, 21], {11: "crops", 21: "trees"}, {}, ["ma", "ri", "fo"], "crop", TABLE, level=1)
     assert pairs(found) == {"crops": ((11,), ("ma", "ri")), "trees": ((21,), ("fo",))}
-    with pytest.raises(LandloomError, match="'crops' of level 1 of table.csv: set LEVEL to 1"):
+    with pytest.raises(LandloomError, match=r"'crops' of level 1 of table\.csv: set LEVEL to 1"):
         match_classes([11, 21], {11: "crops", 21: "trees"}, {}, ["ma", "fo"], "crop", TABLE)
 
 
