@@ -7,7 +7,7 @@
 - ``read``: a window of all dates and bands. ``aligned``: ten bands at 10 m a file; ``theia``: six of the bands at 20 m,
   which the reader resamples to 10 m. GDAL's own reading opens the same files and reads the same pixels as they lie,
   without resampling; both begin with files closed and so with GDAL's cache empty, take turns and use one thread; masks
-  are left out in both, or read in both. ``theia_resampled``: beside GDAL's reading
+  are left out in both, or read in both; both read into memory used before. ``theia_resampled``: beside GDAL's reading
   through VRTs to the same 10 m. ``ratio`` = GDAL's seconds / ours, median of the runs.
 - ``other_zone``: the window in the next UTM zone, beside ``gdalwarp`` of the same files (bilinear, exact) in memory.
 - ``jp2``: JPEG 2000 images of 10 bands, beside GDAL's reading of the same window.
@@ -43,6 +43,9 @@ from images_data import make_products, make_tiffs
 load_package()
 gdal.DontUseExceptions()
 
+RESERVE_MB = 160
+"""What `classify` keeps of MEMORY_MB for computing with two threads."""
+
 
 # ---------------------------------------------------------------------- what a child process does
 
@@ -68,29 +71,40 @@ def prepare(products: str, output: str) -> dict[str, Any]:
 
 
 def decoded(stack: str, side: int, halo: int, memory_mb: int) -> dict[str, Any]:
-    """Read the upper left ``side`` x ``side`` pixels as ``classify`` does and count."""
-    from landloom.model.mapping.chunks import Area, block_shape, plan_blocks
+    """Read the upper left ``side`` x ``side`` pixels (0 for all) as ``classify`` does and count."""
+    from landloom.model.mapping.chunks import Area
     from landloom.model.mapping.job import Job
+    from landloom.model.mapping.layout import choose_layout
     from landloom.model.stack.grid import Window
     from landloom.model.stack.reader import StackReader
 
     with StackReader(stack, memory_mb=memory_mb) as reader:
-        size = min(side, reader.stack.grid.width)
+        grid = reader.stack.grid
+        size = min(side or grid.width, grid.width)
         area = Area(0, 0, size, size)
-        job = Job(reader.stack.grid, area, [], None, None, halo, reader.bytes_per_pixel, {}, memory_mb=memory_mb)  # type: ignore[arg-type]
-        shape = block_shape(area, job.block_pixels(), reader.block_size())
-        blocks = plan_blocks(area, *shape)
-        reader.read(Window(0, 0, 1, 1))  # headers
-        reader.let_go()
+        job = Job(grid, area, [], None, None, halo, reader.bytes_per_pixel, {}, memory_mb=memory_mb)  # type: ignore[arg-type]
+        job.reserve_mb = RESERVE_MB
+        most = job.block_pixels()
+        layout = choose_layout(area, halo, reader.lattices(), job.bytes_per_pixel, job.slots, job.room, most)
+        windows = [Window(*block.chunked) for block in layout.blocks]
+        reader.expect(windows, halo, layout.reach, layout.room)
         before = bytes_asked()
         begin = time.monotonic()
-        for block in blocks:
-            reader.read(Window(*block.chunked), halo)
+        for window in windows:
+            reader.read(window, halo)
             reader.let_go()
         seconds = time.monotonic() - begin
         asked = bytes_asked() - before
-        there = sum(bytes_of_blocks(path, size, reader.stack.grid.width) for path in sources(reader))
-    return {"times": asked / there, "block": list(shape), "blocks": len(blocks), "seconds": seconds}
+        there = sum(bytes_of_blocks(path, size + halo, grid.width) for path in sources(reader))
+    block = max(layout.blocks, key=lambda one: one.chunked.pixels).chunked
+    return {
+        "times": asked / there,
+        "foreseen": layout.decoded,
+        "block": [block.width, block.height],
+        "blocks": len(windows),
+        "kept_mb": layout.kept / 2**20,
+        "seconds": seconds,
+    }
 
 
 def sources(reader: Any) -> list[str]:
@@ -104,13 +118,17 @@ def bytes_asked() -> int:
 
 
 def bytes_of_blocks(path: str, side: int, width: int) -> int:
-    """Bytes of the blocks of a GeoTIFF that the upper left ``side`` pixels of a grid ``width`` wide touch."""
+    """Bytes of the blocks of a GeoTIFF that the upper left ``side`` pixels of a grid ``width`` wide need.
+
+    Bilinear values at 10 m need one more pixel of 20 m.
+    """
     dataset = gdal.Open(path)
     total = 0
     for index in range(1, dataset.RasterCount + 1):
         band = dataset.GetRasterBand(index)
         columns, rows = band.GetBlockSize()
-        reach = side * dataset.RasterXSize / width
+        coarse = dataset.RasterXSize < width and band.DataType != gdal.GDT_Byte
+        reach = min(side * dataset.RasterXSize / width + (0.5 if coarse else 0.0), dataset.RasterXSize)
         for y in range(int(-(-reach // rows))):
             for x in range(int(-(-reach // columns))):
                 total += int(band.GetMetadataItem(f"BLOCK_SIZE_{x}_{y}", "TIFF") or 0)
@@ -129,7 +147,11 @@ def run_child(**task: Any) -> dict[str, Any]:
 # ---------------------------------------------------------------------- ours and GDAL's reading
 
 
-def ours(stack: str, column: int, row: int, side: int, masks: bool) -> np.ndarray:
+Memory = dict[str, Any]
+"""What both sides read into, used again by each run: new memory costs the system's time, not that of reading."""
+
+
+def ours(stack: str, column: int, row: int, side: int, masks: bool, memory: Memory) -> np.ndarray:
     """Open the stack and read a window."""
     from landloom.model.stack.grid import Window
     from landloom.model.stack.reader import StackReader
@@ -140,16 +162,19 @@ def ours(stack: str, column: int, row: int, side: int, masks: bool) -> np.ndarra
                 for parts in sensor.acquisitions:
                     for part in parts:
                         part.masks.clear()
-        return reader.read(Window(column, row, side, side))["S2"].values
+        reader.give_back(memory.pop("ours", {}))
+        memory["ours"] = reader.read(Window(column, row, side, side))
+        return memory["ours"]["S2"].values
 
 
-def gdal_own(stack: str, column: int, row: int, side: int, masks: bool) -> np.ndarray:
+def gdal_own(stack: str, column: int, row: int, side: int, masks: bool, memory: Memory) -> np.ndarray:
     """Open the same files and read the same blocks as they lie, coarser pixels into arrays of their own size."""
     from landloom.model.stack.manifest import Stack
     from landloom.model.stack.upsample import source_span
 
     sensor = Stack.read(stack).sensor("S2")
-    values = np.zeros((len(sensor.acquisitions), len(sensor.bands), side, side), sensor.dtype)
+    shape = (len(sensor.acquisitions), len(sensor.bands), side, side)
+    values = memory.setdefault("gdal", np.zeros(shape, sensor.dtype))
     fine = np.empty((side, side), np.uint8)
     opened = {}
     for place, acquisition in enumerate(sensor.acquisitions):
@@ -179,7 +204,7 @@ def gdal_own(stack: str, column: int, row: int, side: int, masks: bool) -> np.nd
     return values
 
 
-def gdal_resampled(stack: str, column: int, row: int, side: int, masks: bool) -> np.ndarray:
+def gdal_resampled(stack: str, column: int, row: int, side: int, masks: bool, memory: Memory) -> np.ndarray:
     """GDAL's own reading through the stack's VRTs, which resample to 10 m as the reader does."""
     from landloom.model.stack.manifest import Stack
 
@@ -192,7 +217,7 @@ def gdal_resampled(stack: str, column: int, row: int, side: int, masks: bool) ->
     return np.stack(result)
 
 
-def gdal_warped(stack: str, column: int, row: int, side: int, masks: bool) -> np.ndarray:
+def gdal_warped(stack: str, column: int, row: int, side: int, masks: bool, memory: Memory) -> np.ndarray:
     """GDAL's own warp of the same files to the same window."""
     from landloom.model.stack.grid import Window
     from landloom.model.stack.manifest import Stack
@@ -224,10 +249,11 @@ def beside(
     """Take turns; medians of seconds and their ratio."""
     seconds: dict[str, list[float]] = {"gdal": [], "ours": []}
     cpu: dict[str, list[float]] = {"gdal": [], "ours": []}
+    memory: Memory = {}
     for _ in range(runs + 1):  # the first warms the system's file cache for both
         for name, read in (("gdal", peer), ("ours", ours)):
             begin, used = time.monotonic(), time.process_time()
-            read(stack, *window, masks)
+            read(stack, *window, masks, memory)
             seconds[name].append(time.monotonic() - begin)
             cpu[name].append(time.process_time() - used)
     result = {f"{name}_seconds": statistics.median(values[1:]) for name, values in seconds.items()}

@@ -37,6 +37,9 @@ class Files(Protocol):
     def expect(self, windows: Sequence[Window], halo: int, reach: int, room: int) -> None:
         """What will be read, in this order; what may be kept from one window to later ones."""
 
+    def give_back(self, series: Mapping[str, Series]) -> None:
+        """Series that are not needed any more."""
+
 
 Compute = Callable[[dict[str, Series], Area], "dict[str, np.ndarray] | None"]
 """Series of one chunk with its halo -> ``[bands, CHUNK, CHUNK]`` by layer name; None where there is nothing."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,9 +24,9 @@ GOOD_ENOUGH = 1.15
 """Times each block is decoded at which no better order is looked for."""
 MOST_LATTICES = 3
 UNKNOWN_TILE = (256, 256)
-_ROWS_TRIED = 3
+_ROWS_TRIED = 3  # of tiles: what follows is like them
 _SMALL_BLOCKS = 0.02  # what is lost by blocks of 512 / n pixels, for each n
-_MOST_BLOCKS_TRIED = 3000
+_MOST_BLOCKS_TRIED = 6000
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def choose_layout(
     slots: int,
     room: int,
     largest: int = LARGEST_BLOCK,
+    check: Callable[[], None] = lambda: None,
 ) -> Layout:
     """The blocks and their order with which the least is decoded.
 
@@ -69,6 +70,7 @@ def choose_layout(
         slots: blocks in memory at once.
         room: bytes for these blocks and for what is kept of the files.
         largest: pixels of a block at most.
+        check: called often; raises to stop.
     """
     lattices = lattices or {Lattice((0, 0), 1, (area.right, area.bottom), UNKNOWN_TILE, Window(*area)): 0}
     best: tuple[float, Layout] | None = None
@@ -79,7 +81,7 @@ def choose_layout(
             continue
         left = max(room - blocks, 0)
         for lattice in sorted(lattices, key=_footprint, reverse=True)[:MOST_LATTICES]:
-            tried, wish = _best_strip(area, halo, lattices, lattice, side, left)
+            tried, wish = _best_strip(area, halo, lattices, lattice, side, left, check)
             needed = needed or wish + blocks
             loss = tried.decoded * ((side + 2 * halo) / side) ** 2 + _SMALL_BLOCKS * 512 / side
             if best is None or loss < best[0] - 1e-9:
@@ -97,18 +99,24 @@ def _footprint(lattice: Lattice) -> int:
 
 
 def _best_strip(
-    area: Area, halo: int, lattices: Mapping[Lattice, int], lattice: Lattice, side: int, room: int
+    area: Area,
+    halo: int,
+    lattices: Mapping[Lattice, int],
+    lattice: Lattice,
+    side: int,
+    room: int,
+    check: Callable[[], None],
 ) -> tuple[Layout, int]:
     """The widest strips of tiles for which there is room, and the bytes that the widest of all would take."""
     columns, inner_columns = edges(area.column, area.right, lattice, halo, side, 0)
     rows, inner_rows = edges(area.row, area.bottom, lattice, halo, side, 1)
-    few_rows = rows[: _ROWS_TRIED + 1]
+    few_rows = rows[: (_ROWS_TRIED if side > 2 * CHUNK else _ROWS_TRIED - 1) + 1]
     wish = 0
     strip = len(columns) - 1
     while True:
         blocks = ordered(area, columns, inner_columns, few_rows, inner_rows, strip)
         reach = FOREVER
-        times, kept = simulated(blocks, halo, lattices, reach)
+        times, kept = simulated(blocks, halo, lattices, reach, check)
         wish = wish or kept
         if kept <= room:
             break
@@ -116,7 +124,7 @@ def _best_strip(
             across = sum(columns[0] <= edge < columns[1] for edge in inner_columns)
             down = sum(rows[0] <= edge < rows[1] for edge in inner_rows)
             for reach in (2 * across * down, across * down, 1, 0):
-                times, kept = simulated(blocks, halo, lattices, reach)
+                times, kept = simulated(blocks, halo, lattices, reach, check)
                 if kept <= room:
                     break
             break
@@ -190,12 +198,15 @@ def _between(inner: Sequence[int], first: int, last: int) -> list[tuple[int, int
     return list(zip(own, [*own[1:], last], strict=True))
 
 
-def simulated(blocks: Sequence[Block], halo: int, lattices: Mapping[Lattice, int], reach: int) -> tuple[float, int]:
+def simulated(
+    blocks: Sequence[Block], halo: int, lattices: Mapping[Lattice, int], reach: int, check: Callable[[], None]
+) -> tuple[float, int]:
     """How often the files' bytes are decoded, and the bytes kept at most."""
     windows = [Window(*block.chunked).grown(halo) for block in blocks[:_MOST_BLOCKS_TRIED]]
     decoded = once = 0
     kept = np.zeros(len(windows))
     for lattice, size in lattices.items():
+        check()
         pixels, all_pixels, along = Uses(lattice, windows).simulate(reach)
         decoded += pixels * size
         once += all_pixels * size

@@ -99,6 +99,7 @@ class BlockRunner:
 
     def _locked(self, journal: Journal) -> Summary:
         job, progress = self._job, self._progress
+        progress.text("Planning")
         blocks, mask = self._plan(journal)
         # Checked one by one, since a part may be damaged after a power cut.
         pending: list[Block] = []
@@ -158,9 +159,10 @@ class BlockRunner:
     def _layout(self) -> Layout:
         """Where the blocks are to lie; says so where memory is short."""
         job = self._job
-        job_files = {} if job.files is None else job.files.lattices()
+        lattices = {} if job.files is None else job.files.lattices()
         most = min(LARGEST_BLOCK, job.block_pixels())
-        layout = choose_layout(job.area, job.halo, job_files, job.bytes_per_pixel, job.slots, job.room, most)
+        check = self._progress.check
+        layout = choose_layout(job.area, job.halo, lattices, job.bytes_per_pixel, job.slots, job.room, most, check)
         self._reach, self._room = layout.reach, layout.room
         if layout.decoded > WORTH_A_WORD:
             needed = -(-layout.memory_needed // 2**20) + job.reserve_mb
@@ -275,6 +277,8 @@ class BlockRunner:
                 work.left -= 1
                 last = work.left == 0
             if last:
+                if self._job.files is not None and work.series is not None:
+                    self._job.files.give_back(work.series)
                 work.series = work.inside = None
                 self._slots.release()
                 self._put_finished(work)

@@ -14,6 +14,7 @@ Layer = tuple[str, tuple[int, ...]]
 """A file and the bands that are read from it together."""
 Decode = Callable[[Window, np.ndarray], None]
 """Reads a rectangle of the file's pixels into ``[bands, H, W]``."""
+Scratch = Callable[[str, tuple[int, ...], np.dtype], np.ndarray]
 _Cell = tuple[tuple[int, int], int, int]
 
 
@@ -25,9 +26,12 @@ class BlockCache:
         windows: all windows, with their context, in the order of reading.
         reach: windows between two needs of a pixel at most, if it is to be kept from one to the other.
         room: bytes to be kept at most; what does not fit is decoded again.
+        scratch: gives memory that the calling thread may use until its next call.
     """
 
-    def __init__(self, layers: Mapping[Layer, Lattice], windows: Sequence[Window], reach: int, room: int) -> None:
+    def __init__(
+        self, layers: Mapping[Layer, Lattice], windows: Sequence[Window], reach: int, room: int, scratch: Scratch
+    ) -> None:
         self._places = {tuple(window): position for position, window in enumerate(windows)}
         by_lattice = {lattice: Uses(lattice, windows, reach) for lattice in set(layers.values())}
         self._uses = {layer: by_lattice[lattice] for layer, lattice in layers.items()}
@@ -35,6 +39,7 @@ class BlockCache:
         self._kept: dict[Layer, dict[_Cell, np.ndarray]] = {layer: {} for layer in layers}
         self._locks = {layer: threading.Lock() for layer in layers}
         self._room = room
+        self._scratch = scratch
         self._used = 0
         self._lock = threading.Lock()
         self._done = [False] * len(windows)
@@ -102,7 +107,7 @@ class BlockCache:
         bottom = max(both.row + both.height, *(rows[row + 1] for row, _ in wanted))
         right = max(both.column + both.width, *(columns[column + 1] for _, column in wanted))
         box = Window(int(left), int(top), int(right - left), int(bottom - top))
-        values = np.empty((len(target), box.height, box.width), target.dtype)
+        values = self._scratch("tile", (len(target), box.height, box.width), target.dtype)
         decode(box, values)
         inside[...] = values[
             :,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -45,6 +46,7 @@ class OpenFiles:
         self.limit = max_open()
         self.pools: dict[int, dict[str, gdal.Dataset]] = {}
         self._lock = threading.Lock()
+        self._scratch = threading.local()
 
     def close(self) -> None:
         """Close every data set; no thread may be reading."""
@@ -71,6 +73,24 @@ class OpenFiles:
             LandloomError: naming the file.
         """
         self._patiently(path, lambda: _read_into(self._open(path), path, bands, box, target))
+
+    def read_once(self, path: str, bands: list[int], box: Window, target: np.ndarray) -> None:
+        """As :meth:`read`, for blocks that are not needed again: they leave GDAL's cache at once.
+
+        Raises:
+            LandloomError: naming the file.
+        """
+        self.read(path, bands, box, target)
+        self.get(path).FlushCache()
+
+    def scratch(self, use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Memory of the calling thread that is used again and again; it holds nothing after the next call."""
+        size = math.prod(shape) * dtype.itemsize
+        buffer = getattr(self._scratch, use, None)
+        if buffer is None or buffer.nbytes < size:
+            buffer = np.empty(size, np.uint8)
+            setattr(self._scratch, use, buffer)
+        return buffer[:size].view(dtype).reshape(shape)
 
     def _open(self, path: str) -> gdal.Dataset:
         """The one opened last is closed when there are too many."""
@@ -102,6 +122,12 @@ class OpenFiles:
             gdal.VSICurlClearCache()  # which remembers failures
             time.sleep(0.5 * attempt)
         return action()
+
+
+def within(inner: Window, outer: Window) -> tuple[slice, slice]:
+    """The rows and columns of ``outer`` that ``inner`` takes."""
+    top, left = inner.row - outer.row, inner.column - outer.column
+    return slice(top, top + inner.height), slice(left, left + inner.width)
 
 
 def _read_into(dataset: gdal.Dataset, path: str, bands: list[int], box: Window, target: np.ndarray) -> None:

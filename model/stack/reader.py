@@ -20,9 +20,10 @@ from .grid import Window
 from .lattice import VIRTUAL_TILE, Lattice, tile_size
 from .manifest import Stack
 from .maskrules import dilate
-from .openfiles import OpenFiles
+from .openfiles import OpenFiles, within
 from .readplan import MaskPlan, PartPlan, ReadPlan, SensorPlan, check_sources, plan_sensor
 from .sensors import Series
+from .sparememory import SpareMemory
 from .speckle import quegan
 from .upsample import bilinear, source_span
 
@@ -64,6 +65,7 @@ class StackReader:
         self.specs = {name: sensor.spec for name, sensor in self._sensors.items()}
         remote = any(is_remote(one.path) for name in names for one in self.stack.sensors[name].sources())
         self._files = OpenFiles(remote)
+        self._memory = SpareMemory()
         self._cache: BlockCache | None = None
         self._once: set[str] = set()  # files that are read once a window
         self._now = threading.local()
@@ -143,7 +145,8 @@ class StackReader:
         layers = self._layers()
         self._once = {path for path, count in Counter(path for path, _ in layers).items() if count == 1}
         grown = [window.grown(halo) for window in windows]
-        self._cache = BlockCache({layer: lattice for layer, (lattice, _) in layers.items()}, grown, reach, room)
+        lattices = {layer: lattice for layer, (lattice, _) in layers.items()}
+        self._cache = BlockCache(lattices, grown, reach, room, self._files.scratch)
 
     def _layers(self) -> dict[Layer, tuple[Lattice, int]]:
         """The lattice of each file and its bands, and the bytes of one of its pixels."""
@@ -169,6 +172,12 @@ class StackReader:
         tile = (VIRTUAL_TILE, VIRTUAL_TILE) if path.endswith(".vrt") else tile_size(tuple(block), ratio)
         whole = Window(*corner, size[0] * ratio, size[1] * ratio)
         return Lattice(corner, ratio, size, tile, whole if cover is None else cover, margin, smooth and ratio > 1)
+
+    def give_back(self, series: Mapping[str, Series]) -> None:
+        """Let later reads use the memory of series that nobody looks at any more: new memory costs time."""
+        for one in series.values():
+            self._memory.give_back(one.values)
+            self._memory.give_back(one.mask)
 
     def let_go(self) -> None:
         """Free the blocks that GDAL has cached for this thread's data sets.
@@ -201,8 +210,8 @@ class StackReader:
     def _read_sensor(self, sensor: SensorPlan, window: Window, indices: Sequence[int] | None = None) -> Series:
         chosen = range(len(sensor.acquisitions)) if indices is None else indices
         spec, height, width = sensor.spec, window.height, window.width
-        values = np.empty((1, len(chosen), len(spec.bands), height, width), sensor.dtype)
-        mask = np.empty((1, len(chosen), height, width), bool)
+        values = self._memory.take((1, len(chosen), len(spec.bands), height, width), sensor.dtype)
+        mask = self._memory.take((1, len(chosen), height, width), np.dtype(bool))
         if sensor.radius:
             self._read_filtered(sensor, chosen, window, values[0], mask[0])
         else:
@@ -281,7 +290,7 @@ class StackReader:
         if common == window:
             return np.ones((window.height, window.width), bool)
         covered = np.zeros((window.height, window.width), bool)
-        covered[_within(common, window)] = True
+        covered[within(common, window)] = True
         return covered
 
     def _read_values(
@@ -291,7 +300,7 @@ class StackReader:
         common = window.intersection(part.cover)
         if not common.width or not common.height:
             return
-        rows, columns = _within(common, window)
+        rows, columns = within(common, window)
         for read in part.reads:
             first, last = read.channels[0], read.channels[-1]
             if read.ratio > 1:
@@ -343,7 +352,7 @@ class StackReader:
         common = window.intersection(own)
         if not common.width or not common.height:
             return values
-        rows, columns = _within(common, window)
+        rows, columns = within(common, window)
         if ratio == 1:
             self._read_into(mask.path, [mask.band], mask.corner, common, values[None, rows, columns])
             return values
@@ -361,18 +370,12 @@ class StackReader:
         self, path: str, bands: list[int], corner: tuple[int, int], window: Window, target: np.ndarray
     ) -> None:
         def decode(box: Window, values: np.ndarray) -> None:
-            self._files.read(path, bands, box, values)
-            if place is not None and path in self._once:
-                self._files.get(path).FlushCache()  # what is needed again is kept in the own cache
+            # What is needed again is kept in the own cache, but for files that are read several times a window.
+            read = self._files.read_once if place is not None and path in self._once else self._files.read
+            read(path, bands, box, values)
 
         place: int | None = getattr(self._now, "place", None)
         span = Window(window.column - corner[0], window.row - corner[1], window.width, window.height)
         layer = path, tuple(bands)
         if place is None or self._cache is None or not self._cache.read(layer, place, span, target, decode):
             decode(span, target)
-
-
-def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
-    """The rows and columns of ``outer`` that ``inner`` takes."""
-    top, left = inner.row - outer.row, inner.column - outer.column
-    return slice(top, top + inner.height), slice(left, left + inner.width)
