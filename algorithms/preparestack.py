@@ -28,7 +28,7 @@ from ..model.stack.cloudrules import CLOUD_RULES, STANDARD
 from ..model.stack.maskrules import scene_classes
 from ..model.stack.prepare import Prepared, PrepareSettings, prepare_stack
 from ..model.stack.products.base import SCL_INVALID
-from ..model.stack.report import write_report
+from ..model.stack.report import dates_table_path, write_report
 from ..model.stack.speckle import LARGEST, METHODS, SMALLEST, speckle_name
 from ..model.stack.validity import write_validity
 from .base import FeedbackProgress, LandloomAlgorithm
@@ -208,7 +208,8 @@ class PrepareStack(LandloomAlgorithm):
             QgsProcessingParameterFileDestination(
                 "REPORT", tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=True
             ),
-            "What was found, used, skipped and why; dates by sensor with their valid share; long gaps.",
+            "What was found, used, skipped and why; dates by sensor with their valid share; long gaps; what comes next. "
+            "The dates also come as a table beside it: stack.html has stack_dates.csv.",
         )
         self.add(
             QgsProcessingParameterRasterDestination(
@@ -284,7 +285,8 @@ class PrepareStack(LandloomAlgorithm):
                 inputs = {"INPUT": folder, "STACK": text("STACK"), "USER_MASKS": settings.user_masks}
                 write_report(prepared, outputs["REPORT"], made=gather(inputs))
 
-        with nothing_on_failure(outputs.values()):
+        tables = [str(dates_table_path(outputs["REPORT"]))] if outputs.get("REPORT") else []
+        with nothing_on_failure([*outputs.values(), *tables]):
             prepare_stack(
                 folder, outputs["OUTPUT"], settings, text("STACK") or None, progress.part(0, share), write_others
             )

@@ -183,7 +183,8 @@ def _sensor_row(sensor: Sensor, lines: Sequence[Line]) -> list[str]:
     valid = [line.valid for line in lines if line.used and line.sensor == sensor.name and not math.isnan(line.valid)]
     longest = max((length for _, _, length in gaps(sensor, lines)), default=None)
     dates = [one.date for one in sensor.complete]
-    unit = " ".join(text for text in (sensor.unit, sensor.calibration, sensor.orbit) if text)
+    orbit = tr("orbit {orbit}").format(orbit=sensor.orbit) if sensor.orbit else ""
+    unit = ", ".join(text for text in (sensor.unit, sensor.calibration, orbit, sensor.speckle) if text)
     return [
         sensor.name,
         ", ".join(sensor.bands),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from landloom.model.base.errors import Cancelled, LandloomError
 from landloom.model.base.progress import Progress
+from landloom.model.base.raster import spatial_reference
 from landloom.model.stack.datesplot import dates_plot
 from landloom.model.stack.grid import Window
 from landloom.model.stack.measure import sample_windows
@@ -13,7 +14,7 @@ from landloom.model.stack.prepare import PrepareSettings, prepare_stack
 from landloom.model.stack.reader import StackReader
 from landloom.model.stack.report import gaps, write_report
 from landloom.model.stack.validity import NO_DATE, longest_gap, write_validity
-from osgeo import gdal
+from osgeo import gdal, osr
 
 FULL = Window(0, 0, 24, 24)
 
@@ -141,6 +142,40 @@ def test_another_zone_is_warped_as_gdal_warps(tmp_path, write_product):
     assert 300 < mask.sum() < mask.size
     ours = series["S2"].values[0, 0, specs["S2"].bands.index("B3")]
     np.testing.assert_allclose(ours[mask], expected[mask], rtol=1e-3)
+
+
+def test_tiles_of_two_zones_are_one_mosaic_with_corners_where_they_belong(tmp_path, write_product):
+    """A bright pixel in a tile of zone 38 and one in a tile of zone 39, of one date: PROJ tells where they belong."""
+    bright = {"B2": np.full((24, 24), 500, np.int16)}
+    bright["B2"][6, 9] = 5000
+    write_product.theia(tmp_path / "in", "20210105", bright, bands=("B2",))
+    to39 = osr.CoordinateTransformation(spatial_reference("EPSG:32738"), spatial_reference("EPSG:32739"))
+    east, north, _ = to39.TransformPoint(500240.0, 8000000.0)
+    corner = (round(east, -1), round(north, -1))
+    other = {"B2": np.full((24, 24), 700, np.int16)}
+    other["B2"][12, 15] = 6000
+    write_product.theia(tmp_path / "in", "20210105", other, bands=("B2",), epsg=32739, corner=corner, tile="T39KTV")
+    result = prepare(tmp_path / "in", tmp_path / "stack.json", crs="EPSG:32738", resolution=10.0)
+    grid = result.stack.grid
+    assert (grid.transform[0] % 10, grid.transform[3] % 10) == (0, 0)
+    series, _ = read(result.stack.path, grid.whole)
+    values, mask = series["S2"].values[0, 0, 0], series["S2"].mask[0, 0]
+    assert len(result.stack.sensors["S2"].acquisitions[0].parts) == 2 and mask.sum() > 2 * 24 * 24 - 150
+
+    def place(x, y):
+        return int((grid.transform[3] - y) // 10), int((x - grid.transform[0]) // 10)
+
+    assert values[place(500095.0, 7999935.0)] == 5000  # as it lies: the middle of row 6, column 9
+    back = osr.CoordinateTransformation(spatial_reference("EPSG:32739"), spatial_reference("EPSG:32738"))
+    x, y, _ = back.TransformPoint(corner[0] + 155.0, corner[1] - 125.0)
+    row, column = place(x, y)
+    window = values[row - 4 : row + 5, column - 4 : column + 5]
+    assert np.unravel_index(window.argmax(), window.shape) == (4, 4) and 2500 < window.max() < 6000
+    weights = np.where(window > 800, window - 700.0, 0)  # bilinear keeps the centre of mass
+    rows, columns = np.indices(window.shape)
+    centre = grid.transform[3] - 10 * (row - 4 + (weights * rows).sum() / weights.sum() + 0.5)
+    middle = grid.transform[0] + 10 * (column - 4 + (weights * columns).sum() / weights.sum() + 0.5)
+    assert abs(middle - x) < 2 and abs(centre - y) < 2  # half a pixel would be 5 m
 
 
 def test_extent_and_resolution_choose_the_grid(archive, tmp_path):

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from landloom.model.base.errors import LandloomError
 from landloom.model.base.raster import spatial_reference, write_raster
-from landloom.model.networks.channels import source_bands
+from landloom.model.networks.channels import DB_FLOOR, source_bands, to_db
+from landloom.model.stack.grid import Window
 from landloom.model.stack.manifest import Stack
 from landloom.model.stack.prepare import PrepareSettings, prepare_stack
 from landloom.model.stack.reader import StackReader
+from landloom.model.stack.speckle import quegan
+from osgeo import gdal
 
 
 def prepare(folder, output, stack=None, **settings):
@@ -157,3 +160,83 @@ def test_older_stacks_still_read(two_orbits, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(content), "utf-8")
     with pytest.raises(LandloomError, match="speckle"):
         Stack.read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("unit", ["db", "amplitude"])
+def test_warped_radar_is_averaged_in_power_wherever_it_is_read(tmp_path, unit):
+    """Files in dB (or amplitude) of zone 38, read on a grid of zone 39: VRT, reader, copy and network's dB.
+
+    The reference: the very same values turned into power first, warped by GDAL alone, and turned back into dB. A mean
+    of dB would be lower on this speckle, which the last line makes sure of.
+    """
+    rng = np.random.default_rng(5)
+    crs = spatial_reference("EPSG:32738").ExportToWkt()
+    transform = (500000.0, 10.0, 0.0, 8e6, 0.0, -10.0)
+    power = rng.gamma(1.0, 0.1, (2, 24, 24)) + 1e-4  # one look: as rough as it comes
+    power[:, :3] = np.nan
+    raw = (10 * np.log10(power) if unit == "db" else np.sqrt(power)).astype(np.float32)
+    names = ["VV_dB", "VH_dB"] if unit == "db" else ["VV", "VH"]
+    for date in ("20210104", "20210116"):
+        write_raster(tmp_path / "in" / f"S1_ASC_{date}.tif", raw, transform, crs, np.nan, names)
+    settings = {"crs": "EPSG:32739", "resolution": 10.0}
+    stack = prepare(tmp_path / "in", tmp_path / "a.json", **settings).stack
+    sensor, grid = stack.sensors["S1_ASC"], stack.grid
+    assert (sensor.unit, sensor.scale, sensor.offset) == ("power", 1.0, 0.0)
+    assert {part.unit for one in sensor.acquisitions for part in one.parts} == {unit}
+
+    memory = gdal.GetDriverByName("MEM").Create("", 24, 24, 2, gdal.GDT_Float32)
+    memory.SetGeoTransform(transform)
+    memory.SetProjection(crs)
+    memory.WriteArray(power.astype(np.float32))
+    for band in (1, 2):
+        memory.GetRasterBand(band).SetNoDataValue(float("nan"))
+    xmin, ymin, xmax, ymax = grid.bounds
+    warped = gdal.Warp(
+        "", memory, format="MEM", dstSRS=grid.crs_wkt, outputBounds=(xmin, ymin, xmax, ymax), width=grid.width,
+        height=grid.height, resampleAlg="bilinear", errorThreshold=0, dstNodata=float("nan"),
+    ).ReadAsArray()  # fmt: skip
+    expected = 10 * np.log10(warped.astype(np.float64))
+
+    series = read(stack)["S1_ASC"]
+    valid = series.mask[0, 0]
+    np.testing.assert_array_equal(valid, np.isfinite(expected).all(axis=0))
+    assert 300 < valid.sum() < valid.size
+    seen = {
+        "reader": series.values[0, 1],
+        "vrt": gdal.Open(sensor.acquisitions[1].parts[0].data).ReadAsArray(),
+        "copy": read(prepare(tmp_path / "in", tmp_path / "b.json", copy=str(tmp_path / "copy"), **settings).stack)[
+            "S1_ASC"
+        ].values[0, 1],
+    }
+    for name, values in seen.items():
+        decibels = 10 * np.log10(values[:, valid].astype(np.float64))
+        np.testing.assert_allclose(decibels, expected[:, valid], atol=1e-3, err_msg=name)
+    planes = series.values[0][:, :, valid].astype(np.float32)
+    to_db(planes, sensor.unit)
+    np.testing.assert_allclose(planes[1], np.maximum(expected[:, valid], DB_FLOOR), atol=1e-3)
+
+    naive = gdal.Warp(
+        "", str(tmp_path / "in" / "S1_ASC_20210116.tif"), format="MEM", dstSRS=grid.crs_wkt, width=grid.width,
+        outputBounds=(xmin, ymin, xmax, ymax), height=grid.height, resampleAlg="bilinear", errorThreshold=0,
+    ).ReadAsArray()  # fmt: skip
+    naive = naive if unit == "db" else 20 * np.log10(naive)
+    assert np.nanmean(expected[:, valid] - naive[:, valid]) > 0.2
+
+
+def test_the_filter_of_resampled_radar_works_on_the_power_of_the_grid(tmp_path):
+    """dB at 20 m on a grid of 10 m: bilinear power is filtered, and a window reads its halo through the VRT."""
+    rng = np.random.default_rng(6)
+    crs = spatial_reference("EPSG:32738").ExportToWkt()
+    for date in ("20210104", "20210116", "20210128"):
+        raw = (10 * np.log10(rng.gamma(4, 0.02, (2, 12, 12)))).astype(np.float32)
+        write_raster(
+            tmp_path / "in" / f"S1_ASC_{date}.tif", raw, (5e5, 20.0, 0, 8e6, 0, -20.0), crs, None, ["VV", "VH"]
+        )
+    stack = prepare(tmp_path / "in", tmp_path / "a.json", resolution=10.0, speckle="quegan 5").stack
+    stored, filtered = read(stack, as_stored=True)["S1_ASC"], read(stack)["S1_ASC"]
+    wide = np.pad(stored.values[0] * stored.mask[0][:, None], ((0, 0), (0, 0), (2, 2), (2, 2)))
+    expected = quegan(wide, np.pad(stored.mask[0], ((0, 0), (2, 2), (2, 2))), 2, [0, 1, 2])
+    np.testing.assert_allclose(filtered.values[0], expected, rtol=1e-5)
+    with StackReader(stack) as reader:
+        part = reader.read(Window(7, 5, 6, 4))["S1_ASC"].values[0]
+    np.testing.assert_array_equal(part, filtered.values[0][:, :, 5:9, 7:13])
