@@ -20,6 +20,7 @@ from .extractsamples import ExtractSamples
 from .fromiota2 import FromIota2
 from .fuse import Fuse
 from .landcovermap import LandCoverMap
+from .layout import Layout
 from .nomenclature import MakeNomenclature
 from .preparestack import PrepareStack
 from .regularise import Regularise
@@ -54,6 +55,7 @@ ALGORITHMS = (
     Segment,
     Descriptors,
     SuggestLabels,
+    Layout,
     SampleScene,
     Check,
     FromIota2,
