@@ -208,8 +208,8 @@ class PrepareStack(LandloomAlgorithm):
             QgsProcessingParameterFileDestination(
                 "REPORT", tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=True
             ),
-            "What was found, used, skipped and why; dates by sensor with their valid share; long gaps; what comes next. "
-            "The dates also come as a table beside it: stack.html has stack_dates.csv.",
+            "What was found, used, skipped and why; dates by sensor with their valid share; long gaps; what comes "
+            "next. The dates also come as a table beside it: stack.html has stack_dates.csv.",
         )
         self.add(
             QgsProcessingParameterRasterDestination(
