@@ -13,8 +13,10 @@ import numpy as np
 from osgeo import gdal
 
 from ..model.base.html import Report
+from ..model.base.language import mark, tr
 from ..model.base.provenance import Provenance
 from ..model.base.raster import open_raster
+from ..model.base.reportfiles import write_facts, write_rows
 from ..model.mapping.unsure import level_of
 from ..model.networks.modelfile import Model, ModelHeader
 
@@ -41,59 +43,77 @@ def write_overview(
         warnings: of all steps.
         made: how the map came about.
     """
-    report = Report("Land-cover map", f"{land_cover.name}, made with {network}")
+    report = Report(tr("Land-cover map"), tr("{map}, made with {network}").format(map=land_cover.name, network=network))
     report.warnings(warnings)
     header = Model.load_header(results["MODEL"])
     judged, level = header.scores, level_of(land_cover)
     found = _scores_at(header, level) if judged else {}
     codes = header.nomenclature.at_level(level)[0].codes.tolist()
     of_class = dict(zip(codes, found["f1"], strict=True)) if found else {}
-    report.image(map_picture(land_cover), "The land-cover map")
-    report.heading("Accuracy on reference groups that did not train the model")
+    report.image(map_picture(land_cover), tr("The land-cover map"))
+    report.heading(tr("Accuracy on reference groups that did not train the model"))
     if judged:
         how = (
-            "Each group was judged once, by a model of the cross-validation that had not seen it"
+            tr("Each group was judged once, by a model of the cross-validation that had not seen it:")
             if judged["evaluation"] == "folds"
-            else "Judged on the test groups, which training never read"
+            else tr("Judged on the test groups, which training never read:")
         )
-        report.paragraph(f"{how}: {judged['pixels']} pixels in {judged['groups']} groups.")
+        counts = tr("{pixels} pixels in {groups} groups.").format(pixels=judged["pixels"], groups=judged["groups"])
+        report.paragraph(f"{how} {counts}")
     rows = [
-        ("overall accuracy", results.get("OVERALL_ACCURACY"), found.get("overall_accuracy")),
-        ("kappa", results.get("KAPPA"), found.get("kappa")),
-        ("macro F1 (mean over classes)", results.get("MACRO_F1"), found.get("macro_f1")),
+        (tr("overall accuracy"), results.get("OVERALL_ACCURACY"), found.get("overall_accuracy")),
+        (tr("kappa"), results.get("KAPPA"), found.get("kappa")),
+        (tr("macro F1 (mean over classes)"), results.get("MACRO_F1"), found.get("macro_f1")),
     ]
     if level:
-        report.table(["score", "of the model's own classes", f"of the map's classes (LEVEL {level})"], rows)
+        of_level = tr("of the map's classes (LEVEL {level})").format(level=level)
+        report.table([tr("score"), tr("of the model's own classes"), of_level], rows)
     else:
-        report.table(["score", "value"], [row[:2] for row in rows])
+        report.table([tr("score"), tr("value")], [row[:2] for row in rows])
     if results.get("UNSURE_SHARE") is not None:
         report.paragraph(
-            f"{100 * results['UNSURE_SHARE']:.1f} % of the map is unsure: less confident than UNSURE_ERROR needs. The "
-            "scores count every judged pixel, the unsure ones too; the training report tells the error of the rest."
+            tr(
+                "{share} % of the map is unsure: less confident than UNSURE_ERROR needs. The scores count every judged "
+                "pixel, the unsure ones too; the training report tells the error of the rest."
+            ).format(share=f"{100 * results['UNSURE_SHARE']:.1f}")
         )
     report.paragraph(
-        "These scores hold for the inside of reference polygons like yours; they are not a probability sample of "
-        "the map. The training report has the confusion matrix and the scores of each class."
+        tr(
+            "These scores hold for the inside of reference polygons like yours; they are not a probability sample of "
+            "the map. The training report has the confusion matrix and the scores of each class."
+        )
     )
-    report.heading("Area of each class in the map")
+    report.heading(tr("Area of each class in the map"))
     areas, colors = class_areas(land_cover)
-    rows = [
+    lines = [
         (name, str(code), pixels, f"{ha:.2f}" if math.isfinite(ha) else "–", f"{percent:.1f}", of_class.get(code))
         for name, code, pixels, ha, percent in areas
     ]
-    report.table(["class", "code", "pixels", "hectares", "percent", "F1"], rows, colors=colors)
-    report.paragraph("Areas are counted pixels: they carry the errors of the map. F1 is that of the judged pixels.")
-    report.heading("Reports of the steps")
+    titles = [tr("class"), tr("code"), tr("pixels"), tr("hectares"), tr("percent"), tr("F1")]
+    report.table(titles, lines, colors=colors)
+    report.paragraph(tr("Areas are counted pixels: they carry the errors of the map. F1 is that of the judged pixels."))
+    report.heading(tr("Reports of the steps"))
     for name, label in (
-        ("stack.html", "Images: dates found, used and skipped"),
-        ("samples.html", "Reference data: groups, pixels and curves of each class"),
-        ("training.html", "Training: scores, confusion matrix, learning curve"),
-        ("preview.html", "Random forest of the preview"),
+        ("stack.html", mark("Images: dates found, used and skipped")),
+        ("samples.html", mark("Reference data: groups, pixels and curves of each class")),
+        ("training.html", mark("Training: scores, confusion matrix, learning curve")),
+        ("preview.html", mark("Random forest of the preview")),
     ):
         if (work / name).exists():
-            report.link(label, Path(os.path.relpath(work / name, path.parent)).as_posix())
+            report.link(tr(label), Path(os.path.relpath(work / name, path.parent)).as_posix())
     if made is not None:
         report.provenance(made)
+    columns = ["code", "name", "pixels", "hectares", "percent", "f1"]
+    table = [(code, name, pixels, ha, percent, of_class.get(code)) for name, code, pixels, ha, percent in areas]
+    write_rows(path, "areas", columns, table)
+    content = {
+        "map": str(land_cover),
+        "network": network,
+        "scores": judged,
+        "areas": [dict(zip(columns, row, strict=True)) for row in table],
+        "warnings": list(warnings),
+    }
+    write_facts(path, "landcovermap", content, made)
     report.write(path)
 
 

@@ -18,7 +18,9 @@ from ..install import PACKAGES, how_to_get, package_state
 from ..model.base.device import describe_device, resolve_device, thread_count
 from ..model.base.errors import LandloomError, MissingPackageError
 from ..model.base.html import Report
+from ..model.base.language import tr
 from ..model.base.provenance import gather, landloom_version
+from ..model.base.reportfiles import write_facts
 from .base import LandloomAlgorithm
 
 READY, FOREST_ONLY, INCOMPLETE = "ready", "forest only", "incomplete"
@@ -49,42 +51,52 @@ class Status(LandloomAlgorithm):
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        report = Report("Landloom: status", landloom_version())
-        report.heading("Versions")
+        report = Report(tr("Landloom: status"), landloom_version())
+        report.heading(tr("Versions"))
         machine = [
             ("Landloom", landloom_version()),
             ("QGIS", Qgis.version()),
             ("Python", f"{platform.python_version()} ({sys.prefix})"),
-            ("System", f"{platform.system()} {platform.release()}, {platform.machine()}"),
-            ("Processor threads used", str(thread_count())),
+            (tr("System"), f"{platform.system()} {platform.release()}, {platform.machine()}"),
+            (tr("Processor threads used"), str(thread_count())),
         ]
         packages = [(p.distribution, package_state(p.module), p.needed_for) for p in PACKAGES]
-        rows = [*machine, *((name, version or "missing") for name, version, _ in packages)]
+        rows = [*machine, *((name, version or tr("missing")) for name, version, _ in packages)]
         for name, value in rows:
             feedback.pushInfo(f"{name}: {value}")
-        report.table(["part", "version"], rows)
+        report.table([tr("part"), tr("version")], rows)
 
-        report.heading("Devices")
+        report.heading(tr("Devices"))
         devices = device_rows()
-        report.table(["device", "state"], devices)
+        report.table([tr("device"), tr("state")], devices)
         for name, state in devices:
             feedback.pushInfo(f"Device {name}: {state}")
 
         missing = [p for p in PACKAGES if package_state(p.module) is None]
-        report.heading("What is missing")
+        report.heading(tr("What is missing"))
         if not missing:
-            report.paragraph("Nothing: every algorithm can run.")
+            report.paragraph(tr("Nothing: every algorithm can run."))
         for package in missing:
-            sentence = f"{package.distribution} is missing; it is needed for {package.needed_for}. "
-            report.warnings([sentence + how_to_get(package.module)])
-            feedback.pushWarning(sentence + how_to_get(package.module))
+            sentence = tr("{package} is missing; it is needed for: {purpose}.").format(
+                package=package.distribution, purpose=package.needed_for
+            )
+            report.warnings([f"{sentence} {how_to_get(package.module)}"])
+            feedback.pushWarning(f"{sentence} {how_to_get(package.module)}")
         names = {package.module for package in missing} - {"pystac_client"}  # for searchproducts alone
         state = READY if not names else FOREST_ONLY if names == {"torch"} else INCOMPLETE
         feedback.pushInfo(f"State: {state}")
         outputs: dict[str, Any] = {"STATE": state}
         path = self.parameterAsFileOutput(parameters, "REPORT", context)
         if path:
-            report.provenance(gather({}))
+            made = gather({})
+            report.provenance(made)
+            content = {
+                "state": state,
+                "devices": dict(devices),
+                "packages": {name: version for name, version, _ in packages},
+                "missing": [package.distribution for package in missing],
+            }
+            write_facts(path, "status", content, made)
             report.write(path)
             outputs["REPORT"] = path
         return outputs
@@ -97,7 +109,7 @@ def device_rows() -> list[tuple[str, str]]:
         try:
             rows.append((name, describe_device(resolve_device(name))))
         except MissingPackageError:
-            rows.append((name, "needs PyTorch; the random forest uses the processor without it"))
+            rows.append((name, tr("needs PyTorch; the random forest uses the processor without it")))
         except LandloomError:
-            rows.append((name, "not found, or PyTorch is a build without it"))
+            rows.append((name, tr("not found, or PyTorch is a build without it")))
     return rows

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import LandloomError
+from .files import write_text
 
 _ADVICE = "give the MATRIX of 'Assess' or the matrix of otbcli_ComputeConfusionMatrix."
 
@@ -59,6 +60,18 @@ def read_matrix(path: str | os.PathLike[str]) -> tuple[list[int], np.ndarray]:
     if not matrix.sum():
         raise LandloomError(f"The confusion matrix {path} holds no counts; {_ADVICE}")
     return codes, matrix
+
+
+def write_matrix(path: str | os.PathLike[str], codes: Sequence[int], matrix: np.ndarray) -> None:
+    """Write ``[K, K]`` counts, rows the reference, in the form that :func:`read_matrix` and ``fuse`` take.
+
+    Raises:
+        LandloomError: if it cannot be written.
+    """
+    lines = [["reference", *(str(int(code)) for code in codes)]]
+    for code, row in zip(codes, np.asarray(matrix).tolist(), strict=True):
+        lines.append([str(int(code)), *(f"{value:.10g}" for value in row)])
+    write_text(path, "".join(f"{','.join(line)}\n" for line in lines))
 
 
 def _read_otb(path: Path, lines: list[str]) -> tuple[list[int], list[int], list[list[str]], int]:

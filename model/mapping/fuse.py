@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -228,7 +229,7 @@ def _fill(
     width = max(1, pixels // outputs.TILE**2) * outputs.TILE
     checksums: dict[str, list[tuple[Area, int]]] = {layer.name: [] for layer in layers}
     with outputs.collected_errors() as errors:
-        datasets = {}
+        datasets: dict[str, Any] = {}
         try:
             for layer in layers:
                 datasets[layer.name] = outputs.create(layer, temporary[layer.name], grid, area)

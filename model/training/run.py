@@ -26,13 +26,14 @@ from .evaluate import Evaluation, evaluate
 from .folds import FOLDS, HOLDOUT, Parts, choose_evaluation, folds, groups_by_class, holdout
 from .loop import Fitted, check_training_labels, describe_axes, fit, predict_members
 from .pool import SamplePool, describe
-from .report import write_report
+from .report import report_files, write_report
 from .settings import TrainingSettings
 
 if TYPE_CHECKING:
     from ..samples.store import SampleStore
 
 CHECKPOINT, LOG = ".checkpoint", ".training.jsonl"
+WORSE = 0.02  # of calibration error, above which temperature scaling is doubted
 FEW_GROUPS = 5  # below, the scores of a class are doubted
 
 
@@ -156,6 +157,7 @@ def _train(
         result = TrainingResult(fitted.model, evaluation, how, parts, fitted, calibrated, histories=fitted.history)
     else:
         result = _train_folds(pool, settings, progress, checkpoints, start)
+    _doubt_calibration(result, progress)
     scores = {"evaluation": how, **result.evaluation.to_json()}
     result.model.header = replace(result.model.header, scores=scores, calibration=result.calibrated.to_json())
     return result
@@ -252,6 +254,19 @@ def _train_folds(
     return TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, calibrated, by_fold, every_history)
 
 
+def _doubt_calibration(result: TrainingResult, progress: Progress) -> None:
+    """Warn where samples that the temperature was not fitted on would be better off without it."""
+    before, after = result.evaluation.uncalibrated, result.evaluation.calibration
+    if before is None or after.error <= before.error + WORSE:
+        return
+    advice = "EVALUATION folds calibrates on all of them" if result.how == HOLDOUT else "more reference polygons help"
+    progress.warning(
+        f"Confidence is less well calibrated after temperature scaling (expected calibration error "
+        f"{after.error:.3f}) than before ({before.error:.3f}), since the groups that it was fitted on are not like "
+        f"those that judge it: {advice}."
+    )
+
+
 def _name_absent(pool: SamplePool, parts: Parts, progress: Progress, where: str = "") -> None:
     """Warn of classes without samples in a part."""
     present = set(pool.labels.tolist())
@@ -293,7 +308,7 @@ def _save(
     written: list[Path] = []
     try:
         if report is not None:
-            written.append(Path(report))
+            written += report_files(report)
             write_report(report, result, pool, settings, output)
         if not settings.is_forest:
             log = Path(f"{output}{LOG}")

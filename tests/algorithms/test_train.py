@@ -53,7 +53,14 @@ def test_outputs(run, tmp_path):
     assert result["OUTPUT"] == str(tmp_path / "modèle.safetensors")
     assert 0.7 < result["OVERALL_ACCURACY"] <= 1 and 0.6 < result["MACRO_F1"] <= 1 and 0.5 < result["KAPPA"] <= 1
     assert "forêt" in report.read_text(encoding="utf-8")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["modèle.safetensors", "rapport.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "modèle.safetensors",
+        "rapport.html",
+        "rapport_classes.csv",
+        "rapport_matrix_pixel.csv",
+        "rapport_matrix_polygon.csv",
+        "rapport_report.json",
+    ]
 
 
 def test_a_network_with_every_parameter(run, tmp_path):
