@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .language import tr
+
 PALETTE = ("#2f6f4f", "#c4622d", "#3b6fb6", "#8a4fa3", "#b59b1f", "#2f9aa0", "#a33b4b", "#6b6b6b", "#7fae3c", "#d17fb0")
 _LABEL = 24  # most characters of a label under a bar
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 620, 260, 58, 14, 30, 44
@@ -123,7 +125,7 @@ def lines(
     every = np.concatenate([part for parts in values.values() for part in parts] or [np.zeros(1)])
     finite = every[np.isfinite(every)]
     if not finite.size or not xs.size:
-        return _picture(title, f'<text x="{_LEFT}" y="60">no values</text>')
+        return _picture(title, f'<text x="{_LEFT}" y="60">{html.escape(tr("no values"))}</text>')
     margin = 0.05 * (finite.max() - finite.min())
     frame = _Frame((xs.min(), xs.max()), (finite.min() - margin, finite.max() + margin))
     parts = [frame.grid(x_label, y_label)]
@@ -157,7 +159,7 @@ def bars(
     heights = np.asarray(values, dtype=float)
     finite = heights[np.isfinite(heights)]
     if not finite.size:
-        return _picture(title, f'<text x="{_LEFT}" y="60">no values</text>')
+        return _picture(title, f'<text x="{_LEFT}" y="60">{html.escape(tr("no values"))}</text>')
     frame = _Frame((0, len(labels)), (min(0.0, finite.min()), max(finite.max() * 1.05, 1e-9)))
     parts = [frame.grid("", y_label, x_ticks=False)]
     slanted = max((len(str(label)) for label in labels), default=0) * 6 > (_WIDTH - _LEFT) / max(len(labels), 1)

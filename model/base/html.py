@@ -15,7 +15,7 @@ import numpy as np
 
 from . import charts
 from .files import write_text
-from .language import tr
+from .language import language, tr
 from .provenance import Provenance
 
 _STYLE = """
@@ -34,6 +34,14 @@ details{margin-top:2em}summary{font-size:1.2em;font-weight:600;border-bottom:2px
 pre{background:#eef3ef;padding:.6em .9em;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85em}
 .charts{display:flex;flex-wrap:wrap;gap:1em}img{max-width:100%;border:1px solid #dde4df}
 svg{max-width:49.5%;height:auto}svg.wide{max-width:100%}
+@page{size:A4;margin:14mm}
+@media print{
+body{max-width:none;margin:0;padding:0;font-size:9.5pt;-webkit-print-color-adjust:exact;print-color-adjust:exact}
+.scroll{overflow:visible}table{font-size:.82em;max-width:100%}th,td{padding:.2em .4em;overflow-wrap:anywhere}
+thead{display:table-header-group}tr,svg,img,.warning{break-inside:avoid;page-break-inside:avoid}
+h1,h2,summary{break-after:avoid;page-break-after:avoid}p{orphans:3;widows:3}
+details::details-content{content-visibility:visible;block-size:auto}
+}
 """
 
 _RIGHT = ' class="n"'  # right-aligned numbers
@@ -116,7 +124,9 @@ class Report:
             f"<th{_RIGHT if column in right else ''}>{html.escape(str(text))}</th>"
             for column, text in enumerate(header)
         )
-        self._parts.append(f'<div class="scroll"><table><tr>{head}</tr>{"".join(body)}</table></div>')
+        self._parts.append(
+            f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+        )
 
     def confusion(
         self,
@@ -220,7 +230,7 @@ class Report:
         """The page."""
         subtitle = f'<p class="subtitle">{html.escape(self._subtitle)}</p>' if self._subtitle else ""
         return (
-            '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
+            f'<!DOCTYPE html>\n<html lang="{language()}"><head><meta charset="utf-8">'
             f"<title>{html.escape(self._title)}</title><style>{_STYLE}</style></head><body>"
             f"<h1>{html.escape(self._title)}</h1>{subtitle}\n" + "\n".join(self._parts) + "\n</body></html>\n"
         )
