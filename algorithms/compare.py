@@ -223,8 +223,10 @@ class Compare(LandloomAlgorithm):
         from ..model.accuracy.comparewords import MAIN
         from ..model.samples.store import SampleStore
 
+        # Processing would take the default for an empty list, by which a user says that he wants none.
+        none = parameters.get("NETWORKS") in ([], "")
         settings = CompareSettings(
-            networks=tuple(self.parameterAsEnumStrings(parameters, "NETWORKS", context)),
+            networks=() if none else tuple(self.parameterAsEnumStrings(parameters, "NETWORKS", context)),
             sensor_sets=read_sensor_sets(self.parameterAsString(parameters, "SENSOR_SETS", context)),
             runs=self.parameterAsInt(parameters, "RUNS", context),
             evaluation=self.parameterAsEnumString(parameters, "EVALUATION", context),

@@ -168,12 +168,13 @@ class Gain:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold."""
+        told = {name: value for name, value in self.told.to_json().items() if name != "level"}  # of confidence
         return {
             "of": self.of,
             "over": self.over,
             "level": self.level,
             "score": self.score,
-            **self.told.to_json(),
+            **told,
             "bootstrap": self.bootstrap.to_json(),
             "corrected_t": self.corrected.to_json(),
         }
