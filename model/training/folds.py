@@ -82,6 +82,7 @@ def folds(pool: SamplePool, seed: int) -> Iterator[tuple[int, Parts]]:
             "FOLDS 2 or more."
         )
     lonely = groups_by_class(pool)[pool.labels] < 2
+    lonely = np.isin(pool.groups, pool.groups[lonely])  # the whole group, which may hold other classes, too
     for number in numbers:
         test = np.flatnonzero((pool.fold == number) & ~lonely)
         if len(test):

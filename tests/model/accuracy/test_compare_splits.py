@@ -100,6 +100,17 @@ def test_a_lonely_class_keeps_its_whole_group_out_of_the_test():
         assert 0 not in groups[split.parts.test]
 
 
+def test_folds_of_a_training_keep_a_lonely_class_with_its_group():
+    """EVALUATION folds of train: the group of a lonely class also holds another one, which must not judge it."""
+    from landloom.model.training.folds import folds
+
+    labels, groups = np.array([0, 2, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 2, 3, 4, 5])
+    pool = Pool(labels=labels, groups=groups, nomenclature=range(3), fold=np.array([0, 0, 1, 2, 0, 1, 2]))
+    for _, parts in folds(pool, 0):
+        assert not set(groups[parts.test]) & set(groups[np.concatenate([parts.training, parts.validation])])
+        assert len(np.concatenate(parts)) == len(labels)
+
+
 def test_parts_of_the_samples_that_split_a_group_are_refused():
     labels, groups = np.array([0, 0, 1, 1, 0, 1]), np.array([0, 0, 1, 1, 2, 3])
     pool = Pool(labels=labels, groups=groups, nomenclature=range(2), split=np.array([0, 0, 0, 0, 2, 2]))
