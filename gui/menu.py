@@ -9,6 +9,7 @@ from qgis.PyQt.QtWidgets import QAction
 from ..algorithms.provider import ICON
 from ..model.base.language import tr
 from .installdialog import InstallDialog
+from .pixeltool import AREA, PixelDock
 
 MENU = "Landloom"
 
@@ -24,6 +25,8 @@ class PluginMenu:
         self._iface = iface
         self._actions: list[QAction] = []
         self._dialog: InstallDialog | None = None
+        self._pixel: PixelDock | None = None
+        self._add(tr("Pixel time series"), self.pixel)
         self._add(tr("Install packages ..."), self.install)
         self._add(tr("Status ..."), lambda: self.open("status"))
         self._add(tr("Make the sample scene ..."), lambda: self.open("samplescene"))
@@ -36,6 +39,13 @@ class PluginMenu:
         self._dialog.refresh()
         self._dialog.show()
         self._dialog.raise_()
+
+    def pixel(self) -> None:
+        """Show the series of the pixel that is clicked next."""
+        if self._pixel is None:
+            self._pixel = PixelDock(self._iface.mapCanvas(), self._iface.mainWindow())
+            self._iface.addDockWidget(AREA, self._pixel)
+        self._pixel.start()
 
     def open(self, algorithm: str) -> None:
         """Show the dialog of an algorithm."""
@@ -54,6 +64,10 @@ class PluginMenu:
             self._dialog.close()
             self._dialog.deleteLater()
             self._dialog = None
+        if self._pixel is not None:
+            self._iface.removeDockWidget(self._pixel)
+            self._pixel.remove()
+            self._pixel = None
 
     def _add(self, text: str, slot: object) -> None:
         action = QAction(QIcon(str(ICON)), text, self._iface.mainWindow())

@@ -18,6 +18,7 @@ FLOOR_DB = -35.0
 FEWEST_POLYGONS = 5  # of a class, below which nobody can say what is usual in it
 BATCH = 4096
 LIMIT = 3.0  # robust standard deviations
+QUANTITIES = ((OPTICAL, ("RED", "NIR"), "NDVI"), (RADAR, ("VH",), "VH (dB)"))
 
 
 @dataclass
@@ -88,7 +89,7 @@ def measure_curves(store: SampleStore, progress: Progress) -> Curves:
         for name, (step, middle) in steps.items():
             valid[name] += batch[name].mask[:, :, 0, 0].sum(axis=0)
             if name in quantities:
-                series[name][part] = _by_step(*_physical(store.specs[name], batch[name]), step, middle)
+                series[name][part] = _by_step(*quantity(store.specs[name], batch[name]), step, middle)
     curves = []
     for name, title in quantities.items():
         curves.append(
@@ -169,20 +170,24 @@ def to_decibel(values: np.ndarray, unit: str) -> np.ndarray:
 def _quantities(specs: dict[str, SensorSpec]) -> dict[str, str]:
     """The sensors that give NDVI and VH, one each: of several the one with most dates."""
     found = {}
-    for kind, roles, title in ((OPTICAL, ("RED", "NIR"), "NDVI"), (RADAR, ("VH",), "VH (dB)")):
-        able = [
-            spec
-            for spec in specs.values()
-            if spec.kind == kind and spec.days and all(find_role(spec.bands, role) is not None for role in roles)
-        ]
+    for _kind, _roles, title in QUANTITIES:
+        able = [spec for spec in specs.values() if quantity_title(spec) == title]
         if able:
             best = max(able, key=lambda spec: len(spec.days))
             found[best.name] = title if len(able) == 1 else f"{title}, {best.name}"
     return found
 
 
-def _physical(spec: SensorSpec, series: Series) -> tuple[np.ndarray, np.ndarray]:
-    """NDVI or VH in dB ``[B, T]`` and validity ``[B, T]``."""
+def quantity_title(spec: SensorSpec) -> str:
+    """What :func:`quantity` gives of a sensor: ``NDVI``, ``VH (dB)``, or empty text where it has no such bands."""
+    for kind, roles, title in QUANTITIES:
+        if spec.kind == kind and spec.days and all(find_role(spec.bands, role) is not None for role in roles):
+            return title
+    return ""
+
+
+def quantity(spec: SensorSpec, series: Series) -> tuple[np.ndarray, np.ndarray]:
+    """NDVI or VH in dB ``[B, T]`` of centre pixels, and validity ``[B, T]``; for sensors with a title."""
 
     def band(role: str) -> np.ndarray:
         position = find_role(spec.bands, role)
