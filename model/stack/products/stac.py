@@ -21,12 +21,10 @@ from ..rasterinfo import RasterInfo
 from ..sensors import OPTICAL, RADAR
 from ..stac.hrefs import gdal_path
 from ..stac.items import Asset, Item, looks_like_stac, read_items
+from . import landsat_usgs
 from .base import Choice, Folder, Found, Product, ProductForm, ProductMask
 
 S2_BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
-QA_PIXEL_INVALID = 0b111111
-"""Fill, dilated cloud, cirrus, cloud, shadow, snow of Landsat Collection 2."""
-
 _S2_NAMES = {
     "blue": "B2", "green": "B3", "red": "B4", "rededge071": "B5", "rededge075": "B6", "rededge078": "B7",
     "rededge1": "B5", "rededge2": "B6", "rededge3": "B7", "nir": "B8", "nir08": "B8A", "swir16": "B11", "swir22": "B12",
@@ -90,7 +88,7 @@ def product_of(item: Item, choice: Choice) -> Product:
     nodata = next(
         (value for _, of, _ in chosen.values() if (value := _number(of.get("nodata"), None)) is not None), None
     )
-    if nodata is None and sensor == "S2":
+    if nodata is None and sensor in ("S2", "L8"):
         nodata = 0.0
     paths: dict[str, str] = {}
     bands = {band: (_path(item, asset, paths), number) for band, (asset, _, number) in chosen.items()}
@@ -207,19 +205,24 @@ def _radar_bands(item: Item) -> Chosen:
 
 
 def _masks(item: Item, choice: Choice, paths: dict[str, str]) -> tuple[ProductMask, ...]:
-    """Sen2Cor's scene classification or Landsat's quality bits."""
+    """Sen2Cor's scene classification, or Landsat's quality bits by the rules of its files."""
     scl = tuple(float(value) for value in choice.scl_invalid)
+    bits = []
     for asset in sorted(item.assets.values(), key=lambda one: (one.gsd, one.jpeg2000)):
         key = asset.key.lower().removesuffix("-jp2")
         if key in ("scl", "scl_20m", "scl_60m"):
             return (ProductMask(_path(item, asset, paths), invalid_values=scl, buffered=True),)
         if key == "qa_pixel":
-            return (ProductMask(_path(item, asset, paths), invalid_bits=QA_PIXEL_INVALID, buffered=True),)
-    return ()
+            bits.append(ProductMask(_path(item, asset, paths), landsat_usgs.QA_PIXEL_INVALID, buffered=True))
+        if key == "qa_radsat":
+            bits.append(ProductMask(_path(item, asset, paths), landsat_usgs.QA_RADSAT_INVALID))
+    return tuple(bits)
 
 
 def _reflectance(item: Item, sensor: str, scale: float | None, offset: float | None) -> tuple[float, float]:
     """Scale and offset to reflectance."""
+    if sensor == "L8" and scale is None and offset is None:
+        return landsat_usgs.SCALE, landsat_usgs.OFFSET
     if sensor != "S2":
         return scale or 1.0, offset or 0.0
     for key in ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied"):

@@ -74,6 +74,34 @@ def test_newer_stac_with_bands_in_place_of_eo_and_raster(items, stac_files):
     assert parse_item(items[0], stac_files).assets["nir"].grid.width == 400
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_landsat_items_have_the_rules_of_its_files(stac_files, tmp_path, told):
+    """Snow stays, as in the files; CLOUD_RULE knows the bits; scale and offset also where the item has none."""
+    from landloom.model.stack.cloudrules import with_cloud_rule
+
+    tiff, data = "image/tiff; application=geotiff", ["data", "reflectance"]
+    assets = (("red", "OLI_B4", data), ("nir08", "OLI_B5", data), ("qa_pixel", "", ["cloud"]), ("qa_radsat", "", []))
+    raster = [{"scale": 0.0000275, "offset": -0.2, "nodata": 0, "data_type": "uint16"}] if told else [{}]
+    for name in ("red.tif", "nir08.tif", "qa_pixel.tif", "qa_radsat.tif"):
+        (tmp_path / name).write_bytes(b"")
+    item = {
+        "id": "LC09_L2SP_170070_20230106_02_T1", "collection": "landsat-c2-l2", "links": [],
+        "properties": {"datetime": "2023-01-06T07:00:00Z", "platform": "landsat-9", "instruments": ["oli", "tirs"],
+                       "landsat:wrs_path": "170", "landsat:wrs_row": "070"},
+        "assets": {
+            key: {"href": f"{key}.tif", "type": tiff, "roles": roles, "raster:bands": raster,
+                  **({"eo:bands": [{"name": name, "common_name": key}]} if name else {})}
+            for key, name, roles in assets
+        },
+    }  # fmt: skip
+    made = product(item, tmp_path)
+    assert made.sensor == "L8" and set(made.bands) == {"B4", "B5"}
+    assert (made.scale, made.offset, made.nodata) == (0.0000275, -0.2, 0)
+    assert [mask.invalid_bits for mask in made.masks] == [0b11111, 0b100001111111]
+    (strict,) = with_cloud_rule([made], "strict")
+    assert strict.masks[0].invalid_bits == 0b111111
+
+
 def test_planetary_computer_and_copernicus_names(stac_files, tmp_path):
     tiff = "image/tiff; application=geotiff; profile=cloud-optimized"
     for name in ("B02_10m.jp2", "B02_20m.jp2", "B8A_20m.jp2", "SCL_20m.jp2", "B01_60m.jp2"):
