@@ -2,7 +2,7 @@
 
 With --data: StratifiedGroupKFold(5, shuffle, random_state=run) by --group, scores of the pooled out-of-fold
 predictions; networks stop by groups cut from the training folds. With --train and --test: trained on the one, judged on
-the other.
+the other. Gains with intervals and tests, on several sets of sensors: compare.py.
 
     python benchmarks/accuracy.py --data canada2017.npz --group group_h3cell --networks ltae --json out.json
 """
@@ -29,36 +29,27 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 SCORES = ("overall_accuracy", "kappa", "macro_f1")
-BALANCED = "randomforest-balanced"
 
 
 def settings_for(name: str, run: int, arguments: argparse.Namespace) -> TrainingSettings:
     """The product's defaults for a network of the list; the plain forest without class weights."""
-    from landloom.model.training.settings import FOREST, TrainingSettings
+    from landloom.model.accuracy.comparesettings import FORESTS, CompareSettings
 
-    forest = name in (FOREST, BALANCED)
-    return TrainingSettings(
-        network=FOREST if forest else name,
-        class_weights=("balanced" if name == BALANCED else "none") if forest else "auto",
-        sensors=tuple(arguments.sensors.split("+")),
-        epochs=arguments.epochs,
-        runs=1 if forest else arguments.members,
-        device=arguments.device,
-        seed=run,
-    )
+    settings = CompareSettings(networks=(), epochs=arguments.epochs, device=arguments.device)
+    members = 1 if name in FORESTS else arguments.members
+    return settings.training(name, tuple(arguments.sensors.split("+")), run).but(runs=members)
 
 
 def predict_test(
     pool: SamplePool, learn: np.ndarray, test_pool: SamplePool, test: np.ndarray, settings: TrainingSettings
 ) -> np.ndarray:
     """Class probabilities of test samples by a model that learnt from other samples, its validation groups included."""
+    from landloom.model.accuracy.compareunits import learn_and_predict
     from landloom.model.base.progress import Progress
-    from landloom.model.training.folds import cut_validation
-    from landloom.model.training.loop import fit, predict
+    from landloom.model.training.folds import Parts, cut_validation
 
-    training, validation = cut_validation(pool.labels, pool.groups, learn, settings.seed)
-    fitted = fit(pool, training, validation, settings)
-    return predict(fitted.model, test_pool, test, settings.device, Progress())
+    parts = Parts(*cut_validation(pool.labels, pool.groups, learn, settings.seed), test)
+    return learn_and_predict(pool, parts, settings, Progress(), test_pool)[1]
 
 
 def cross_validated(name: str, run: int, arguments: argparse.Namespace) -> Scores:
@@ -146,7 +137,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--group", help="array of groups, such as group_location or group_h3cell")
     parser.add_argument("--train", help="point series to learn from (.npz)")
     parser.add_argument("--test", help="point series to judge on (.npz)")
-    parser.add_argument("--networks", default=f"ltae,randomforest,{BALANCED}", help="names, separated by commas")
+    parser.add_argument(
+        "--networks", default="ltae,randomforest,randomforest-balanced", help="names, separated by commas"
+    )
     parser.add_argument("--sensors", default="S1+S2", help="S1, S2 or S1+S2")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--members", type=int, default=1, help="networks in an ensemble")
