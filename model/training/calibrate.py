@@ -70,6 +70,10 @@ class Calibrated:
     after: np.ndarray
     checks: dict[float, Check] = field(default_factory=dict)
 
+    def checks_json(self) -> list[dict[str, float]]:
+        """The checks, for the report's file."""
+        return [{"error": error, **check._asdict()} for error, check in self.checks.items()]
+
     def to_json(self) -> dict[str, Any]:
         """What a model's header keeps."""
         if not self.curves:

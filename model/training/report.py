@@ -95,6 +95,8 @@ def _write_tables(
         "evaluation": result.how,
         "classes": classes.to_json(),
         "scores": found.to_json(),
+        "temperature": result.calibrated.temperature,
+        "calibration": {**result.calibrated.to_json(), "checks": result.calibrated.checks_json()},
         "folds": [one.to_json() for one in result.fold_scores],
         "settings": settings.to_json(),
         "epochs": result.fitted.epochs,

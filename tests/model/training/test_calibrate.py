@@ -91,6 +91,10 @@ def test_the_report_shows_it(trained):
     ):
         assert words in text, words
     assert f"Temperature {result.calibrated.temperature:.2f}" in text
+    content = json.loads((folder / "r_report.json").read_text(encoding="utf-8"))
+    assert content["temperature"] == result.calibrated.temperature
+    assert {one["error"] for one in content["calibration"]["checks"]} == set(result.calibrated.checks)
+    assert content["scores"]["calibration"]["brier"] == pytest.approx(result.evaluation.calibration.brier)
 
 
 def test_confusions_name_the_polygons_of_the_samples(trained, noisy):
@@ -121,6 +125,18 @@ def test_nothing_is_learnt_from_the_test_part(noisy, tmp_path):
     assert made[1].evaluation.pixel.overall_accuracy < made[0].evaluation.pixel.overall_accuracy - 0.2
     assert made[0].calibrated.temperature == made[1].calibrated.temperature
     assert made[0].calibrated.curves == made[1].calibrated.curves
+
+
+def test_a_validation_part_unlike_the_test_part_is_told(noisy, tmp_path):
+    """Wrong labels in the validation part alone make the model too unsure: the test part shows it."""
+    spoiled = training_samples.make_store(groups=40, pixels=6, noise=1.0, seed=4)
+    spoiled.labels = np.where(noisy.split == 1, (spoiled.labels + spoiled.groups // 3 % 2) % 3, spoiled.labels)
+    result = train([spoiled], settings(), tmp_path / "m.safetensors", tmp_path / "r.html")
+    assert result.evaluation.calibration.error > result.evaluation.uncalibrated.error + 0.02
+    warning = next(one for one in result.warnings if "less well calibrated" in one)
+    assert "EVALUATION folds" in warning and "less well calibrated" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    fine = train([noisy], settings(), tmp_path / "n.safetensors")
+    assert not any("less well calibrated" in one for one in fine.warnings)
 
 
 @pytest.fixture(scope="module")
