@@ -22,6 +22,7 @@ from .fuse import Fuse
 from .landcovermap import LandCoverMap
 from .layout import Layout
 from .nomenclature import MakeNomenclature
+from .objectfeatures import ObjectFeatures
 from .preparestack import PrepareStack
 from .regularise import Regularise
 from .sampledesign import SampleDesign
@@ -56,6 +57,7 @@ ALGORITHMS = (
     Descriptors,
     SuggestLabels,
     Layout,
+    ObjectFeatures,
     SampleScene,
     Check,
     FromIota2,

@@ -51,6 +51,27 @@ class FeatureSettings:
     partial: bool = True
     shape: bool = True
 
+    @classmethod
+    def parse(cls, text: str, partial: bool = True) -> tuple[FeatureSettings, bool]:
+        """Settings of a list such as ``mean,std,p10,p90,texture,shape``, and whether it holds ``texture``.
+
+        Raises:
+            LandloomError: if a word is none of these, or none asks for statistics.
+        """
+        words = [word.strip().lower() for word in text.replace(";", ",").split(",") if word.strip()]
+        percentiles = []
+        for word in words:
+            if word[0] == "p" and word[1:].replace(".", "", 1).isdigit():
+                percentiles.append(float(word[1:]))
+            elif word not in (*STATISTICS, "texture", "shape"):
+                raise LandloomError(
+                    f"FEATURES has '{word}': choose among mean, std, percentiles such as p10 or p50, texture and shape."
+                )
+        statistics = tuple(one for one in STATISTICS if one in words)
+        settings = cls(statistics, tuple(sorted(set(percentiles))), partial, "shape" in words)
+        settings.check()
+        return settings, "texture" in words
+
     def check(self) -> None:
         """Check every value.
 
@@ -59,12 +80,12 @@ class FeatureSettings:
         """
         for one in self.statistics:
             if one not in STATISTICS:
-                raise LandloomError(f"STATISTICS has '{one}': choose among {', '.join(STATISTICS)}.")
+                raise LandloomError(f"FEATURES has '{one}': choose among {', '.join(STATISTICS)}.")
         if not self.statistics and not self.percentiles:
-            raise LandloomError("Neither STATISTICS nor PERCENTILES asks for anything: choose at least one.")
+            raise LandloomError("FEATURES asks for no statistics: choose mean, std or percentiles such as p50.")
         for percent in self.percentiles:
             if not 0 <= percent <= 100:
-                raise LandloomError(f"PERCENTILES has {percent:g}: choose values from 0 to 100.")
+                raise LandloomError(f"FEATURES has p{percent:g}: percentiles lie between p0 and p100.")
 
 
 @dataclass

@@ -259,12 +259,18 @@ def test_bad_input_is_one_sentence_and_cancelling_stops(scene, tmp_path):
         with pytest.raises(LandloomError, match=sentence):
             open_segments(path, Progress())
     for settings, sentence in (
-        (FeatureSettings(statistics=("median",)), "STATISTICS has 'median'"),
-        (FeatureSettings(percentiles=(101,)), "PERCENTILES has 101"),
-        (FeatureSettings(statistics=()), "Neither"),
+        (FeatureSettings(statistics=("median",)), "FEATURES has 'median'"),
+        (FeatureSettings(percentiles=(101,)), "FEATURES has p101"),
+        (FeatureSettings(statistics=()), "no statistics"),
     ):
         with pytest.raises(LandloomError, match=sentence):
             measured(scene, open_segments(far, Progress()), settings)
+
+    parsed, texture = FeatureSettings.parse("Mean; p90,p10.5,shape, texture")
+    assert parsed == FeatureSettings(("mean",), (10.5, 90.0), True, True) and texture
+    for text, sentence in (("mean,texturre", "FEATURES has 'texturre'"), ("shape", "no statistics")):
+        with pytest.raises(LandloomError, match=sentence):
+            FeatureSettings.parse(text)
 
     class Stopped(Progress):
         def is_cancelled(self):
