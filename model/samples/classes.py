@@ -79,11 +79,11 @@ def classes_of(layer: ReferenceLayer, grid: Grid, settings: ExtractionSettings, 
 
 
 def _tell(reference: Reference, layer: ReferenceLayer, progress: Progress) -> None:
-    what = "points" if reference.is_point else "polygons"
-    progress.info(f"{len(reference.features)} {what} of {layer.name} lie on the stack.")
+    what = "point" if reference.is_point else "polygon"
+    progress.info(f"On the stack, of {layer.name}: {counted(reference.features, what)}.")
     if reference.outside:
-        progress.warning(f"{reference.outside} {what} lie outside the stack and are left out.")
+        progress.warning(f"Outside the stack and left out: {counted(reference.outside, what)}.")
     if reference.empty:
-        progress.warning(f"{reference.empty} features have no class or no geometry and are left out.")
+        progress.warning(f"Without class or geometry and left out: {counted(reference.empty, 'feature')}.")
     if reference.repaired:
-        progress.warning(f"{reference.repaired} polygons have an invalid geometry, which was repaired.")
+        progress.warning(f"With an invalid geometry, which was repaired: {counted(reference.repaired, 'polygon')}.")

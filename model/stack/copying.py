@@ -30,6 +30,7 @@ from ..base.raster import address_of, gdal_options, is_remote
 from ..base.words import counted
 from .build import Build, RasterInfos, building, source_of, vrt_nodata
 from .copies import FORMAT, Place, assemble, check_folder, close, create, parts_folder, strips, write
+from .estimates import duration_text
 from .grid import Grid, Window
 from .manifest import Acquisition, MaskRule, Part, Sensor, Source, Stack
 from .reader import StackReader
@@ -256,7 +257,9 @@ class _SensorCopy:
                         del waiting[future]
                         left = (time.monotonic() - start) / done * (len(missing) - done)
                         progress.percent(100 * done / len(missing))
-                        progress.text(f"{name}: copied {done} of {counted(missing, 'date')}, {left / 60:.0f} min left")
+                        progress.text(
+                            f"{name}: copied {done} of {counted(missing, 'date')}, {duration_text(left / 60)} left"
+                        )
             except BaseException:
                 self._stop.set()
                 for future in waiting:
@@ -346,7 +349,7 @@ def _announce(work: list[_SensorCopy], folder: Path, progress: Progress) -> None
         return
     progress.info(
         f"COPY: {counted(sum(len(one.missing) for one in work), 'date')}, {megabytes:.0f} MB of values; about "
-        f"{COMPRESSED * megabytes:.0f} MB on disk (twice that while dates are joined), {seconds / 60:.1f} minutes."
+        f"{COMPRESSED * megabytes:.0f} MB on disk (twice that while dates are joined), {duration_text(seconds / 60)}."
     )
     if free < COMPRESSED * megabytes:
         raise LandloomError(

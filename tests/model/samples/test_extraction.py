@@ -234,7 +234,7 @@ def test_codes_do_not_depend_on_the_extent_of_the_stack(extract, tmp_path):
     reference = layer_of(tmp_path, samples_scene.fields() + away)
     made, store = extract(reference=reference)
     assert store.nomenclature.codes.tolist() == [2, 3, 4]
-    assert any(warning.startswith("1 polygons lie outside the stack") for warning in made.warnings)
+    assert any(warning == "Outside the stack and left out: 1 polygon." for warning in made.warnings)
 
 
 def test_warnings(extract, tmp_path):
@@ -252,9 +252,9 @@ def test_warnings(extract, tmp_path):
     for expected in (
         "overlap; left out",
         "cover no pixel by MIN_SHARE",
-        "1 polygons lie outside the stack",
-        "1 features have no class",
-        "1 polygons have an invalid geometry",
+        "Outside the stack and left out: 1 polygon.",
+        "Without class or geometry and left out: 1 feature.",
+        "With an invalid geometry, which was repaired: 1 polygon.",
         "fewer than three groups cannot be in all three parts: rare (",
         "fewer than 30 pixels: rare (",
         "Absent from the validation part, so that it is left out of its scores: rare.",
