@@ -10,10 +10,10 @@
   are left out in both, or read in both; both read into memory used before. ``theia_resampled``: beside GDAL's reading
   through VRTs to the same 10 m. ``ratio`` = GDAL's seconds / ours, median of the runs.
 - ``other_zone``: the window in the next UTM zone, beside ``gdalwarp`` of the same files (bilinear, exact) in memory.
-- ``jp2``: JPEG 2000 images of 10 bands, beside GDAL's reading of the same window.
-- ``decoded``: how often each source block is decoded when a region is read block by block, in the places and order in
-  which ``classify`` reads. It is counted by the system: the bytes that the process asked of its files
-  (``/proc/self/io``) over the bytes of the blocks that the region touches.
+- ``jp2``: JPEG 2000 images of 10 bands at 10 m, beside GDAL's reading of the same window and beside ``gdalwarp`` of it.
+- ``decoded``: how often each source block is decoded when the upper rows (twice the window) of the whole width are read
+  block by block, in the places and order in which ``classify`` reads. It is counted by the system: the bytes that the
+  process asked of its files (``/proc/self/io``) over the bytes of the blocks that those rows touch.
 
 The load of the machine (load average) is noted, since other programs spoil seconds; CPU seconds are given too.
 """
@@ -70,8 +70,8 @@ def prepare(products: str, output: str) -> dict[str, Any]:
     return {"seconds": time.monotonic() - begin, "dates": len(prepared.stack.spec("S2").dates)}
 
 
-def decoded(stack: str, side: int, halo: int, memory_mb: int) -> dict[str, Any]:
-    """Read the upper left ``side`` x ``side`` pixels (0 for all) as ``classify`` does and count."""
+def decoded(stack: str, rows: int, halo: int, memory_mb: int) -> dict[str, Any]:
+    """Read the upper ``rows`` of the grid as ``classify`` does and count."""
     from landloom.model.mapping.chunks import Area
     from landloom.model.mapping.job import Job
     from landloom.model.mapping.layout import choose_layout
@@ -80,8 +80,7 @@ def decoded(stack: str, side: int, halo: int, memory_mb: int) -> dict[str, Any]:
 
     with StackReader(stack, memory_mb=memory_mb) as reader:
         grid = reader.stack.grid
-        size = min(side or grid.width, grid.width)
-        area = Area(0, 0, size, size)
+        area = Area(0, 0, grid.width, min(rows, grid.height))
         job = Job(grid, area, [], None, None, halo, reader.bytes_per_pixel, {}, memory_mb=memory_mb)  # type: ignore[arg-type]
         job.reserve_mb = RESERVE_MB
         most = job.block_pixels()
@@ -95,7 +94,7 @@ def decoded(stack: str, side: int, halo: int, memory_mb: int) -> dict[str, Any]:
             reader.let_go()
         seconds = time.monotonic() - begin
         asked = bytes_asked() - before
-        there = sum(bytes_of_blocks(path, size + halo, grid.width) for path in sources(reader))
+        there = sum(bytes_of_blocks(path, area.height + halo, grid.width) for path in sources(reader))
     block = max(layout.blocks, key=lambda one: one.chunked.pixels).chunked
     return {
         "times": asked / there,
@@ -117,8 +116,8 @@ def bytes_asked() -> int:
     return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])
 
 
-def bytes_of_blocks(path: str, side: int, width: int) -> int:
-    """Bytes of the blocks of a GeoTIFF that the upper left ``side`` pixels of a grid ``width`` wide need.
+def bytes_of_blocks(path: str, rows: int, width: int) -> int:
+    """Bytes of the blocks of a GeoTIFF that the upper rows of a grid ``width`` wide need.
 
     Bilinear values at 10 m need one more pixel of 20 m.
     """
@@ -126,11 +125,11 @@ def bytes_of_blocks(path: str, side: int, width: int) -> int:
     total = 0
     for index in range(1, dataset.RasterCount + 1):
         band = dataset.GetRasterBand(index)
-        columns, rows = band.GetBlockSize()
+        columns, high = band.GetBlockSize()
         coarse = dataset.RasterXSize < width and band.DataType != gdal.GDT_Byte
-        reach = min(side * dataset.RasterXSize / width + (0.5 if coarse else 0.0), dataset.RasterXSize)
-        for y in range(int(-(-reach // rows))):
-            for x in range(int(-(-reach // columns))):
+        reach = min(rows * dataset.RasterXSize / width + (0.5 if coarse else 0.0), dataset.RasterYSize)
+        for y in range(int(-(-reach // high))):
+            for x in range(-(-dataset.RasterXSize // columns)):
                 total += int(band.GetMetadataItem(f"BLOCK_SIZE_{x}_{y}", "TIFF") or 0)
     return total
 
@@ -305,7 +304,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if "decoded" in wanted:
         figures["decoded"] = {}
         for halo in (0, 2):
-            one = run_child(do="decoded", stack=stack, side=3 * side, halo=halo, memory_mb=options.memory_mb)
+            one = run_child(do="decoded", stack=stack, rows=2 * side, halo=halo, memory_mb=options.memory_mb)
             figures["decoded"][f"halo_{halo}"] = one
             show(f"decoded, halo {halo}", one)
     if "other_zone" in wanted:
@@ -321,8 +320,10 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         show("other zone (4 dates)", figures["other_zone"])
     if "jp2" in wanted and gdal.GetDriverByName("JP2OpenJPEG") is not None:
         jp2 = stack_of(make_tiffs(folder, max(2 * side, 512), 2, "JP2OpenJPEG"), folder / "jp2.json")
-        figures["jp2"] = beside(gdal_own, jp2, (0, 0, side), False, max(1, options.runs - 2))
-        show("jp2 (2 dates)", figures["jp2"])
+        figures["jp2"] = {}
+        for name, peer in (("read", gdal_own), ("warp", gdal_warped)):
+            figures["jp2"][name] = beside(peer, jp2, (0, 0, side), False, max(1, options.runs - 2))
+            show(f"jp2 (2 dates) beside GDAL's {name}", figures["jp2"][name])
     figures["load_after"] = os.getloadavg()[0]
     return figures
 

@@ -1,9 +1,11 @@
 """How fast windows are read from products and from their COPY, both through the stack's reader.
 
-    benchmarks/reading.py [--products FOLDER] [--dates 12] [--size 4096] [--extent 1024] [--window 256] [--json OUT]
+    benchmarks/reading.py [--products FOLDER] [--dates 12] [--size 4096] [--extent 1024] [--window 256] [--tile 0]
+                          [--json OUT]
 
 Without --products it writes products of its own: Theia S2 L2A with 10 bands, packed as GDAL does (DEFLATE, in
-rows), those at 20 m resampled by the reader. Reads are interleaved, on other windows each, median of three rounds.
+rows; with --tile in tiles of so many pixels), those at 20 m resampled by the reader. Reads are interleaved, on other
+windows each, median of three rounds.
 """
 
 from __future__ import annotations
@@ -24,11 +26,14 @@ from common import load_package  # isort: skip
 BANDS = {"B2": 10, "B3": 10, "B4": 10, "B5": 20, "B6": 20, "B7": 20, "B8": 10, "B8A": 20, "B11": 20, "B12": 20}
 
 
-def write_products(folder: Path, dates: int, size: int) -> None:
+def write_products(folder: Path, dates: int, size: int, tile: int = 0) -> None:
     """Theia products with texture that packs about as well as real images, a seventh of it clouded."""
     from landloom.model.base.raster import spatial_reference, write_raster
 
     crs = spatial_reference("EPSG:32738").ExportToWkt()
+    creation = ["COMPRESS=DEFLATE"]
+    if tile:
+        creation += ["TILED=YES", f"BLOCKXSIZE={tile}", f"BLOCKYSIZE={tile}"]
     random = np.random.default_rng(0)
     smooth = random.integers(300, 4000, (size // 16 + 1, size // 16 + 1)).astype(np.float32)
     first: Path | None = None
@@ -46,10 +51,10 @@ def write_products(folder: Path, dates: int, size: int) -> None:
             values = smooth.repeat(step, 0).repeat(step, 1)[:side, :side] * (0.8 + 0.05 * number)
             values = (values + random.normal(0, 40, (side, side))).astype(np.int16)
             place = (500000.0, metres, 0.0, 8000000.0, 0.0, -metres)
-            write_raster(target / f"{name}_FRE_{band}.tif", values, place, crs, creation=("COMPRESS=DEFLATE",))
+            write_raster(target / f"{name}_FRE_{band}.tif", values, place, crs, creation=creation)
         cloud = (smooth.repeat(16, 0).repeat(16, 1)[:size, :size] > 3400).astype(np.uint8)
         place = (500000.0, 10, 0.0, 8000000.0, 0.0, -10)
-        write_raster(target / "MASKS" / f"{name}_CLM_R1.tif", cloud, place, crs, creation=("COMPRESS=DEFLATE",))
+        write_raster(target / "MASKS" / f"{name}_CLM_R1.tif", cloud, place, crs, creation=creation)
 
 
 def seconds(stack: object, window: int, seed: int, count: int = 4) -> tuple[float, float]:
@@ -77,6 +82,7 @@ def main() -> None:
         "--extent", type=int, default=1024, help="pixels of 10 m in the middle that are prepared and copied"
     )
     parser.add_argument("--window", type=int, default=256)
+    parser.add_argument("--tile", type=int, default=0, help="edge of the products' tiles in pixels, 0 for rows")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     load_package()
@@ -87,7 +93,7 @@ def main() -> None:
         products = arguments.products
         if products is None:
             products = folder / "products"
-            write_products(products, arguments.dates, arguments.size)
+            write_products(products, arguments.dates, arguments.size, arguments.tile)
         west, north = (
             500000 + 5 * (arguments.size - arguments.extent),
             8000000 - 5 * (arguments.size - arguments.extent),
