@@ -24,6 +24,7 @@ from ..samples.reference import EQUAL_AREA, ReferenceLayer
 from .mapreading import CategoricalMap, Count, MapCounts, counted
 
 MOST_ZONES = 20_000
+_OFF_BORDER = 1e-6  # of a pixel
 
 
 @dataclass
@@ -245,7 +246,8 @@ def _count_zone(
     last = min(height, math.ceil((min(box[2] for _, box in shapes) - top) / dy))
     if left >= right or first >= last:
         return
-    transform = (x + left * dx, dx, 0.0, top + first * dy, 0.0, dy)
+    # GDAL gives a pixel whose centre lies on a border along the row to both sides: move the centres off it.
+    transform = (x + left * dx, dx, 0.0, top + (first - _OFF_BORDER) * dy, 0.0, dy)
     inside = _burnt([shape for shape, _ in shapes], transform, right - left, last - first, source.grid.crs_wkt)
     part = (slice(first, last), slice(left, right))
     covered[part] += inside

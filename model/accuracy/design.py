@@ -34,7 +34,8 @@ class Design:
         names: of the strata.
         sizes: ``[H]`` units in each stratum.
         beside: ``[E]`` strata of labelled features that lie beside the map.
-        probabilities: ``[F + E]`` inclusion probabilities where they differ inside a stratum, else None.
+        probabilities: ``[F + E]`` inclusion probabilities where they differ inside a stratum or are those of polygons,
+            else None.
         unlabelled: features drawn, but not labelled.
         unsampled: share of the map's pixels in strata without a labelled unit.
         notes: sentences for the report.
@@ -184,7 +185,7 @@ def _by_probability(
     own = np.array([index[units[fid].stratum or ""] for fid in fids])
     labelled = np.bincount(own, minlength=len(strata))
     probabilities = None
-    if (most > least * (1 + 1e-6)).any():
+    if not is_point or (most > least * (1 + 1e-6)).any():
         known = np.array([units[fid].probability for fid in fids], np.float64)
         probabilities = np.minimum(known * (labelled / np.maximum(drawn, 1))[own], 1.0)
     notes = []
