@@ -118,12 +118,11 @@ def _count(
 
     What the windows show to be without data is looked through whole: a narrow strip of a swath may lie between them.
     """
-    if len(windows) > 1 and has_small_views(sensor, acquisition):
-        pixels, (data, valid, negative) = count_small(stack.grid, sensor, acquisition, progress)
-        shares = Shares(data, valid, negative, pixels)
-        if sensor.offset < 0 and negative > CHECKED * valid:
+    shares = _small(stack, sensor, acquisition, progress) if len(windows) > 1 else None
+    if shares is not None:
+        if sensor.offset < 0 and shares.negative > CHECKED * shares.valid:
             exact = _count_windows(stack, sensor, acquisition, windows, progress, sensor.bands[:1])
-            shares = replace(shares, negative=round(exact.negative / exact.valid * valid) if exact.valid else 0)
+            shares = replace(shares, negative=round(exact.negative / exact.valid * shares.valid) if exact.valid else 0)
         return shares
     remote = any(is_remote(source.path) for part in acquisition.parts for source in part.sources)
     bands = sensor.bands[:1] if remote or len(windows) > 1 else sensor.bands
@@ -133,6 +132,19 @@ def _count(
     grid = stack.grid
     strips = [Window(0, row, grid.width, min(_STRIP, grid.height - row)) for row in range(0, grid.height, _STRIP)]
     return _count_windows(stack, sensor, acquisition, strips, progress, bands)
+
+
+def _small(stack: Stack, sensor: Sensor, acquisition: Acquisition, progress: Progress) -> Shares | None:
+    """Counts of small pictures of a date; None where its files have none, or where their pixels must tell."""
+    if not has_small_views(sensor, acquisition):
+        return None
+    try:
+        pixels, counts = count_small(stack.grid, sensor, acquisition, progress)
+    except NoAnswerError:
+        raise
+    except LandloomError:
+        return None  # read as they are, they say which product is damaged
+    return Shares(*counts, pixels)
 
 
 def _count_windows(

@@ -66,6 +66,15 @@ def test_pixels_are_not_decoded_where_a_small_picture_does(tmp_path, monkeypatch
     assert result.lines[0].valid == 1
 
 
+def test_pixels_are_read_where_a_small_picture_cannot_be(tmp_path, monkeypatch):
+    from landloom.model.stack import smallview
+
+    monkeypatch.setattr(smallview.gdal, "Warp", lambda *_, **__: None)
+    safe(tmp_path / "in", fields(), np.full((SIDE // 2, SIDE // 2), 4))
+    result = prepare_stack(tmp_path / "in", tmp_path / "stack.json", PrepareSettings())
+    assert result.lines[0].valid == 1 and any("200,704 pixels" in note for note in result.notes)
+
+
 def test_an_offset_taken_off_before_is_found_in_small_pictures_too(tmp_path):
     safe(tmp_path / "in", fields(low=200, high=1600), np.full((SIDE // 2, SIDE // 2), 4))
     with pytest.raises(LandloomError, match=r"BOA_ADD_OFFSET\) \d\d % of the clear values"):
