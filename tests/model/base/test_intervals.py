@@ -91,7 +91,7 @@ def test_pairing_a_classifier_with_itself_or_a_worse_one():
     gain = found.difference([0], [2], "macro_f1")
     assert gain.low > 0 and gain.p < 0.01 and gain.significant
     loss = found.difference([2], [0], "macro_f1")
-    assert loss.estimate == -gain.estimate and loss.p == gain.p
+    assert loss.estimate == -gain.estimate and loss.p == pytest.approx(gain.p)
     np.testing.assert_allclose([loss.low, loss.high], [-gain.high, -gain.low])
     runs = found.difference([0, 1], [1], "kappa")
     assert runs.estimate == 0
