@@ -1,0 +1,98 @@
+"""Protects the translations: every text that people read is found, none gets lost, and what is filled in stays."""
+
+from __future__ import annotations
+
+import ast
+import gettext
+import importlib.util
+import io
+from pathlib import Path
+
+import pytest
+from landloom.model.base.html import Report
+from landloom.model.base.language import language, mark, tr, use_language
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def translations():
+    spec = importlib.util.spec_from_file_location("translations", ROOT / "scripts" / "translations.py")
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules["translations"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def french():
+    use_language("fr_FR")
+    yield
+    use_language("en")
+
+
+def test_texts_are_found_wherever_they_are_marked(translations):
+    code = """
+class One(Base):
+    NAME = "A name"
+    def initAlgorithm(self):
+        self.add(Parameter("X", self.tr("A label")), "Some "
+            "help.", advanced=True)
+        rows = tr("1 problem" if count == 1 else "{count} problems")
+TABLE = (("key", mark("kept in a table")),)
+other("not a text")
+"""
+    found = set(translations._texts_of(ast.parse(code), "algorithms/one.py"))
+    assert found == {"A name", "A label", "Some help.", "1 problem", "{count} problems", "kept in a table"}
+    assert mark("kept in a table") == "kept in a table"
+
+
+def test_a_text_put_together_before_it_is_translated_is_refused(translations):
+    with pytest.raises(SystemExit, match="translate first"):
+        list(translations._texts_of(ast.parse('tr(f"{n} pixels")'), "model/one.py"))
+
+
+def test_catalogues_come_back_as_they_were_written(translations, tmp_path):
+    made = translations.Catalogue({'a "b"\\c': "à « b »", "two\nlines": "deux\nlignes", "new": ""}, {"old": "vieux"})
+    made.places = {"new": ["model/x.py"]}
+    made.write(tmp_path / "x.po", "fr")
+    again = translations.Catalogue.read(tmp_path / "x.po")
+    assert (again.texts, again.gone) == (made.texts, made.gone)
+    # A text that is gone is kept, and its translation comes back with it.
+    again.update({"old": ["a"], "new": ["b"]})
+    assert again.texts == {"old": "vieux", "new": ""}
+    assert again.gone == {'a "b"\\c': "à « b »", "two\nlines": "deux\nlignes"}
+
+
+def test_compiled_catalogues_are_read_by_gettext(translations):
+    made = translations.Catalogue({"maize": "maïs", "é": "accent", "empty": ""})
+    compiled = made.compiled("fr")
+    read = gettext.GNUTranslations(io.BytesIO(compiled))
+    assert [read.gettext(text) for text in ("maize", "é", "empty", "unknown")] == ["maïs", "accent", "empty", "unknown"]
+    assert compiled == translations.Catalogue(dict(reversed(made.texts.items()))).compiled("fr")
+
+
+def test_other_values_to_fill_in_are_a_fault(translations):
+    wrong = translations.faults(translations.Catalogue({"{n} pixels": "{m} pixels", "{a} {b}": "{b} {a}", "x": ""}))
+    assert sorted(wrong) == ["not translated: x", "other values to fill in: {n} pixels -> {m} pixels"]
+
+
+def test_translations_fill_in_the_same_values(translations):
+    catalogue = translations.Catalogue.read(translations.FOLDER / "fr.po")
+    assert len(catalogue.texts) > 500
+    assert not [one for one in translations.faults(catalogue) if not one.startswith("not translated")]
+    assert (translations.FOLDER / "fr.mo").read_bytes() == catalogue.compiled("fr"), "run scripts/translations.py"
+
+
+def test_reports_and_algorithms_speak_french(french, landloom_provider):
+    assert language() == "fr"
+    assert tr("overall accuracy") == "exactitude globale"
+    assert '<html lang="fr">' in Report(tr("Training report")).html()
+    algorithm = landloom_provider.algorithm("train").create()
+    assert algorithm.displayName() == "Entraîner un modèle"
+    network = algorithm.parameterDefinition("NETWORK")
+    assert network.description() == "Réseau" and "vraies dates" in network.help()
+    # Ids, names of parameters and values are those of every language.
+    assert algorithm.id() == "landloom:train" and "ltae" in network.options()
