@@ -17,7 +17,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, check_writable, make_folder
-from ..base.legend import legend_of
+from ..base.legend import legend_of, read_style
 from ..base.nomenclature import HIGHEST_CODE, LandCoverClass, Nomenclature, default_color
 from ..base.progress import Progress
 from . import outputs
@@ -172,6 +172,14 @@ class WholeMap(LabelMap):
         found = {name: self.dataset.GetMetadataItem(name) for name in (UNSURE_TAG, LEVEL_TAG)}
         return {name: text for name, text in found.items() if text}
 
+    def style(self) -> str:
+        """The QGIS style of classes that lies beside the file; empty where there is none."""
+        path = Path(self.path).with_suffix(".qml")
+        try:
+            return path.read_text(encoding="utf-8") if path.is_file() and read_style(path).palette else ""
+        except (LandloomError, OSError, UnicodeDecodeError):
+            return ""  # of something else, or damaged: a new one is written
+
 
 def legend_with(source: LabelMap, progress: Progress) -> Nomenclature:
     """The classes of a map with their names and colours; codes without get their number and a colour."""
@@ -241,6 +249,9 @@ def _write(
     """Write strip by strip; the file takes its name when it is whole."""
     grid = source.grid
     layer = replace(map_layers(legend, target)[0], tags=source.tags())
+    style = source.style()
+    if style:
+        layer = replace(layer, qml=style)
     make_folder(target.parent)
     temporary = target.with_name(f"{target.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{target.suffix}")
     pixels = changed = 0
