@@ -35,6 +35,7 @@ from .comparewords import (
     points,
     score_name,
     summary,
+    told_levels,
 )
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _how(report: Report, result: Comparison) -> None:
     kept = (
         tr("blocks of {size} m").format(size=f"{settings.block_size:g}")
         if settings.split_by == BLOCK
-        else tr("groups of neighbouring polygons")
+        else tr("whole groups of polygons")
     )
     trainings = len(result.splits) // settings.runs
     if settings.evaluation == FOLDS:
@@ -154,10 +155,12 @@ def _how(report: Report, result: Comparison) -> None:
             unit=tr("blocks") if settings.split_by == BLOCK else tr("groups"),
         )
     )
+    if len(told_levels(result)) == 1:
+        report.paragraph(tr("Each polygon is one pixel, so that scores per polygon are those per pixel."))
 
 
 def _gains(report: Report, result: Comparison) -> None:
-    found = gains(result)
+    found = _told(gains(result), result)
     if not found:
         return
     report.heading(tr("Gain over the better forest"))
@@ -171,6 +174,12 @@ def _gains(report: Report, result: Comparison) -> None:
     shown = [one for one, _ in found if one.score == MAIN and one.level == PIXEL]
     report.picture(_gain_chart(tr("Gain in macro F1 per pixel"), shown, result))
     _gain_table(report, found, result)
+
+
+def _told(found: Sequence[tuple[Gain, float]], result: Comparison) -> list[tuple[Gain, float]]:
+    """At the levels worth telling, the score of the summary first."""
+    own = [pair for pair in found if pair[0].level in told_levels(result)]
+    return sorted(own, key=lambda pair: (LEVELS.index(pair[0].level), pair[0].score != MAIN))
 
 
 def _gain_chart(title: str, found: Sequence[Gain], result: Comparison) -> str:
@@ -212,7 +221,7 @@ def _gain_table(report: Report, found: Sequence[tuple[Gain, float]], result: Com
 
 
 def _scores(report: Report, result: Comparison) -> None:
-    for level in LEVELS:
+    for level in told_levels(result):
         judged = result.levels[level]
         report.heading(tr("Scores {level}").format(level=level_name(level)))
         n = result.counts["pixels" if level == PIXEL else "polygons"]
@@ -259,7 +268,7 @@ def _score_chart(title: str, judged: Judgement, result: Comparison) -> str:
 
 
 def _sensors(report: Report, result: Comparison) -> None:
-    found = sensor_gains(result)
+    found = _told(sensor_gains(result), result)
     if not found:
         return
     report.heading(tr("All sensors against fewer"))
@@ -305,7 +314,7 @@ def _maps(report: Report, result: Comparison) -> None:
             n = int((judged.runs[source.key] >= 0).any(axis=0).sum())
             rows.append([source.key, level_name(level), *scores, n])
     report.table([tr("map"), tr("level"), *(score_name(score) for score in SCORES), "n"], rows)
-    found = map_gains(result)
+    found = _told(map_gains(result), result)
     report.picture(
         ranges(
             tr("Difference in macro F1 per pixel"),
@@ -328,23 +337,28 @@ def _maps(report: Report, result: Comparison) -> None:
 
 def _classes(report: Report, result: Comparison) -> None:
     wide = [one for one in result.configurations if one.sensors == result.together]
-    names, colors = result.nomenclature.names, result.nomenclature.colors
-    for level in LEVELS:
+    names, colors, codes = result.nomenclature.names, result.nomenclature.colors, result.nomenclature.codes
+    for level in told_levels(result):
         judged = result.levels[level]
         report.heading(tr("Classes {level}, {sensors}").format(level=level_name(level), sensors=wide[0].sensor_text))
-        header = [tr("class"), tr("code"), "n"]
         intervals = {one.key: judged.by_class(one.key) for one in wide}
+        found = [judged.scores[one.key] for one in wide]
+        counts = [round(float(found[0]["support"][:, k].mean())) for k in range(len(names))]
+        report.table(
+            [tr("class"), tr("code"), "n", *(f"{classifier(one.name)}: F1" for one in wide)],
+            [
+                [name, str(codes[k]), counts[k], *(f1_text(intervals[one.key][k]) for one in wide)]
+                for k, name in enumerate(names)
+            ],
+            colors=colors,
+        )
+        header = [tr("class")]
         for one in wide:
-            header += [f"{classifier(one.name)}: F1", tr("precision"), tr("recall")]
-        rows: list[list[Any]] = []
-        for k, name in enumerate(names):
-            found = [judged.scores[one.key] for one in wide]
-            rows.append([name, str(result.nomenclature.codes[k]), round(float(found[0]["support"][:, k].mean()))])
-            for one, own in zip(wide, found, strict=True):
-                rows[-1] += [
-                    f1_text(intervals[one.key][k]),
-                    *(_mean(own[score][:, k]) for score in ("precision", "recall")),
-                ]
+            header += [f"{classifier(one.name)}: {tr('precision')}", tr("recall")]
+        rows: list[list[Any]] = [
+            [name, *(_mean(own[score][:, k]) for own in found for score in ("precision", "recall"))]
+            for k, name in enumerate(names)
+        ]
         report.table(header, rows, colors=colors)
     report.paragraph(tr("F1 with its interval of 95 %; – where it is undefined, which enters no mean."))
     judged = result.levels[PIXEL]

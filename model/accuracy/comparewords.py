@@ -8,7 +8,7 @@ from ..base.intervals import Interval
 from ..base.language import tr
 from .compare import Comparison
 from .comparecurves import Curve
-from .comparescores import PIXEL
+from .comparescores import LEVELS, PIXEL
 from .comparesettings import BALANCED, PLAIN, Configuration
 from .comparetables import map_gains, networks, sensor_gains
 
@@ -43,24 +43,29 @@ def level_name(level: str) -> str:
     return tr("per pixel") if level == PIXEL else tr("per polygon")
 
 
+def told_levels(result: Comparison) -> tuple[str, ...]:
+    """The levels worth telling: not polygons where each is one pixel, as points of reference data are."""
+    return LEVELS if result.counts["polygons"] < result.counts["pixels"] else (PIXEL,)
+
+
 def points(value: float, sign: bool = True) -> str:
     """A share of 1 as points of 100."""
     return "–" if not np.isfinite(value) else f"{100 * value:+.1f}" if sign else f"{100 * value:.1f}"
 
 
 def chance(p: float) -> str:
-    """A p value: ``0.012``, ``< 0.001``."""
-    return "–" if not np.isfinite(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """A p value: ``0.012``, ``< 0.001``; not wrapped."""
+    return "–" if not np.isfinite(p) else "<\u00a00.001" if p < 0.001 else f"{p:.3f}"
 
 
 def bounds(interval: Interval) -> str:
     """The ends of an interval of a gain, points of 100."""
-    return f"[{points(interval.low)}, {points(interval.high)}]"
+    return f"[{points(interval.low)},\u00a0{points(interval.high)}]"
 
 
 def p_text(p: float) -> str:
     """``p = 0.012`` or ``p < 0.001``."""
-    return f"p {chance(p)}" if p < 0.001 else f"p = {chance(p)}"
+    return f"p\u00a0{chance(p)}" if p < 0.001 else f"p\u00a0=\u00a0{chance(p)}"
 
 
 def _verdict(interval: Interval) -> str:
@@ -170,4 +175,4 @@ def f1_text(interval: Interval) -> str:
     """An F1 with its interval."""
     if not np.isfinite(interval.estimate):
         return "–"
-    return f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval.estimate:.2f}\u00a0[{interval.low:.2f},\u00a0{interval.high:.2f}]"

@@ -48,7 +48,7 @@ _RIGHT = ' class="n"'  # right-aligned numbers
 _WHOLE = ' class="d"'  # not wrapped
 _SWATCHED = ' class="c"'  # a class with its colour, not wrapped while it is short
 _SHORT = 32
-_NUMBER_TEXT = re.compile(r"[+-]?\d[\d\u202f,]*(\.\d+)?( ?%)?")
+_NUMBER_TEXT = re.compile(r"(<[ \u00a0])?[+-]?\d[\d\u202f,]*(\.\d+)?( ?%)?")
 _DATE_TEXT = re.compile(r"\d{4}-\d\d-\d\d")
 
 
