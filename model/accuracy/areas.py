@@ -364,13 +364,12 @@ def pixel_sentence() -> str:
 
 
 def table_rows(areas: Areas) -> Iterator[list[Any]]:
-    """Rows as :data:`HEADER` names them: each zone, what is in none and in several, then the whole map.
+    """Rows as :data:`HEADER` names them: the whole map, each zone, then what is in no zone and in several.
 
-    Percent are of the classified area of the zone; no data is a row without.
+    Percent are of the classified area of the zone; no data is a row without. The whole map comes first, since GDAL takes
+    the types of a sheet's columns from its first rows.
     """
     codes, names, group = _classes(areas)
-    for zone in [*areas.zones, *(one for one in (areas.outside, areas.again) if one is not None and one.values)]:
-        yield from _zone_rows(zone.name, zone.values, codes, names, group, areas.nodata)
     whole = ZoneCounts(tr("(whole map)"), dict(areas.whole.values))
     empty = areas.whole.no_data
     if empty.pixels:
@@ -381,6 +380,8 @@ def table_rows(areas: Areas) -> Iterator[list[Any]]:
         yield row if found is None else [*row[:6], ESTIMATED, *found]
     for code, found in estimates.items():  # classes of the reference that the map lacks
         yield [whole.name, names[code], code, 0, 0.0, 0.0, ESTIMATED, *found]
+    for zone in [*areas.zones, *(one for one in (areas.outside, areas.again) if one is not None and one.values)]:
+        yield from _zone_rows(zone.name, zone.values, codes, names, group, areas.nodata)
 
 
 def _classes(areas: Areas) -> tuple[list[int], dict[int, str], dict[int, int]]:
