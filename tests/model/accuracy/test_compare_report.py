@@ -87,14 +87,14 @@ def test_sentences_of_the_summary(written):
     told = summary(result)
     gain = result.gain(next(one for one in result.configurations if one.key == "ltae S1+S2"), PIXEL, "macro_f1")
     assert told[0].startswith("ltae with S1+S2 ") and points(gain.told.estimate) in told[0]
-    assert f"[{points(gain.told.low)}, {points(gain.told.high)}]" in told[0]
+    assert f"[{points(gain.told.low)},\u00a0{points(gain.told.high)}]" in told[0]
     assert ("chance" in told[0]) and any(one.startswith("ltae: S1+S2 against S2 alone") for one in told)
     assert any("2 points of the full season" in one for one in told)
 
 
 def test_numbers_in_words():
     assert points(0.0834) == "+8.3" and points(-0.01) == "-1.0" and points(0.5, sign=False) == "50.0"
-    assert points(float("nan")) == "–" and chance(0.0004) == "< 0.001" and chance(0.0456) == "0.046"
+    assert points(float("nan")) == "–" and chance(0.0004) == "<\u00a00.001" and chance(0.0456) == "0.046"
     assert hours_a_tile(3e-5) == pytest.approx(3e-5 * TILE / 3600) and TILE == 120_560_400
 
 
