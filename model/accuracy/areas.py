@@ -366,8 +366,8 @@ def pixel_sentence() -> str:
 def table_rows(areas: Areas) -> Iterator[list[Any]]:
     """Rows as :data:`HEADER` names them: the whole map, each zone, then what is in no zone and in several.
 
-    Percent are of the classified area of the zone; no data is a row without. The whole map comes first, since GDAL takes
-    the types of a sheet's columns from its first rows.
+    Percent are of the classified area of the zone; no data is a row without. The whole map comes first, since GDAL
+    takes the types of a sheet's columns from its first rows.
     """
     codes, names, group = _classes(areas)
     whole = ZoneCounts(tr("(whole map)"), dict(areas.whole.values))
