@@ -6,12 +6,14 @@ import threading
 from pathlib import Path
 
 import mapping_fakes as fakes
+import mapping_scene
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from landloom.model.base.progress import Progress
 from landloom.model.mapping.chunks import CHUNK, Area
+from landloom.model.mapping.classify import classify
 from landloom.model.mapping.layout import choose_layout
 from landloom.model.mapping.runner import BlockRunner
 from landloom.model.stack.grid import Window
@@ -81,16 +83,18 @@ def bytes_read():
     return int(IO.read_text().split("rchar: ")[1].split()[0])
 
 
-def bytes_of_all_blocks(stack):
+def bytes_of_all_blocks(stack, pixels=10_000):
+    """Of those that the upper left ``pixels`` x ``pixels`` of 10 m touch."""
     total = 0
     for sensor in Stack.read(stack).sensors.values():
         for source in set(sensor.sources()):
             dataset = gdal.Open(source.path)
+            reach = -(-pixels // source.ratio)
             for number in range(1, dataset.RasterCount + 1):
                 band = dataset.GetRasterBand(number)
                 columns, rows = band.GetBlockSize()
-                for y in range(-(-dataset.RasterYSize // rows)):
-                    for x in range(-(-dataset.RasterXSize // columns)):
+                for y in range(-(-min(dataset.RasterYSize, reach) // rows)):
+                    for x in range(-(-min(dataset.RasterXSize, reach) // columns)):
                         total += int(band.GetMetadataItem(f"BLOCK_SIZE_{x}_{y}", "TIFF"))
     return total
 
@@ -109,6 +113,21 @@ def test_a_run_decodes_each_block_of_the_files_once(tiled_stack, tmp_path, halo,
         asked = bytes_read() - before
         assert reader._cache.used == 0
     assert summary.blocks > 9 and summary.statistics[0] > 1_000_000
+    assert asked / there <= 1.5, asked / there
+
+
+@pytest.mark.skipif(not IO.exists(), reason="the system does not tell how much a process reads")
+def test_classify_decodes_each_block_once(tiled_stack, tmp_path):
+    """The same from a trained forest to a map, over 640 x 640 pixels in several blocks."""
+    pytest.importorskip("sklearn")
+    model = mapping_scene.make_model(tiled_stack, "randomforest", tmp_path / "forest.safetensors")
+    x, y = Stack.read(tiled_stack).grid.transform[0:4:3]
+    there = bytes_of_all_blocks(tiled_stack, 640)
+    before = bytes_read()
+    bounds = (x, y - 6400, x + 6400, y)
+    done = classify(tiled_stack, model, tmp_path / "map.tif", bounds=bounds, memory_mb=48, threads=1)
+    asked = bytes_read() - before - 3 * model.stat().st_size
+    assert done.summary.blocks > 4 and done.summary.pixels == 640 * 640
     assert asked / there <= 1.5, asked / there
 
 
