@@ -124,6 +124,14 @@ def arcs_of(above: np.ndarray, labels: np.ndarray, row: int, last: bool) -> Arcs
     if row > 0:
         upper = np.concatenate([[0], above, [0]])
         node[: width + 1] |= upper[:-1] != upper[1:]
+    # Where a line turns on the raster's frame it keeps its corner, so that the frame stays straight.
+    turns = np.zeros(corners, np.int8)
+    turns[start] = direction
+    turned = np.zeros(corners, bool)
+    turned[end] = turns[end] != direction
+    frame = turned.reshape(height + 1, width + 1)
+    frame[1 if row == 0 else 0 : -1 if last else None, 1:-1] = False
+    node |= turned
     order, offsets, closed = _chains(start, end, node)
     return _along(order, offsets, closed, start, direction, np.concatenate(lefts), np.concatenate(rights), width, row)
 

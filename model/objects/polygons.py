@@ -74,14 +74,18 @@ def polygons_of(
         above = labels[-1].astype(np.int64)
 
 
-def written_order(last_row: np.ndarray, rows: int) -> np.ndarray:
+def written_order(last_row: np.ndarray, rows: int, height: int) -> np.ndarray:
     """Labels in the order in which :func:`polygons_of` gives them.
+
+    A region that reaches the last row of a strip is whole only with the upper sides of the next one.
 
     Args:
         last_row: ``[N + 1]`` by label; label 0 is none.
         rows: of a strip.
+        height: of the raster.
     """
-    return np.argsort(last_row[1:] // rows, kind="stable") + 1
+    strip = np.minimum((last_row[1:] + 1) // rows, (height - 1) // rows)
+    return np.argsort(strip, kind="stable") + 1
 
 
 def wkb_of(rings: Rings, grid: Grid) -> Iterator[bytes]:
@@ -132,7 +136,7 @@ def write_polygons(
     """
     progress = progress or Progress()
     rows = rows_in_memory(grid.width, grid.height, memory_mb)
-    order = written_order(last_row, rows)
+    order = written_order(last_row, rows, grid.height)
     count = len(last_row) - 1
 
     def geometries() -> Iterator[bytes]:
