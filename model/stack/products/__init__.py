@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...base.errors import LandloomError
@@ -28,7 +29,7 @@ from . import (
     theia_l3a,
     theia_landsat,
 )
-from .archives import walk
+from .archives import is_archive, look_into, walk
 from .base import Choice, Folder, Found, Product, ProductForm, ProductMask
 
 FORMS: tuple[ProductForm, ...] = (
@@ -55,18 +56,25 @@ FORMS: tuple[ProductForm, ...] = (
 
 
 def find_products(folder: str | os.PathLike[str], choice: Choice, progress: Progress) -> Found:
-    """Search a folder tree for products of all forms; or read one file, a STAC Item or ItemCollection.
+    """Search a folder tree or an archive for products of all forms; or read a STAC Item or ItemCollection.
 
     Raises:
         LandloomError: if the folder cannot be read or holds no product.
     """
     root = Path(os.path.abspath(folder))
+    if root.is_file() and is_archive(root.name):
+        inner, why = look_into(root)
+        return _found(inner, [(root.name, reason) for reason in why], root, choice)
     if root.is_file():
         stac.check_file(root)
         return _some(stac.find([Folder(root.parent, (root.name,))], choice), root, (stac.FORM,))
     if not root.is_dir():
         raise LandloomError(f"INPUT {root} is not a folder; give the folder of the products, or a STAC ItemCollection.")
-    folders, unread = walk(root, progress)
+    return _found(*walk(root, progress), root, choice)
+
+
+def _found(folders: Sequence[Folder], unread: Sequence[tuple[str, str]], root: Path, choice: Choice) -> Found:
+    """The products of all forms in some folders."""
     found = [form.find(folders, choice) for form in FORMS]
     products = [product for one in found for product in one.products]
     described = {path for product in products if product.form == stac.FORM.name for path, _ in product.bands.values()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -32,15 +33,39 @@ def walk(root: Path, progress: Progress) -> tuple[list[Folder], list[tuple[str, 
         names.sort()
         folders.append(Folder(Path(path), tuple(sorted(files))))
         for file in sorted(files):
-            suffix = PurePath(file).suffix.lower()
-            if suffix in _HANDLERS:
-                inner = list(_archive(Path(path) / file, _HANDLERS[suffix]))
-                if not inner:
-                    left_out.append((file, "the archive cannot be read, or is empty; get it again"))
+            if is_archive(file):
+                inner, why = look_into(Path(path) / file)
                 folders += inner
+                left_out += [(file, reason) for reason in why]
             elif file.lower().endswith(_PACKED):
                 left_out.append((file, "GDAL cannot read parts of such an archive; unpack it"))
     return folders, left_out
+
+
+def is_archive(name: str) -> bool:
+    """Whether GDAL reads such an archive in place."""
+    return PurePath(name).suffix.lower() in _HANDLERS
+
+
+def look_into(path: Path) -> tuple[list[Folder], list[str]]:
+    """The folders of an archive; and why there are none, if it cannot be used."""
+    suffix = path.suffix.lower()
+    inner = list(_archive(path, _HANDLERS[suffix]))
+    if not inner:
+        return [], ["the archive cannot be read, or is empty; get it again"]
+    if suffix == ".tar" and _lacks_names(path, inner):
+        return [], ["GDAL does not see all of its files, whose names are too long; unpack it"]
+    return inner, []
+
+
+def _lacks_names(path: Path, folders: list[Folder]) -> bool:
+    """Whether files of a tar archive are missing from what GDAL lists: it cuts names above 100 characters."""
+    seen = {name for folder in folders for name in folder.files}
+    try:
+        with tarfile.open(path) as archive:
+            return any(member.isfile() and PurePosixPath(member.name).name not in seen for member in archive)
+    except (OSError, tarfile.TarError):
+        return False  # then GDAL's list is all there is
 
 
 def _archive(path: Path, handler: str) -> Iterator[Folder]:
