@@ -63,7 +63,8 @@ class PrepareStack(LandloomAlgorithm):
         tr = self.tr
         self.add(
             QgsProcessingParameterFile("INPUT", tr("Products"), behavior=QgsProcessingParameterFile.Behavior.Folder),
-            "A folder that is searched through, with products nested, side by side or zipped. Sentinel-2 of Theia, "
+            "A folder (or one zip or tar file) that is searched through, with products nested, side by side or zipped. "
+            "Sentinel-2 of Theia, "
             "Sen2Cor (.SAFE or single files), Terrascope and WorldCereal; Landsat 8 and 9 of Theia and USGS; "
             "Sentinel-1 of S1Tiling, ASF HyP3, OPERA, Planetary Computer, SNAP, Earth Engine, Terrascope and "
             "WorldCereal; layers without a date, such as a DEM. Also an ItemCollection of searchproducts "
