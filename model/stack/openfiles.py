@@ -53,6 +53,11 @@ class OpenFiles:
         with self._lock:
             self.pools.clear()
 
+    def close_own(self) -> None:
+        """Close the calling thread's data sets."""
+        with self._lock:
+            self.pools.pop(threading.get_ident(), None)
+
     def let_go(self) -> None:
         """Free the blocks that GDAL has cached for the calling thread's data sets."""
         for dataset in list(self.pools.get(threading.get_ident(), {}).values()):

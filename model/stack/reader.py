@@ -67,6 +67,7 @@ class StackReader:
         self._files = OpenFiles(remote)
         self._memory = SpareMemory()
         self._cache: BlockCache | None = None
+        self._known_layers: dict[Layer, tuple[Lattice, int]] = {}
         self._once: set[str] = set()  # files that are read once a window
         self._now = threading.local()
 
@@ -150,7 +151,9 @@ class StackReader:
 
     def _layers(self) -> dict[Layer, tuple[Lattice, int]]:
         """The lattice of each file and its bands, and the bytes of one of its pixels."""
-        layers: dict[Layer, tuple[Lattice, int]] = {}
+        if self._known_layers:
+            return self._known_layers
+        layers = self._known_layers
         for sensor in self._sensors.values():
             for part in (part for parts in sensor.acquisitions for part in parts):
                 for read in part.reads:
@@ -161,6 +164,7 @@ class StackReader:
                     lattice = self._lattice(mask.path, mask.corner, mask.ratio, None, margin, False)
                     kind = self._files.get(mask.path).GetRasterBand(mask.band).DataType
                     layers[mask.path, (mask.band,)] = lattice, 1 if kind == gdal.GDT_Byte else 8
+        self._files.close_own()  # the reading threads open their own, and all share how many may be open
         return layers
 
     def _lattice(

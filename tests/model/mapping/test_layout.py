@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import mapping_fakes as fakes
@@ -16,6 +17,7 @@ from landloom.model.mapping.chunks import CHUNK, Area
 from landloom.model.mapping.classify import classify
 from landloom.model.mapping.layout import choose_layout
 from landloom.model.mapping.runner import BlockRunner
+from landloom.model.stack.blockcache import BlockCache
 from landloom.model.stack.grid import Window
 from landloom.model.stack.lattice import FOREVER, Lattice
 from landloom.model.stack.manifest import Stack
@@ -199,6 +201,35 @@ def test_what_is_kept_changes_no_bit(odd_stack, data):
         assert reader._cache.used == 0
         again = Window(area.column, area.row, 10, 10)  # not foretold
         np.testing.assert_array_equal(reader.read(again)["S2"].values, plain.read(again)["S2"].values)
+
+
+def test_context_of_masks_filters_and_partial_images_is_foreseen(odd_stack, tmp_path, monkeypatch):
+    """What is read is what was foretold, also around windows: nothing is read past what is kept."""
+    stack = Stack.read(odd_stack)
+    s2, s1 = stack.sensors["S2"], stack.sensors["S1_ASC"]
+
+    def cut_and_buffered(part):
+        masks = tuple(replace(mask, buffer=40.0) for mask in part.masks)
+        return replace(part, masks=masks, cover=Window(20, 10, 150, 160))
+
+    acquisitions = tuple(replace(one, parts=tuple(map(cut_and_buffered, one.parts))) for one in s2.acquisitions)
+    stack = stack.with_sensor(replace(s2, acquisitions=acquisitions))
+    stack = stack.with_sensor(replace(s1, speckle="quegan 5"))
+    served, serve = [], BlockCache.read
+    monkeypatch.setattr(BlockCache, "read", lambda *args: served.append(serve(*args)) or served[-1])
+    with StackReader(stack) as reader, StackReader(stack) as plain:
+        layout = choose_layout(
+            Area(0, 0, 210, 180), 2, reader.lattices(), reader.bytes_per_pixel, 3, 2_000_000, 64 * 64
+        )
+        windows = [Window(*block.chunked) for block in layout.blocks]
+        reader.expect(windows, 2, layout.reach, layout.room)
+        for window in windows:
+            ours, theirs = reader.read(window, 2), plain.read(window, 2)
+            for name in theirs:
+                np.testing.assert_array_equal(ours[name].values, theirs[name].values)
+                np.testing.assert_array_equal(ours[name].mask, theirs[name].mask)
+    assert len(served) > 50 and all(served)
+    assert max(one.margin for one in reader.lattices()) == 4
 
 
 def lattice(tile, ratio=1, margin=0, size=10_980, corner=(0, 0)):
