@@ -54,7 +54,7 @@ def assess(
         group_field = places.group_field if places.group_field in layer.fields else ""
     progress.text("Reading the reference data")
     reference = layer.read(grid, settings.class_field, progress, group_field, what="map")
-    _tell(reference, layer, warnings)
+    _tell(reference, kind == PURPOSIVE, warnings)
     if _zero_is_a_class(mapped, reference, table):
         mapped.use_zero()
     progress.text("Counting the map")
@@ -135,10 +135,10 @@ def assess(
     return result
 
 
-def _tell(reference: Reference, layer: ReferenceLayer, warnings: list[str]) -> None:
+def _tell(reference: Reference, purposive: bool, warnings: list[str]) -> None:
     if reference.outside:
         warnings.append(tr("{n} features of the reference lie outside the map.").format(n=reference.outside))
-    if reference.empty:
+    if reference.empty and purposive:  # of a sample it is told later what their lack means
         warnings.append(
             tr("{n} features of the reference have no class or no geometry and are left out.").format(n=reference.empty)
         )

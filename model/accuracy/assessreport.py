@@ -118,6 +118,12 @@ def _interval(one: Estimate, factor: float = 1.0, digits: int = 3) -> list[str]:
     return [number(scaled.value, digits), number(scaled.error, digits), span]
 
 
+def _short(one: Estimate) -> list[str]:
+    """Value ± standard error, and 95 % interval without blanks, for tables with many columns."""
+    value, error, span = _interval(one)
+    return [f"{value} ± {error}" if np.isfinite(one.value) else "–", span.replace(" – ", "–")]
+
+
 def _whole_map(report: Report, result: Assessment) -> None:
     found = result.estimates
     assert found is not None
@@ -130,13 +136,13 @@ def _whole_map(report: Report, result: Assessment) -> None:
     )
     header = [tr("class")]
     for name in (tr("user's accuracy (precision)"), tr("producer's accuracy (recall)"), "F1"):
-        header += [name, tr("standard error"), tr("95 % interval")]
+        header += [f"{name} ± {tr('standard error')}", tr("95 % interval")]
     header += [tr("n mapped"), tr("n reference")]
     rows = []
     for k, one in enumerate(result.matching.classes):
         cells: list[Any] = [one.name]
         for estimates in (found.users, found.producers, found.f1):
-            cells += _interval(estimates[k])
+            cells += _short(estimates[k])
         rows.append([*cells, int(found.counts[:, k].sum()), int(found.counts[k].sum())])
     report.table(header, rows, colors=result.matching.colors)
     report.paragraph(

@@ -84,7 +84,6 @@ def read_design(
     kind: str,
     settings: AssessmentSettings,
     left_out: Collection[str],
-    trained: Collection[int],
     fids: Sequence[int],
     is_point: bool,
     map_values: np.ndarray,
@@ -103,7 +102,6 @@ def read_design(
         kind: ``random`` or ``stratified``.
         settings: with the fields.
         left_out: values of the class field that count as not labelled.
-        trained: features that trained the model, which count likewise.
         fids: ``[F]`` the labelled features on the map.
         is_point: whether they are points.
         map_values: ``[F]`` the map's value at each; only for points.
@@ -122,7 +120,7 @@ def read_design(
         )
     if probability_field:
         units = _units(layer, settings, progress)
-        judged = {fid for fid, unit in units.items() if unit.value not in (None, *left_out) and fid not in trained}
+        judged = {fid for fid, unit in units.items() if unit.value not in (None, *left_out)}
         return _by_probability(units, list(fids), sorted(judged.difference(fids)), probability_field, counts, is_point)
     if stratum_field:
         _check_strata(_units(layer, settings, progress), list(fids), map_values, names, stratum_field)
@@ -172,7 +170,7 @@ def _by_probability(
             f"PROBABILITY_FIELD '{probability_field}' must be above 0 and at most 1, but is not in {len(wrong)} of "
             f"{len(units)} features, such as feature {wrong[0]}: fill it with the share of the stratum's pixels drawn."
         )
-    strata = sorted({unit.stratum or "" for unit in units.values()})
+    strata = sorted({unit.stratum or "" for unit in units.values()}, key=_order)
     index = {name: h for h, name in enumerate(strata)}
     sizes, drawn = np.zeros(len(strata)), np.zeros(len(strata))
     least, most = np.full(len(strata), np.inf), np.zeros(len(strata))
@@ -208,6 +206,12 @@ def _by_probability(
         float(sizes[labelled == 0].sum() / sizes.sum()),
         tuple(notes),
     )
+
+
+def _order(stratum: str) -> tuple[bool, int, str]:
+    """Codes by size, then names."""
+    code = as_code(stratum)
+    return code is None, code or 0, stratum
 
 
 def _check_strata(

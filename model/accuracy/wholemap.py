@@ -26,19 +26,21 @@ def estimate_whole_map(
     clusters: np.ndarray | None,
     progress: Progress,
 ) -> None:
-    """Accuracy and area of the whole map from a probability sample."""
+    """Accuracy and area of the whole map from a probability sample.
+
+    Units that lie in what trained the model stay in: chance drew them, and those places are a part of the map whose
+    accuracy is estimated. Without them the estimates would hold for the rest of the map only.
+    """
     settings, objects = result.settings, result.objects
-    used = ~objects.trained[owner]
     if objects.trained.any():
         result.warnings.append(
-            tr("{n} units of the sample trained the model: without them the rest stands for the whole map.").format(
-                n=int(objects.trained.sum())
-            )
+            tr(
+                "{n} units of the sample lie in what trained the model. They are left out of the scores of the judged "
+                "pixels, but not of the estimates for the whole map, of which those places are a part."
+            ).format(n=int(objects.trained.sum()))
         )
-    raw, rows, columns, owner = raw[used], rows[used], columns[used], owner[used]
     fids = [feature.fid for feature in objects.features]
     of_unit = np.unique(owner)
-    trained = {fids[i] for i in np.flatnonzero(objects.trained)}
     if result.is_point and len(of_unit) != len(owner):
         raise LandloomError("The reference points are multipoints; a sample needs one point a feature: split them.")
     design = read_design(
@@ -46,7 +48,6 @@ def estimate_whole_map(
         kind,
         settings,
         result.matching.left_out,
-        trained,
         [fids[i] for i in of_unit],
         result.is_point,
         raw if result.is_point else np.zeros(0, np.int64),

@@ -282,3 +282,18 @@ def test_cancelling_stops(case):
 
     with pytest.raises(Cancelled):
         data.judged(case[2], case[3], progress=Stopped())
+
+
+def test_units_that_trained_stay_in_the_estimates_of_the_whole_map(case, tmp_path, monkeypatch):
+    """They are a part of the map; the scores of the judged pixels leave them out."""
+    from landloom.model.accuracy import assess as module
+    from landloom.model.accuracy.independence import TrainingPlaces
+
+    truth, mapped, path, _ = case
+    layer, rows, columns = sample_of(tmp_path, mapped, truth)
+    before = data.judged(path, layer, design="random")
+    places = TrainingPlaces(np.sort(rows[:30] * 30 + columns[:30]), 0, "", 0.0, "Some are left out.")
+    monkeypatch.setattr(module, "training_places", lambda *_: places)
+    found = data.judged(path, layer, design="random")
+    assert found.matrix.sum() == 50 and "30 units" in " ".join(found.warnings)
+    assert found.estimates.overall == before.estimates.overall
