@@ -15,10 +15,11 @@ import numpy as np
 
 from ..base.errors import Cancelled, LandloomError
 from ..base.html import Report
+from ..base.language import mark, tr
 from ..base.progress import Progress
 from ..base.provenance import Provenance
 from ..base.raster import spatial_reference
-from ..base.words import counted
+from ..base.reportfiles import write_facts
 from ..stack.estimates import Estimate, estimates, reading_speed, size_text
 from ..stack.grid import Window, reproject_bounds
 from ..stack.manifest import Sensor, Stack
@@ -33,6 +34,9 @@ from .tablefiles import read_table
 
 TINY_CLASS = 30
 _NAMED = 10
+# What problems and facts are about; the report translates them.
+_STACK, _FILES, _IMAGES, _DISK = mark("Stack"), mark("Files"), mark("Images"), mark("Disk")
+_REFERENCE, _NOMENCLATURE, _CLASSES = mark("Reference"), mark("Nomenclature"), mark("Classes")
 _PLACES, _SIDE = 9, 32  # windows where the valid share of dates is measured
 _MOST_LABELLED = 50_000
 
@@ -77,10 +81,10 @@ def preflight(
     stacks: list[Stack] = []
     layers: list[ReferenceLayer] = []
     tables: list[NomenclatureTable] = []
-    result.attempt("Stack", lambda: stacks.append(Stack.read(stack_path)))
-    result.attempt("Reference", lambda: layers.append(ReferenceLayer(reference_path, reference_crs)))
+    result.attempt(_STACK, lambda: stacks.append(Stack.read(stack_path)))
+    result.attempt(_REFERENCE, lambda: layers.append(ReferenceLayer(reference_path, reference_crs)))
     if nomenclature:
-        result.attempt("Nomenclature", lambda: tables.append(read_table(nomenclature)))
+        result.attempt(_NOMENCLATURE, lambda: tables.append(read_table(nomenclature)))
     stack = stacks[0] if stacks else None
     table = tables[0] if tables else None
     progress.percent(5)
@@ -96,8 +100,8 @@ def preflight(
         _check_dates(stack, result)
     if stack is not None and readable:
         places = _places(stack, reference)
-        result.attempt("Images", lambda: _check_gaps(stack, places, result, progress.part(60, 90)))
-        result.attempt("Images", lambda: _estimate(stack, samples, result, progress))
+        result.attempt(_IMAGES, lambda: _check_gaps(stack, places, result, progress.part(60, 90)))
+        result.attempt(_IMAGES, lambda: _estimate(stack, samples, result, progress))
     progress.percent(100)
     return result
 
@@ -105,20 +109,30 @@ def preflight(
 def write_report(
     found: Preflight, path: str | os.PathLike[str], subtitle: str = "", made: Provenance | None = None
 ) -> None:
-    """Write the page, whole or not at all; ``made`` says how it came about."""
-    report = Report("Check before the work", subtitle)
+    """Write the page, and the same as JSON beside it; ``made`` says how it came about."""
+    report = Report(tr("Check before the work"), subtitle)
     count = len(found.problems)
-    report.heading("No problem was found" if not count else "1 problem" if count == 1 else f"{count} problems")
+    report.heading(
+        tr("No problem was found")
+        if not count
+        else tr("1 problem" if count == 1 else "{count} problems").format(count=count)
+    )
     if found.problems:
-        report.table(["About", "Problem and what to do"], found.problems)
-    report.heading("What was looked at")
-    report.table(["", ""], found.facts)
+        report.table([tr("About"), tr("Problem and what to do")], [[tr(about), text] for about, text in found.problems])
+    report.heading(tr("What was looked at"))
+    report.table(["", ""], [[tr(about), text] for about, text in found.facts])
     if found.steps:
-        report.heading("What the next steps take")
-        report.table(["Step", "Time", "Disk"], [one.texts() for one in found.steps])
-        report.paragraph("From reading a window of this stack on this machine; half or double is possible.")
+        report.heading(tr("What the next steps take"))
+        report.table([tr("Step"), tr("Time"), tr("Disk")], [one.texts() for one in found.steps])
+        report.paragraph(tr("From reading a window of this stack on this machine; half or double is possible."))
     if made is not None:
         report.provenance(made)
+    content = {
+        "problems": [{"about": about, "problem": text} for about, text in found.problems],
+        "facts": [{"about": about, "fact": text} for about, text in found.facts],
+        "steps": [{"step": one.step, "minutes": one.minutes, "disk_mb": one.disk_mb} for one in found.steps],
+    }
+    write_facts(path, "check", content, made)
     report.write(path)
 
 
@@ -138,42 +152,51 @@ def _check_files(stack: Stack, result: Preflight, progress: Progress) -> bool:
             try:
                 size, time = size_and_time(source.path)
             except LandloomError:
-                lines.append(f"The file {source.path} is gone; put it back or make the stack again.")
+                gone = tr("The file {path} is gone; put it back or make the stack again.")
+                lines.append(gone.format(path=source.path))
                 continue
             if size != source.size or abs(time - source.time) > 2:
-                lines.append(f"The file {source.path} has changed since the stack was made; make the stack again.")
+                changed = tr("The file {path} has changed since the stack was made; make the stack again.")
+                lines.append(changed.format(path=source.path))
         for acquisition in sensor.acquisitions:
             for part in acquisition.parts:
                 for path in (part.data, *(mask.raster for mask in part.masks)):
                     if path.endswith(".vrt") and not os.path.exists(path):
-                        lines.append(f"The virtual raster {path} is gone; make the stack again.")
-    result.problems += [("Files", line) for line in lines[:_NAMED]]
+                        lost = tr("The virtual raster {path} is gone; make the stack again.")
+                        lines.append(lost.format(path=path))
+    result.problems += [(_FILES, line) for line in lines[:_NAMED]]
     if len(lines) > _NAMED:
         result.problems.append(
-            ("Files", f"{len(lines) - _NAMED} more files are gone or changed; make the stack again.")
+            (
+                _FILES,
+                tr("{count} more files are gone or changed; make the stack again.").format(count=len(lines) - _NAMED),
+            )
         )
-    result.facts += [("Stack", str(stack.path)), ("Files", str(len(seen)))]
+    result.facts += [(_STACK, str(stack.path)), (_FILES, str(len(seen)))]
     return not lines
 
 
 def _check_dates(stack: Stack, result: Preflight) -> None:
     for name, sensor in stack.sensors.items():
         count = len(sensor.complete)
-        result.facts.append((name, f"{counted(count, 'date')}, bands {', '.join(sensor.bands)}"))
+        result.facts.append(
+            (name, tr("{count} dates, bands {bands}").format(count=count, bands=", ".join(sensor.bands)))
+        )
         if not count:
-            result.problems.append((name, "No date has all bands; add the missing products with preparestack."))
+            result.problems.append((name, tr("No date has all bands; add the missing products with preparestack.")))
         elif count < len(sensor.acquisitions):
             lacking = [one.date for one in sensor.acquisitions if one not in sensor.complete]
             result.problems.append(
                 (
                     name,
-                    f"Not read, since a band is missing: {counted(lacking, 'date')} ({_some(lacking)}); get these "
-                    "products again.",
+                    tr("Not read, since a band is missing: {dates}; get these products again.").format(
+                        dates=_some(lacking)
+                    ),
                 )
             )
         if sensor.kind == OPTICAL and 0 < count < 3:
             result.problems.append(
-                (name, f"It has {counted(count, 'date')} only; a season needs many more: add products.")
+                (name, tr("Dates in all: {count}; a season needs many more: add products.").format(count=count))
             )
 
 
@@ -219,12 +242,16 @@ def _check_gaps(stack: Stack, places: list[Window], result: Preflight, progress:
 
 def _gap_lines(usable: list[str], sensor: Sensor) -> Iterator[str]:
     if not usable:
-        yield "No date is usable where the reference data lie; check EXTENT, masks and CLOUD_RULE of preparestack."
+        yield tr("No date is usable where the reference data lie; check EXTENT, masks and CLOUD_RULE of preparestack.")
     for first, last in itertools.pairwise(usable):
         days = (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days
         if days > LONG_GAP:
-            hint = ", raise MAX_CLOUD or use a CLOUD_RULE that is less strict" if sensor.kind == OPTICAL else ""
-            yield f"{days} days lie without a usable date between {first} and {last}; add dates there{hint}."
+            gap = tr("{days} days lie without a usable date between {first} and {last}; add dates there.")
+            optical = tr(
+                "{days} days lie without a usable date between {first} and {last}; add dates there, raise MAX_CLOUD or "
+                "use a CLOUD_RULE that is less strict."
+            )
+            yield (optical if sensor.kind == OPTICAL else gap).format(days=days, first=first, last=last)
 
 
 def _estimate(stack: Stack, samples: int, result: Preflight, progress: Progress) -> None:
@@ -232,12 +259,14 @@ def _estimate(stack: Stack, samples: int, result: Preflight, progress: Progress)
     needed = result.steps[0].disk_mb + result.steps[-1].disk_mb
     folder = next(one for one in Path(stack.path).parents if one.is_dir())
     free = shutil.disk_usage(folder).free / 2**20
-    result.facts.append(("Free disk space", f"{size_text(free)} in {folder}"))
+    result.facts.append((mark("Free disk space"), tr("{size} in {folder}").format(size=size_text(free), folder=folder)))
     if needed > free:
         result.problems.append(
             (
-                "Disk",
-                f"Samples and map need about {size_text(needed)}, but {folder} has {size_text(free)} free; make room.",
+                _DISK,
+                tr("Samples and map need about {needed}, but {folder} has {free} free; make room.").format(
+                    needed=size_text(needed), folder=folder, free=size_text(free)
+                ),
             )
         )
 
@@ -249,11 +278,12 @@ def _check_reference(
     layer: ReferenceLayer, stack: Stack | None, class_field: str, result: Preflight, progress: Progress
 ) -> Reference | None:
     """CRS, field, overlap, empty values and geometries; the features where they can be read."""
-    about = "Reference"
+    about = _REFERENCE
     count = layer.layer.GetFeatureCount()
-    result.facts.append((about, f"{layer.name}, {counted(count, 'feature')}"))
+    result.facts.append((about, tr("{layer}, {count} features").format(layer=layer.name, count=count)))
     if not count:
-        result.problems.append((about, f"{layer.name} holds no feature; give polygons or points."))
+        sentence = tr("{layer} holds no feature; give polygons or points.").format(layer=layer.name)
+        result.problems.append((about, sentence))
         return None
     has_crs = result.attempt(about, layer.spatial_reference)
     has_field = result.attempt(about, lambda: layer.field_index(class_field, "CLASS_FIELD"))
@@ -270,14 +300,23 @@ def _check_reference(
     if not result.attempt(about, lambda: found.append(layer.read(stack.grid, class_field, progress))):
         return None
     reference = found[0]
-    what = "points" if reference.is_point else "polygons"
+    what = tr("points") if reference.is_point else tr("polygons")
     for number, sentence in (
-        (reference.outside, f"{what} lie outside the stack and are left out; widen EXTENT or leave it so."),
-        (reference.empty, f"features have no value of {class_field} or no geometry and are left out; fill them in."),
-        (reference.repaired, f"{what} have an invalid geometry, which is repaired on the fly; run 'Fix geometries'."),
+        (
+            reference.outside,
+            tr("{count} {what} lie outside the stack and are left out; widen EXTENT or leave it so."),
+        ),
+        (
+            reference.empty,
+            tr("{count} features have no value of {field} or no geometry and are left out; fill them in."),
+        ),
+        (
+            reference.repaired,
+            tr("{count} {what} have an invalid geometry, which is repaired on the fly; run 'Fix geometries'."),
+        ),
     ):
         if number:
-            result.problems.append((about, f"{number} {sentence}"))
+            result.problems.append((about, sentence.format(count=number, what=what, field=class_field)))
     return reference
 
 
@@ -299,9 +338,9 @@ def _check_classes(
     progress: Progress,
 ) -> int:
     """Unlisted values, single classes, few groups, few pixels, overlaps; gives the samples to expect."""
-    about = "Classes"
+    about = _CLASSES
     if table is not None:
-        result.attempt("Nomenclature", lambda: table.check_listed(reference.values, class_field))
+        result.attempt(_NOMENCLATURE, lambda: table.check_listed(reference.values, class_field))
     classes = table or table_of({value: (0, None) for value in reference.values})[0]
     rows = [(one, classes.find(one.value)) for one in reference.features]
     used = [(one, row) for one, row in rows if row is not None and row.use and row.code is not None]
@@ -311,18 +350,18 @@ def _check_classes(
     groups = Counter(codes.tolist())
     result.facts.append((about, ", ".join(f"{names[code]}: {number}" for code, number in groups.most_common(30))))
     if len(groups) < 2:
-        which = f"one class only, {next(iter(names.values()))}" if groups else "no class"
-        result.problems.append((about, f"{class_field} has {which} on the stack; at least two classes are needed."))
+        none = tr("{field} has no class on the stack; at least two classes are needed.")
+        single = tr("{field} has one class only, {name}, on the stack; at least two classes are needed.")
+        name = next(iter(names.values()), "")
+        result.problems.append((about, (single if groups else none).format(field=class_field, name=name)))
     for code, number in sorted(groups.items()):
         if number < 3:
-            use = "trains only" if number == 1 else "trains and tests, without validation"
-            what = "feature" if number == 1 else "features"
-            result.problems.append(
-                (
-                    about,
-                    f"{names[code]} has {number} {what}, so it {use}; add features, or group it with another class.",
-                )
+            lone = tr("{name} has 1 feature, so it trains only; add features, or group it with another class.")
+            few = tr(
+                "{name} has 2 features, so it trains and tests, without validation; add features, or group it with "
+                "another class."
             )
+            result.problems.append((about, (lone if number == 1 else few).format(name=names[code])))
     if not features or len(features) > _MOST_LABELLED:
         return len(features) * 20
     labelled = label_pixels(features, codes, stack.grid, progress, max_per_feature=200)
@@ -330,14 +369,24 @@ def _check_classes(
     for code in sorted(groups):
         if groups[code] >= 3 and pixels[code] < TINY_CLASS:
             result.problems.append(
-                (about, f"{names[code]} has {pixels[code]} pixels, fewer than {TINY_CLASS}; add or enlarge features.")
+                (
+                    about,
+                    tr("{name} has {count} pixels, fewer than {least}; add or enlarge features.").format(
+                        name=names[code], count=pixels[code], least=TINY_CLASS
+                    ),
+                )
             )
     if labelled.overlapping:
         result.problems.append(
-            (about, f"{labelled.overlapping} features overlap those of another class; their {labelled.disputed} common "
-             "pixels are left out: mend the borders.")
-        )  # fmt: skip
-    result.facts.append(("Pixels, at most 200 a feature", str(len(labelled.owner))))
+            (
+                about,
+                tr(
+                    "{count} features overlap those of another class; their {pixels} common pixels are left out: mend "
+                    "the borders."
+                ).format(count=labelled.overlapping, pixels=labelled.disputed),
+            )
+        )
+    result.facts.append((mark("Pixels, at most 200 a feature"), str(len(labelled.owner))))
     return len(labelled.owner)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import is_remote
 from .grid import Window
@@ -92,7 +93,7 @@ def estimates(
     reading = pixels * seconds_per_pixel / 60
     rows = [
         Estimate(
-            "extractsamples, " + f"{samples:,}".replace(",", "\u202f") + " samples with HALO 2",
+            tr("extractsamples, {count} samples with HALO 2").format(count=f"{samples:,}".replace(",", "\u202f")),
             reading * min(1.0, samples * SAMPLE_GROWTH * 16 / pixels),
             samples * SAMPLE_GROWTH * bytes_per_pixel / 2**20,
         )
@@ -102,21 +103,31 @@ def estimates(
         if months:
             size = pixels * months * len(sensor.bands) * (4 if sensor.kind == "radar" else 2) * _COMPRESSED
             share = len(sensor.complete) * len(sensor.bands) / max(1, values)
-            rows.append(Estimate(f"composite of {name}, monthly medians", 1.5 * share * reading, size / 2**20))
+            rows.append(
+                Estimate(
+                    tr("composite of {sensor}, monthly medians").format(sensor=name),
+                    1.5 * share * reading,
+                    size / 2**20,
+                )
+            )
     for network in networks:
         computing = pixels / SPEEDS[network] * values / _VALUES / 60
         # Reading overlaps computing; the slower one counts.
         minutes = reading if math.isnan(reading) else max(reading, computing)
-        rows.append(Estimate(f"classify the whole stack, {network}", minutes, pixels * _MAP_BYTES / 2**20))
+        rows.append(
+            Estimate(
+                tr("classify the whole stack, {network}").format(network=network), minutes, pixels * _MAP_BYTES / 2**20
+            )
+        )
     return rows
 
 
 def duration_text(minutes: float) -> str:
     """Minutes or hours, no more exact than an estimate is."""
     if math.isnan(minutes):
-        return "unknown"
+        return tr("unknown")
     if minutes < 1:
-        return "under a minute"
+        return tr("under a minute")
     if minutes < 90:
         return f"{minutes:.0f} min"
     return f"{minutes / 60:.1f} h"
@@ -125,5 +136,7 @@ def duration_text(minutes: float) -> str:
 def size_text(megabytes: float) -> str:
     """Megabytes or gigabytes."""
     if megabytes < 1:
-        return "under 1 MB"
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
+        return tr("under 1 MB")
+    if megabytes < 1000:
+        return tr("{size} MB").format(size=f"{megabytes:.0f}")
+    return tr("{size} GB").format(size=f"{megabytes / 1024:.1f}")

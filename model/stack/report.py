@@ -17,6 +17,7 @@ from ..base.language import tr
 from ..base.progress import Progress
 from ..base.provenance import Provenance
 from ..base.raster import spatial_reference
+from ..base.reportfiles import write_facts
 from .datesplot import dates_plot
 from .estimates import estimates, reading_speed, size_text
 from .grid import Grid
@@ -119,7 +120,39 @@ def write_report(
     if made is not None:
         report.provenance(made)
     _write_table([*used, *skipped], dates_table_path(path))
+    _write_facts(prepared, path, made)
     report.write(path)
+
+
+def _write_facts(prepared: Prepared, path: str | os.PathLike[str], made: Provenance | None) -> None:
+    """Grid, season, sensors and warnings for other programs."""
+    stack = prepared.stack
+    sensors = []
+    for name, sensor in stack.sensors.items():
+        valid = [one.valid for one in prepared.lines if one.used and one.sensor == name and not math.isnan(one.valid)]
+        sensors.append(
+            {
+                "name": name,
+                "kind": sensor.kind,
+                "bands": list(sensor.bands),
+                "unit": sensor.unit,
+                "calibration": sensor.calibration,
+                "dates": [one.date for one in sensor.complete],
+                "mean_valid_share": sum(valid) / len(valid) if valid else None,
+                "longest_gap_days": max((days for _, _, days in gaps(sensor, prepared.lines)), default=None),
+            }
+        )
+    content = {
+        "stack": str(stack.path),
+        "grid": stack.grid.to_json(),
+        "season": {"start": stack.season_start, "year": stack.campaign_year},
+        "sensors": sensors,
+        "found": [{"archive": a, "sensor": s, "products": n} for (a, s), n in sorted(prepared.found.items())],
+        "used_dates": sum(line.used for line in prepared.lines),
+        "skipped_products": sum(not line.used for line in prepared.lines),
+        "warnings": prepared.warnings,
+    }
+    write_facts(path, "preparestack", content, made)
 
 
 def _write_table(lines: Sequence[Line], path: Path) -> None:
@@ -149,11 +182,13 @@ def _grid_text(grid: Grid) -> str:
 
 def gap_lines(sensors: Sequence[Sensor], lines: Sequence[Line]) -> list[str]:
     """A sentence for each gap that is too long."""
+    optical = tr(
+        "{sensor}: {days} days without a usable date, from {first} to {last}. Add dates there, raise MAX_CLOUD or use a "
+        "CLOUD_RULE that is less strict; a crop of that time can be missed."
+    )
+    radar = tr("{sensor}: {days} days without a usable date, from {first} to {last}. Add dates there.")
     return [
-        f"{sensor.name}: {length} days without a usable date, from {first} to {last}. Add dates there, raise MAX_CLOUD "
-        "or use a CLOUD_RULE that is less strict; a crop of that time can be missed."
-        if sensor.kind == OPTICAL
-        else f"{sensor.name}: {length} days without a usable date, from {first} to {last}. Add dates there."
+        (optical if sensor.kind == OPTICAL else radar).format(sensor=sensor.name, days=length, first=first, last=last)
         for sensor in sensors
         for first, last, length in gaps(sensor, lines)
         if length > LONG_GAP
