@@ -188,7 +188,7 @@ def _write_unsure(report: Report, calibrated: Calibrated, curve: RiskCurve) -> N
             lowest = _percent(curve.lowest_error().error)
             rows.append([_percent(error), tr("cannot be reached: {lowest} at best").format(lowest=lowest), *[None] * 5])
             continue
-        judged = None
+        judged = tr("out of reach without one of the folds") if is_fold else None
         if check is not None and check.kept:
             judged = tr("{wrong} of {kept} pixels").format(wrong=_percent(check.wrong / check.kept), kept=check.kept)
         rows.append(
