@@ -183,8 +183,8 @@ def _grid_text(grid: Grid) -> str:
 def gap_lines(sensors: Sequence[Sensor], lines: Sequence[Line]) -> list[str]:
     """A sentence for each gap that is too long."""
     optical = tr(
-        "{sensor}: {days} days without a usable date, from {first} to {last}. Add dates there, raise MAX_CLOUD or use a "
-        "CLOUD_RULE that is less strict; a crop of that time can be missed."
+        "{sensor}: {days} days without a usable date, from {first} to {last}. Add dates there, raise MAX_CLOUD or use "
+        "a CLOUD_RULE that is less strict; a crop of that time can be missed."
     )
     radar = tr("{sensor}: {days} days without a usable date, from {first} to {last}. Add dates there.")
     return [
