@@ -132,6 +132,11 @@ def compare(
         progress.check()
         check_training_labels(pool, split.parts.training)
     found_maps = read_maps(maps, pool, progress)
+    if found_maps:
+        progress.warning(
+            "Whether the maps have learnt from the groups that judge them is unknown here; if so, their scores are too "
+            "high."
+        )
     result = Comparison(
         settings,
         pool.nomenclature,

@@ -129,13 +129,15 @@ def summary(result: Comparison) -> list[str]:
     for gain, _ in map_gains(result):
         if gain.level == PIXEL and gain.score == MAIN:
             sentences.append(
-                tr("{of} against {over}: {gain} points of macro F1 {bounds}, {p}. {verdict}").format(
+                tr(
+                    "{of} against {over}: {gain} points of macro F1 {bounds}, {p}, if the map has not learnt from "
+                    "these groups."
+                ).format(
                     of=label(gain.of, result),
                     over=label(gain.over, result),
                     gain=points(gain.told.estimate),
                     bounds=bounds(gain.told),
                     p=p_text(gain.told.p),
-                    verdict=_verdict(gain.told),
                 )
             )
     for curve in result.season:
