@@ -57,6 +57,8 @@ def assess(
     _tell(reference, kind == PURPOSIVE, warnings)
     if _zero_is_a_class(mapped, reference, table):
         mapped.use_zero()
+    # No class of the reference: left out of the scores. In a probability sample it is a stratum like the others.
+    unsure = mapped.leave_out_unsure() if kind == PURPOSIVE else 0
     progress.text("Counting the map")
     counts = mapped.count(settings.memory_mb, progress.part(0, 50))
     matching = match_classes(
@@ -87,6 +89,12 @@ def assess(
     objects = describe_objects(features, labels, groups, trained, owner, predicted, confidence, len(matching))
 
     scored = (~trained[owner]) & (predicted >= 0)
+    if unsure:
+        warnings.append(
+            tr("{n} of {m} pixels of the reference are unsure in the map: the scores are of the others alone.").format(
+                n=int(((raw == unsure) & ~trained[owner]).sum()), m=int((~trained[owner]).sum())
+            )
+        )
     if not scored.any():
         raise LandloomError(
             f"The map has no data at any of the {len(features)} features of the reference: check that both are of one "
@@ -109,6 +117,7 @@ def assess(
         independence=_independence(places, trained),
         no_data=int(((predicted < 0) & ~trained[owner]).sum()),
         groups=len(np.unique(groups[owner[scored]])),
+        trained_by_sample=places is not None and places.are_the_reference(rows, columns, grid.width),
         warnings=warnings,
     )
     progress.percent(75)

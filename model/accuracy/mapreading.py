@@ -14,6 +14,7 @@ from ..base.legend import legend_of
 from ..base.nomenclature import listed
 from ..base.progress import Progress
 from ..base.raster import open_raster, read_array
+from ..mapping.unsure import UNSURE_TAG
 from ..stack.grid import Window
 from ..stack.rasterinfo import inspect
 from .pixelareas import PixelAreas
@@ -93,6 +94,13 @@ class CategoricalMap:
         declared = self._dataset.GetRasterBand(1).GetNoDataValue()
         if declared is None or declared != 0:
             self.nodata.discard(0)
+
+    def leave_out_unsure(self) -> int:
+        """Take the class 'unsure' of UNSURE_ERROR for no data; gives its code, 0 where the map has none."""
+        code = int(self._dataset.GetMetadataItem(UNSURE_TAG) or 0)
+        if code:
+            self.nodata.add(code)
+        return code
 
     def name_of(self, value: int) -> str:
         """The name of a value; the value itself where there is none."""

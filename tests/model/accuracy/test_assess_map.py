@@ -13,7 +13,7 @@ from landloom.model.accuracy.estimators import estimate
 from landloom.model.base.errors import Cancelled, LandloomError
 from landloom.model.base.matrixfile import read_matrix
 from landloom.model.base.progress import Progress
-from osgeo import ogr
+from osgeo import gdal, ogr
 
 NAMES = {1: "maize", 2: "rice", 3: "water"}
 
@@ -64,6 +64,21 @@ def test_scores_are_those_of_scikit_learn(tmp_path_factory, classes, seed):
     else:
         assert np.isnan(found.pixel.kappa) and assessment_json(found)["pixel"]["kappa"] is None
     assert "–" in assessment_report(found).html() or len(present) == len(codes)
+
+
+def test_unsure_pixels_are_left_out_where_polygons_judge(case):
+    """The class that UNSURE_ERROR writes is no land cover: the scores are of the rest, and the report says so."""
+    truth, mapped, path, layer = case
+    with_unsure = np.where((truth != mapped) & (np.arange(mapped.size).reshape(mapped.shape) % 2 == 0), 4, mapped)
+    data.write_map(path, with_unsure.astype(np.uint8), {**NAMES, 4: "unsure"}, nodata=0)
+    counted = data.judged(path, layer)
+    gdal.Open(str(path), gdal.GA_Update).SetMetadataItem("LANDLOOM_UNSURE", "4")
+    found = data.judged(path, layer)
+    sure = with_unsure != 4
+    assert found.matrix.sum() == sure.sum() < truth.size
+    assert found.pixel.overall_accuracy == pytest.approx((truth == mapped)[sure].mean())
+    assert counted.pixel.overall_accuracy == pytest.approx((truth == with_unsure).mean())
+    assert any(f"{(~sure).sum()} of {truth.size} pixels" in one for one in found.warnings)
 
 
 def test_polygons(case):
@@ -284,16 +299,24 @@ def test_cancelling_stops(case):
         data.judged(case[2], case[3], progress=Stopped())
 
 
-def test_units_that_trained_stay_in_the_estimates_of_the_whole_map(case, tmp_path, monkeypatch):
-    """They are a part of the map; the scores of the judged pixels leave them out."""
+def test_units_that_trained(case, tmp_path, monkeypatch):
+    """Places that trained are a part of the map and stay in its estimates; units of the sample that trained do not."""
     from landloom.model.accuracy import assess as module
     from landloom.model.accuracy.independence import TrainingPlaces
 
     truth, mapped, path, _ = case
     layer, rows, columns = sample_of(tmp_path, mapped, truth)
     before = data.judged(path, layer, design="random")
-    places = TrainingPlaces(np.sort(rows[:30] * 30 + columns[:30]), 0, "", 0.0, "Some are left out.")
-    monkeypatch.setattr(module, "training_places", lambda *_: places)
-    found = data.judged(path, layer, design="random")
-    assert found.matrix.sum() == 50 and "30 units" in " ".join(found.warnings)
-    assert found.estimates.overall == before.estimates.overall
+    flat = rows * 30 + columns
+    fields_that_trained = np.unique(np.r_[flat[:30], np.setdiff1d(np.arange(900), flat)[:100]])
+    for pixels, kept in ((fields_that_trained, True), (np.sort(flat[:30]), False)):
+        places = TrainingPlaces(pixels, 0, "", 0.0, "Some are left out.")
+        monkeypatch.setattr(module, "training_places", lambda *_, places=places: places)
+        found = data.judged(path, layer, design="random")
+        assert found.matrix.sum() == 50 and "30 units" in " ".join(found.warnings)
+        if kept:
+            assert found.estimates.overall == before.estimates.overall
+        else:
+            own = mapped[rows[30:], columns[30:]] - 1
+            expected = estimate(truth[rows[30:], columns[30:]] - 1, own, 3, own, np.bincount(mapped.ravel())[1:])
+            assert found.estimates.overall.value == pytest.approx(expected.overall.value)
