@@ -14,7 +14,7 @@ from ..base.device import resolve_device
 from ..base.errors import Cancelled, LandloomError
 from ..base.nomenclature import Nomenclature
 from ..base.optional import need
-from ..base.progress import Progress
+from ..base.progress import Progress, Remembering
 from ..networks.registry import network_info
 from ..training.loop import check_training_labels
 from ..training.pool import SamplePool, describe
@@ -264,7 +264,7 @@ def _map_rows(unit: Unit, source: MapAtSamples, pool: SamplePool, splits: Sequen
         np.add.at(votes, (unit.of_sample[known], source.predicted[known]), 1)
         predicted = np.where(votes.sum(axis=1) > 0, votes.argmax(axis=1), -1)
     runs = sorted({split.run for split in splits})
-    rows = np.full((len(runs), len(unit.reference)), -1, np.int64)
+    rows = np.full((len(runs), len(unit.reference)), -1, np.int16)
     for split in splits:
         own = unit.place(split.parts.test)
         rows[runs.index(split.run), own] = predicted[own]
@@ -313,30 +313,6 @@ def _name_what_is_not_judged(pool: SamplePool, units: np.ndarray, tested: np.nda
     if absent:
         names = ", ".join(pool.nomenclature.names[k] for k in absent)
         progress.warning(f"Never tested, so left out of the scores (too few groups): {names}.")
-
-
-class Remembering(Progress):
-    """Passes everything on and keeps the warnings for the report."""
-
-    def __init__(self, inner: Progress) -> None:
-        self._inner = inner
-        self.warnings: list[str] = []
-
-    def percent(self, value: float) -> None:
-        self._inner.percent(value)
-
-    def info(self, message: str) -> None:
-        self._inner.info(message)
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
-        self._inner.warning(message)
-
-    def text(self, message: str) -> None:
-        self._inner.text(message)
-
-    def is_cancelled(self) -> bool:
-        return self._inner.is_cancelled()
 
 
 class Quiet(Progress):

@@ -58,7 +58,7 @@ class Unit:
     def rows(self, splits: Sequence[Split], outcomes: Sequence[Outcome]) -> np.ndarray:
         """``[R, N]`` predicted class of each run, -1 where it did not judge."""
         runs = sorted({split.run for split in splits})
-        rows = np.full((len(runs), len(self.reference)), -1, np.int64)
+        rows = np.full((len(runs), len(self.reference)), -1, np.int16)  # of many runs and samples
         for split, outcome in zip(splits, outcomes, strict=True):
             predicted = outcome.predicted if self.level == PIXEL else outcome.polygons
             rows[runs.index(split.run), self.place(split.parts.test)] = predicted
@@ -113,7 +113,7 @@ class Judgement:
             matrices = []
             for split in splits:
                 own = unit.place(split.parts.test)
-                row = np.full(len(unit.reference), -1, np.int64)
+                row = np.full(len(unit.reference), -1, np.int16)
                 row[own] = rows[min(split.run, len(rows) - 1)][own]
                 matrices.append(result._matrix(row))
             result.by_split[key] = score_arrays(np.stack(matrices))

@@ -57,6 +57,30 @@ class _Part(Progress):
         return self._whole.is_cancelled()
 
 
+class Remembering(Progress):
+    """Passes everything on and keeps the warnings for a report."""
+
+    def __init__(self, inner: Progress) -> None:
+        self._inner = inner
+        self.warnings: list[str] = []
+
+    def percent(self, value: float) -> None:
+        self._inner.percent(value)
+
+    def info(self, message: str) -> None:
+        self._inner.info(message)
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+        self._inner.warning(message)
+
+    def text(self, message: str) -> None:
+        self._inner.text(message)
+
+    def is_cancelled(self) -> bool:
+        return self._inner.is_cancelled()
+
+
 class PrintedProgress(Progress):
     """Progress on a terminal, for benchmarks and scripts."""
 

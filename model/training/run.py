@@ -17,7 +17,7 @@ from ..base.errors import LandloomError
 from ..base.files import check_writable, whole_file
 from ..base.metrics import Scores
 from ..base.optional import need
-from ..base.progress import Progress
+from ..base.progress import Progress, Remembering
 from ..networks.modelfile import Model
 from ..networks.registry import network_info
 from .calibrate import Calibrated, Held, calibrate_folds, calibrate_holdout, temperature_of
@@ -90,7 +90,7 @@ def train(
         Cancelled: if the user stops it.
     """
     begin = time.monotonic()
-    progress = _Remembering(progress or Progress())
+    progress = Remembering(progress or Progress())
     output = Path(output)
     if network_info(settings.network).is_forest:
         need("sklearn.ensemble", "The random forest")
@@ -323,27 +323,3 @@ def _save(
             with contextlib.suppress(OSError):
                 path.unlink()
         raise
-
-
-class _Remembering(Progress):
-    """Passes everything on and keeps the warnings for the report."""
-
-    def __init__(self, inner: Progress) -> None:
-        self._inner = inner
-        self.warnings: list[str] = []
-
-    def percent(self, value: float) -> None:
-        self._inner.percent(value)
-
-    def info(self, message: str) -> None:
-        self._inner.info(message)
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
-        self._inner.warning(message)
-
-    def text(self, message: str) -> None:
-        self._inner.text(message)
-
-    def is_cancelled(self) -> bool:
-        return self._inner.is_cancelled()
