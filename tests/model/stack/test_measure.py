@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from landloom.model.base.errors import LandloomError
-from landloom.model.stack import measure
+from landloom.model.stack import measure, smallview
 from landloom.model.stack.prepare import PrepareSettings, prepare_stack
 from optical_archives import METADATA, write_image
 
@@ -40,12 +40,13 @@ def fields(seed=0, low=1100, high=4000):
     return (patches + rng.integers(0, 60, (SIDE, SIDE))).astype(np.uint16)
 
 
-def test_small_pictures_of_jpeg_2000_give_the_shares_of_all_pixels(tmp_path):
-    """Vegetation (4) and thick clouds (9) have cirrus (10) and shadows (3) between them in a mean: never taken."""
+def test_small_pictures_of_jpeg_2000_give_the_shares_of_all_pixels(tmp_path, monkeypatch):
+    """Thick clouds (9) two pixels wide over vegetation (4): a mean of classes would be water (6), so none is taken."""
+    monkeypatch.setattr(smallview, "LARGEST", SIDE // 8)
     values, classes = fields(), np.full((SIDE // 2, SIDE // 2), 4)
     values[:, :200] = 0
     rng = np.random.default_rng(1)
-    classes[(rng.random((32, 32)) < 0.4).repeat(10, 0).repeat(10, 1)] = 9
+    classes[(rng.random((160, 160)) < 0.4).repeat(2, 0).repeat(2, 1)] = 9
     safe(tmp_path / "in", values, classes)
     result = prepare_stack(tmp_path / "in", tmp_path / "stack.json", PrepareSettings())
     clear = (values > 0) & (classes == 4).repeat(2, 0).repeat(2, 1)
@@ -67,8 +68,6 @@ def test_pixels_are_not_decoded_where_a_small_picture_does(tmp_path, monkeypatch
 
 
 def test_pixels_are_read_where_a_small_picture_cannot_be(tmp_path, monkeypatch):
-    from landloom.model.stack import smallview
-
     monkeypatch.setattr(smallview.gdal, "Warp", lambda *_, **__: None)
     safe(tmp_path / "in", fields(), np.full((SIDE // 2, SIDE // 2), 4))
     result = prepare_stack(tmp_path / "in", tmp_path / "stack.json", PrepareSettings())
