@@ -23,6 +23,7 @@ SIDES = (512, 384, 256, 192, 128, 64)
 GOOD_ENOUGH = 1.15
 """Times each block is decoded at which no better order is looked for."""
 MOST_LATTICES = 3
+MOST_SIMULATED = 8
 UNKNOWN_TILE = (256, 256)
 _ROWS_TRIED = 3  # of tiles: what follows is like them
 _SMALL_BLOCKS = 0.02  # what is lost by blocks of 512 / n pixels, for each n
@@ -73,6 +74,7 @@ def choose_layout(
         check: called often; raises to stop.
     """
     lattices = lattices or {Lattice((0, 0), 1, (area.right, area.bottom), UNKNOWN_TILE, Window(*area)): 0}
+    lattices = _weightiest(lattices)
     best: tuple[float, Layout] | None = None
     needed = 0
     for side in SIDES:
@@ -91,6 +93,19 @@ def choose_layout(
     assert best is not None
     found = best[1]
     return replace(found, memory_needed=0 if found.decoded < 1.01 else needed)
+
+
+def _weightiest(lattices: Mapping[Lattice, int]) -> dict[Lattice, int]:
+    """Some lattices that stand for all: images whose edges differ by date have one each."""
+
+    def weight(lattice: Lattice) -> int:
+        return lattices[lattice] * lattice.cover.width * lattice.cover.height // lattice.ratio**2
+
+    chosen = sorted(lattices, key=weight, reverse=True)[:MOST_SIMULATED]
+    if len(chosen) == len(lattices):
+        return dict(lattices)
+    share = sum(map(weight, lattices)) / max(1, sum(map(weight, chosen)))
+    return {lattice: math.ceil(lattices[lattice] * share) for lattice in chosen}
 
 
 def _footprint(lattice: Lattice) -> int:
@@ -202,7 +217,8 @@ def simulated(
     blocks: Sequence[Block], halo: int, lattices: Mapping[Lattice, int], reach: int, check: Callable[[], None]
 ) -> tuple[float, int]:
     """How often the files' bytes are decoded, and the bytes kept at most."""
-    windows = [Window(*block.chunked).grown(halo) for block in blocks[:_MOST_BLOCKS_TRIED]]
+    tried = blocks[:_MOST_BLOCKS_TRIED]
+    windows = np.array([tuple(Window(*block.chunked).grown(halo)) for block in tried], np.int64).reshape(-1, 4)
     decoded = once = 0
     kept = np.zeros(len(windows))
     for lattice, size in lattices.items():

@@ -33,7 +33,8 @@ class BlockCache:
         self, layers: Mapping[Layer, Lattice], windows: Sequence[Window], reach: int, room: int, scratch: Scratch
     ) -> None:
         self._places = {tuple(window): position for position, window in enumerate(windows)}
-        by_lattice = {lattice: Uses(lattice, windows, reach) for lattice in set(layers.values())}
+        table = np.array([tuple(window) for window in windows], np.int64).reshape(-1, 4)
+        by_lattice = {lattice: Uses(lattice, table, reach) for lattice in set(layers.values())}
         self._uses = {layer: by_lattice[lattice] for layer, lattice in layers.items()}
         self._all = list(by_lattice.values())
         self._kept: dict[Layer, dict[_Cell, np.ndarray]] = {layer: {} for layer in layers}
@@ -59,7 +60,7 @@ class BlockCache:
     def read(self, layer: Layer, position: int, span: Window, target: np.ndarray, decode: Decode) -> bool:
         """Fill ``target`` [bands, H, W] with a span of the file; False if that is not what was foretold."""
         uses = self._uses.get(layer)
-        if uses is None or uses.spans[position] != span:
+        if uses is None or uses.span(position) != span:
             return False
         with self._locks[layer]:
             for tile in uses.lattice.tiles(span):

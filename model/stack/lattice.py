@@ -126,42 +126,54 @@ class Uses:
 
     Args:
         lattice: of the files.
-        windows: in the order of reading, with their context.
+        windows: ``[N, 4]`` column, row, width and height in the order of reading, with their context.
         reach: windows between two needs of a cell at most, if it is to be kept from one to the other.
     """
 
-    def __init__(self, lattice: Lattice, windows: Sequence[Window], reach: int = FOREVER) -> None:
+    def __init__(self, lattice: Lattice, windows: np.ndarray, reach: int = FOREVER) -> None:
         self.lattice = lattice
         self.reach = reach
-        self.spans = [lattice.span(window) for window in windows]
-        self._positions: dict[tuple[int, int], list[int]] = {}
-        for position, span in enumerate(self.spans):
-            if span is not None:
-                for tile in lattice.tiles(span):
-                    self._positions.setdefault(tile, []).append(position)
+        self._windows = windows
         self._uses: dict[tuple[int, int], TileUses] = {}
 
-    @property
-    def tiles(self) -> list[tuple[int, int]]:
-        """The tiles that any window needs."""
-        return list(self._positions)
+    def span(self, position: int) -> Window | None:
+        """The file's pixels that a window needs."""
+        return self.lattice.span(Window(*self._windows[position].tolist()))
 
     def of(self, tile: tuple[int, int]) -> TileUses:
         """The uses of a tile."""
         uses = self._uses.get(tile)
         if uses is None:
-            positions = self._positions[tile]
-            spans = [span for span in (self.spans[position] for position in positions) if span is not None]
-            uses = self._uses[tile] = TileUses(self.lattice.area(tile), positions, spans, self.reach)
+            uses = self._uses[tile] = self._tile_uses(tile, self.reach)
         return uses
 
     def forget(self, position: int) -> None:
         """Free what is remembered of tiles that no window after ``position`` needs."""
-        span = self.spans[position]
+        span = self.span(position)
         if span is not None:
             for tile in self.lattice.tiles(span):
-                if self._positions[tile][-1] <= position:
-                    self._uses.pop(tile, None)
+                if tile in self._uses and self._uses[tile].positions[-1] <= position:
+                    del self._uses[tile]
+
+    def _tile_uses(self, tile: tuple[int, int], reach: int) -> TileUses:
+        lattice = self.lattice
+        area = lattice.area(tile)
+        ratio = lattice.ratio
+        around = lattice.margin + ratio + 1  # enough for whatever is read around a window
+        left, top = area.column * ratio + lattice.corner[0], area.row * ratio + lattice.corner[1]
+        on_grid = Window(left, top, area.width * ratio, area.height * ratio).grown(around)
+        column, row, width, height = self._windows.T
+        near = (column < on_grid.column + on_grid.width) & (column + width > on_grid.column)
+        near &= (row < on_grid.row + on_grid.height) & (row + height > on_grid.row)
+        positions, spans = [], []
+        for position in np.flatnonzero(near).tolist():
+            span = self.span(position)
+            if span is not None:
+                both = span.intersection(area)
+                if both.width and both.height:
+                    positions.append(position)
+                    spans.append(both)
+        return TileUses(area, positions, spans, reach)
 
     def simulate(self, reach: int) -> tuple[int, int, np.ndarray]:
         """What reading in this order costs.
@@ -170,13 +182,18 @@ class Uses:
             the file's pixels decoded; those of all tiles needed; and ``[windows]`` the pixels kept while each is read.
         """
         decoded = once = 0
-        change = np.zeros(len(self.spans) + 1)
-        for tile, positions in self._positions.items():
+        change = np.zeros(len(self._windows) + 1)
+        tiles: dict[tuple[int, int], None] = {}
+        for position in range(len(self._windows)):
+            span = self.span(position)
+            if span is not None:
+                tiles.update(dict.fromkeys(self.lattice.tiles(span)))
+        for tile in tiles:
+            uses = self._tile_uses(tile, reach)
+            positions = uses.positions.tolist()
             area = self.lattice.area(tile)
             pixels = area.width * area.height
             once += pixels
-            spans = [span for span in (self.spans[position] for position in positions) if span is not None]
-            uses = TileUses(area, positions, spans, reach)
             sizes = uses.sizes()
             kept = np.full(sizes.shape, -1, np.int64)
             for index, position in enumerate(positions):
