@@ -117,6 +117,7 @@ class Assessment:
         confusions: the worst first.
         independence: what is known of it, a sentence.
         no_data: pixels of scored features without data in the map.
+        trained_by_sample: whether a part of the reference itself trained the model, not places chosen without it.
         warnings: sentences.
     """
 
@@ -141,4 +142,5 @@ class Assessment:
     independence: str = ""
     no_data: int = 0
     groups: int = 0
+    trained_by_sample: bool = False
     warnings: list[str] = field(default_factory=list)

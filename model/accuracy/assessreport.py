@@ -119,9 +119,10 @@ def _interval(one: Estimate, factor: float = 1.0, digits: int = 3) -> list[str]:
 
 
 def _short(one: Estimate) -> list[str]:
-    """Value ± standard error, and 95 % interval without blanks, for tables with many columns."""
+    """Value ± standard error, and 95 % interval that stay in one line, for tables with many columns."""
     value, error, span = _interval(one)
-    return [f"{value} ± {error}" if np.isfinite(one.value) else "–", span.replace(" – ", "–")]
+    nowrap = "\u00a0"
+    return [f"{value}{nowrap}±{nowrap}{error}" if np.isfinite(one.value) else "–", span.replace(" – ", "\u2060–\u2060")]
 
 
 def _whole_map(report: Report, result: Assessment) -> None:

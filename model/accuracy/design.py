@@ -84,6 +84,7 @@ def read_design(
     kind: str,
     settings: AssessmentSettings,
     left_out: Collection[str],
+    trained: Collection[int],
     fids: Sequence[int],
     is_point: bool,
     map_values: np.ndarray,
@@ -102,6 +103,7 @@ def read_design(
         kind: ``random`` or ``stratified``.
         settings: with the fields.
         left_out: values of the class field that count as not labelled.
+        trained: features that count likewise, since they trained the model.
         fids: ``[F]`` the labelled features on the map.
         is_point: whether they are points.
         map_values: ``[F]`` the map's value at each; only for points.
@@ -120,7 +122,7 @@ def read_design(
         )
     if probability_field:
         units = _units(layer, settings, progress)
-        judged = {fid for fid, unit in units.items() if unit.value not in (None, *left_out)}
+        judged = {fid for fid, unit in units.items() if unit.value not in (None, *left_out) and fid not in trained}
         return _by_probability(units, list(fids), sorted(judged.difference(fids)), probability_field, counts, is_point)
     if stratum_field:
         _check_strata(_units(layer, settings, progress), list(fids), map_values, names, stratum_field)

@@ -41,6 +41,11 @@ class TrainingPlaces:
         flat = np.asarray(rows, np.int64) * width + columns
         return np.isin(flat, self.pixels)
 
+    def are_the_reference(self, rows: np.ndarray, columns: np.ndarray, width: int) -> bool:
+        """Whether most of the training samples are pixels of the reference: then it is the reference that trained."""
+        flat = np.asarray(rows, np.int64) * width + columns
+        return bool(len(self.pixels) and np.isin(self.pixels, flat).mean() > 0.5)
+
 
 def training_places(folders: Sequence[str | os.PathLike[str]], model: str, grid: Grid) -> TrainingPlaces | None:
     """The training samples of a model on a map's grid.

@@ -29,17 +29,28 @@ def estimate_whole_map(
     """Accuracy and area of the whole map from a probability sample.
 
     Units that lie in what trained the model stay in: chance drew them, and those places are a part of the map whose
-    accuracy is estimated. Without them the estimates would hold for the rest of the map only.
+    accuracy is estimated. Without them the estimates would hold for the rest of the map only. But where it was units of
+    the sample itself that trained the model, it knows just these: they are left out, and the others stand for them.
     """
     settings, objects = result.settings, result.objects
-    if objects.trained.any():
+    trained: set[int] = set()
+    fids = [feature.fid for feature in objects.features]
+    if objects.trained.any() and result.trained_by_sample:
+        used = ~objects.trained[owner]
+        raw, rows, columns, owner = raw[used], rows[used], columns[used], owner[used]
+        trained = {fids[i] for i in np.flatnonzero(objects.trained)}
+        result.warnings.append(
+            tr("{n} units of the sample trained the model and are left out: the others stand for them.").format(
+                n=len(trained)
+            )
+        )
+    elif objects.trained.any():
         result.warnings.append(
             tr(
                 "{n} units of the sample lie in what trained the model. They are left out of the scores of the judged "
                 "pixels, but not of the estimates for the whole map, of which those places are a part."
             ).format(n=int(objects.trained.sum()))
         )
-    fids = [feature.fid for feature in objects.features]
     of_unit = np.unique(owner)
     if result.is_point and len(of_unit) != len(owner):
         raise LandloomError("The reference points are multipoints; a sample needs one point a feature: split them.")
@@ -48,6 +59,7 @@ def estimate_whole_map(
         kind,
         settings,
         result.matching.left_out,
+        trained,
         [fids[i] for i in of_unit],
         result.is_point,
         raw if result.is_point else np.zeros(0, np.int64),
