@@ -24,7 +24,7 @@ line-height:1.45}
 h1{font-size:1.7em;margin:0 0 .1em}h2{font-size:1.2em;margin:1.8em 0 .4em;border-bottom:2px solid #3d7a4f}
 .subtitle{color:#5c6b61;margin:0 0 1em}
 table{border-collapse:collapse;margin:.6em 0 1.2em;font-size:.92em}
-th,td{padding:.28em .7em;border-bottom:1px solid #dde4df;text-align:left;vertical-align:top}
+th,td{padding:.28em .6em;border-bottom:1px solid #dde4df;text-align:left;vertical-align:top}
 th{background:#eef3ef}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .scroll{overflow-x:auto}
 .warning{background:#fff4dc;border-left:4px solid #d9920a;padding:.45em .9em;margin:.5em 0}

@@ -1,0 +1,115 @@
+"""Makes every kind of report on a small sample scene and takes a picture of each, docs/pictures/report_<name>.png.
+
+Usage: report_pictures.py FOLDER [NAME ...]: FOLDER keeps scene, samples, model and reports; NAMEs are of REPORTS, all
+by default. It needs chromium. What is there already in FOLDER is not made again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from demo import ROOT, run
+
+PICTURES = ROOT / "docs" / "pictures"
+WIDTH, HEIGHT = 1120, 1500
+LARGEST = 200_000  # bytes
+REPORTS = ("stack", "samples", "training", "overview", "assess", "compare", "sampledesign", "areas", "check", "status")
+
+
+def inputs(folder: Path) -> dict[str, tuple[str, dict[str, object]]]:
+    """Name of a report -> the algorithm that makes it, and its parameters, in the order of the work."""
+    scene, stack = folder / "scene", str(folder / "stack.json")
+    reference = {"REFERENCE": str(scene / "reference.gpkg"), "CLASS_FIELD": "class"}
+    samples, land_cover = str(folder / "samples"), str(folder / "map.tif")
+    named = {"NOMENCLATURE": str(scene / "nomenclature.txt")}
+    return {
+        "stack": ("preparestack", {"INPUT": str(scene), "OUTPUT": stack}),
+        "check": ("check", {"STACK": stack, **reference, **named}),
+        "samples": ("extractsamples", {"STACK": stack, **reference, **named, "OUTPUT": samples}),
+        "training": (
+            "train",
+            {
+                "SAMPLES": [samples],
+                "NETWORK": "ltae",
+                "EPOCHS": 15,
+                "EVALUATION": "holdout",
+                "OUTPUT": str(folder / "model.safetensors"),
+            },
+        ),
+        "overview": (
+            "landcovermap",
+            {
+                "STACK": stack,
+                **reference,
+                **named,
+                "NETWORK": "randomforest",
+                "EVALUATION": "holdout",
+                "WORK_FOLDER": str(folder / "work"),
+                "OUTPUT": land_cover,
+            },
+        ),
+        "assess": ("assess", {"MAP": land_cover, **reference, **named, "SAMPLES": [str(folder / "work" / "samples")]}),
+        "sampledesign": ("sampledesign", {"MAP": land_cover, "OUTPUT": str(folder / "points.gpkg")}),
+        "areas": ("areas", {"MAP": land_cover, "OUTPUT": str(folder / "areas.csv")}),
+        "compare": (
+            "compare",
+            {
+                "SAMPLES": [samples],
+                "NETWORKS": ["ltae"],
+                "RUNS": 2,
+                "EPOCHS": 8,
+                "EVALUATION": "holdout",
+                "SENSOR_SETS": "S2;S1+S2",
+                "TABLE": str(folder / "compare.json"),
+            },
+        ),
+        "status": ("status", {}),
+    }
+
+
+def picture(page: Path, target: Path) -> None:
+    """Take a picture of the top of a page.
+
+    Raises:
+        SystemExit: if it cannot be taken, or is larger than a picture in the documentation should be.
+    """
+    with tempfile.TemporaryDirectory() as profile:
+        shot = Path(profile) / "shot.png"
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+        options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        options += ["--hide-scrollbars"]
+        options += [f"--user-data-dir={profile}/profile", f"--window-size={WIDTH},{HEIGHT}", f"--screenshot={shot}"]
+        subprocess.run(["chromium", *options, page.as_uri()], check=True, capture_output=True, timeout=180)
+        if not shot.exists():
+            raise SystemExit(f"report_pictures: no picture of {page}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(shot, target)
+    if target.stat().st_size > LARGEST:
+        raise SystemExit(f"report_pictures: {target} has {target.stat().st_size} bytes, more than {LARGEST}")
+    print(target, target.stat().st_size)
+
+
+def main() -> None:
+    """Make what is missing, then the pictures asked for."""
+    if len(sys.argv) < 2 or shutil.which("chromium") is None:
+        raise SystemExit(__doc__)
+    folder = Path(sys.argv[1]).resolve()
+    names = sys.argv[2:] or REPORTS
+    if not (folder / "scene").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        run("samplescene", {"SIZE": 150, "OUTPUT": str(folder / "scene")})
+    for name, (algorithm, parameters) in inputs(folder).items():
+        page = folder / f"{name}.html"
+        needed = name in names or (name in ("stack", "samples") and not page.exists())
+        if needed and not page.exists():
+            run(algorithm, {**parameters, "REPORT": str(page)})
+        if name in names:
+            picture(page, PICTURES / f"report_{name}.png")
+
+
+if __name__ == "__main__":
+    main()
