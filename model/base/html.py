@@ -37,7 +37,10 @@ svg{max-width:49.5%;height:auto}svg.wide{max-width:100%}
 @page{size:A4;margin:14mm}
 @media print{
 body{max-width:none;margin:0;padding:0;font-size:9.5pt;-webkit-print-color-adjust:exact;print-color-adjust:exact}
-.scroll{overflow:visible}table{font-size:.82em;max-width:100%}th,td{padding:.2em .4em;overflow-wrap:anywhere}
+.scroll{overflow:visible}table{font-size:.82em;max-width:100%}th,td{padding:.2em .4em}td{overflow-wrap:anywhere}
+td.n{overflow-wrap:normal;white-space:nowrap}
+table.wide{font-size:.56em}table.wide th,table.wide td{padding:.15em .2em}
+table.wide thead th.n{writing-mode:vertical-rl;transform:rotate(180deg);max-height:14em;text-align:left}
 thead{display:table-header-group}tr,svg,img,.warning{break-inside:avoid;page-break-inside:avoid}
 h1,h2,summary{break-after:avoid;page-break-after:avoid}p{orphans:3;widows:3}
 details::details-content{content-visibility:visible;block-size:auto}
@@ -48,6 +51,7 @@ _RIGHT = ' class="n"'  # right-aligned numbers
 _WHOLE = ' class="d"'  # not wrapped
 _SWATCHED = ' class="c"'  # a class with its colour, not wrapped while it is short
 _SHORT = 32
+_MANY_COLUMNS = 12
 _NUMBER_TEXT = re.compile(r"(<[ \u00a0])?[+-]?\d[\d\u202f,]*(\.\d+)?( ?%)?")
 _DATE_TEXT = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -125,7 +129,8 @@ class Report:
             for column, text in enumerate(header)
         )
         self._parts.append(
-            f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+            f'<div class="scroll"><table{_width(len(header))}><thead><tr>{head}</tr></thead>'
+            f"<tbody>{''.join(body)}</tbody></table></div>"
         )
 
     def confusion(
@@ -167,7 +172,8 @@ class Report:
                 cells.append(f'<td class="n" style="background:{shade}">{value}</td>')
             rows.append(f"<tr><th>{html.escape(str(name))}</th>{''.join(cells)}</tr>")
         corner = html.escape(f"{tr('reference')} \\ {tr('predicted')}")
-        self._parts.append(f'<div class="scroll"><table><tr><th>{corner}</th>{head}</tr>{"".join(rows)}</table></div>')
+        whole = f"<thead><tr><th>{corner}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        self._parts.append(f'<div class="scroll"><table{_width(len(names))}>{whole}</table></div>')
 
     def lines(
         self,
@@ -238,6 +244,11 @@ class Report:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the page, whole or not at all."""
         write_text(path, self.html())
+
+
+def _width(columns: int) -> str:
+    """Tables of many columns are printed smaller, their headings upright, so that the page holds them."""
+    return ' class="wide"' if columns > _MANY_COLUMNS else ""
 
 
 def _is_numeric(values: Sequence[Any]) -> bool:

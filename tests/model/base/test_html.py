@@ -87,6 +87,15 @@ def test_columns_of_numbers_and_of_number_texts_are_right_aligned_with_their_hea
     assert cells(report.html(), "td") == expected * 2
 
 
+def test_tables_of_many_columns_are_printed_smaller():
+    report = Report("t")
+    report.confusion(np.eye(13), [str(k) for k in range(13)])
+    report.table([str(k) for k in range(12)], [range(12)])
+    page = report.html()
+    assert page.count('<table class="wide"><thead>') == 1 and page.count("<table><thead>") == 1
+    assert "@media print" in page and page.startswith('<!DOCTYPE html>\n<html lang="en">')
+
+
 def test_a_band_breaks_where_it_is_unknown():
     report = Report("t")
     low = [0.0, 0.0, np.nan, 0.0, np.nan, 0.0, 0.0]
