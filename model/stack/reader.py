@@ -157,7 +157,9 @@ class StackReader:
         for sensor in self._sensors.values():
             for part in (part for parts in sensor.acquisitions for part in parts):
                 for read in part.reads:
-                    lattice = self._lattice(read.path, read.corner, read.ratio, part.cover, sensor.radius, True)
+                    lattice = self._lattice(
+                        read.path, read.corner, read.ratio, part.cover, sensor.radius, True, read.like
+                    )
                     layers[read.path, tuple(read.bands)] = lattice, len(read.bands) * sensor.dtype.itemsize
                 for mask in part.masks:
                     margin = sensor.radius + mask.radius
@@ -168,12 +170,21 @@ class StackReader:
         return layers
 
     def _lattice(
-        self, path: str, corner: tuple[int, int], ratio: int, cover: Window | None, margin: int, smooth: bool
+        self,
+        path: str,
+        corner: tuple[int, int],
+        ratio: int,
+        cover: Window | None,
+        margin: int,
+        smooth: bool,
+        like: str = "",
     ) -> Lattice:
         dataset = self._files.get(path)
         size = dataset.RasterXSize, dataset.RasterYSize
-        block = dataset.GetRasterBand(1).GetBlockSize()
-        tile = (VIRTUAL_TILE, VIRTUAL_TILE) if path.endswith(".vrt") else tile_size(tuple(block), ratio)
+        if path.endswith(".vrt") and not like:
+            tile = VIRTUAL_TILE, VIRTUAL_TILE
+        else:
+            tile = tile_size(tuple(self._files.get(like or path).GetRasterBand(1).GetBlockSize()), ratio)
         whole = Window(*corner, size[0] * ratio, size[1] * ratio)
         return Lattice(corner, ratio, size, tile, whole if cover is None else cover, margin, smooth and ratio > 1)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..base.raster import is_remote
-from .grid import Grid, Window
+from ..base.raster import is_remote, open_raster
+from .encoding import factors
+from .grid import Grid, Window, place
 from .manifest import MaskRule, Part, Sensor
 from .maskrules import valid_values
 from .rasterinfo import size_and_time
@@ -27,6 +29,7 @@ class ReadPlan:
     channels: list[int]
     corner: tuple[int, int]  # of the data set's first pixel on the grid
     ratio: int = 1  # pixels of the grid along the edge of one of its pixels
+    like: str = ""  # a file whose blocks a virtual raster follows
 
 
 @dataclass(frozen=True)
@@ -115,13 +118,17 @@ def plan_sensor(sensor: Sensor, wanted: Sequence[str] | None, grid: Grid, as_sto
     acquisitions = []
     for acquisition in sensor.complete:
         parts = [part for part in acquisition.parts if all(band in part.bands for band in sensor.bands)]
-        acquisitions.append([_plan_part(part, bands, grid, as_stored) for part in parts])
+        acquisitions.append([_plan_part(sensor, part, bands, grid, as_stored) for part in parts])
     radius = 0 if as_stored else speckle_radius(sensor.speckle)
     return SensorPlan(spec, dtype, _as_type(sensor.nodata, dtype), acquisitions, radius)
 
 
-def _plan_part(part: Part, bands: Sequence[str], grid: Grid, as_stored: bool) -> PartPlan:
-    """Files that lie on the grid are read as they are, several bands at once; the rest goes through the VRT."""
+def _plan_part(sensor: Sensor, part: Part, bands: Sequence[str], grid: Grid, as_stored: bool) -> PartPlan:
+    """Files that lie on the grid are read as they are, several bands at once; the rest goes through the VRT.
+
+    Where only values are changed, not places, virtual rasters are read in the blocks of their files: one in the file's
+    own resolution (``_native``, see :mod:`.build`), or the whole one where that is the grid's.
+    """
     reads: dict[str, ReadPlan] = {}
     order = list(part.bands)
     for channel, band in enumerate(bands):
@@ -130,8 +137,13 @@ def _plan_part(part: Part, bands: Sequence[str], grid: Grid, as_stored: bool) ->
         if source.corner is not None:
             read = reads.setdefault(source.path, ReadPlan(source.path, [], [], source.corner, source.ratio))
             read.bands.append(number)
+        elif (native := _native_of(sensor, part, index, grid)) is not None:
+            read = reads.setdefault(native.path, native)
+            own = [name for name in order if part.bands[name][0] == index]
+            read.bands.append(own.index(band) + 1)
         else:
-            read = reads.setdefault(part.data, ReadPlan(part.data, [], [], (0, 0)))
+            like = "" if is_remote(source.path) or _beside(part, "warped", index) or part.convert else source.path
+            read = reads.setdefault(f"{part.data} {like}", ReadPlan(part.data, [], [], (0, 0), like=like))
             read.bands.append(order.index(band) + 1)
         read.channels.append(channel)
     whole = grid.whole
@@ -141,6 +153,33 @@ def _plan_part(part: Part, bands: Sequence[str], grid: Grid, as_stored: bool) ->
         factors = np.array([10 ** (part.shift_db.get(band, 0.0) / 10) for band in bands], np.float32)
     masks = [_plan_mask(rule, grid) for rule in part.masks]
     return PartPlan(cover, list(reads.values()), masks, part.orbit, factors)
+
+
+def _native_of(sensor: Sensor, part: Part, index: int, grid: Grid) -> ReadPlan | None:
+    """The virtual raster in the own resolution of a file whose pixels are larger than the grid's, if there is one.
+
+    Not for files of another scale: their values would be rounded before they are resampled.
+    """
+    names = [name for name in part.bands if part.bands[name][0] == index]
+    if any((factors(sensor, part, name) or (1.0, 0.0))[0] != 1.0 for name in names):
+        return None
+    if part.convert is not None or is_remote(part.sources[index].path) or _beside(part, "warped", index):
+        return None
+    path = _beside(part, "native", index)
+    if not path:
+        return None
+    dataset = open_raster(path)
+    own = Grid(dataset.GetProjection(), dataset.GetGeoTransform(), dataset.RasterXSize, dataset.RasterYSize)
+    placed = place(own, grid)
+    if placed is None or placed[1] < 2:
+        return None
+    return ReadPlan(path, [], [], (placed[0].column, placed[0].row), round(placed[1]), part.sources[index].path)
+
+
+def _beside(part: Part, kind: str, index: int) -> str:
+    """The path of a virtual raster of one file that lies beside that of the part; empty where there is none."""
+    path = f"{part.data.removesuffix('.vrt')}_{kind}{index + 1}.vrt"
+    return path if os.path.exists(path) else ""
 
 
 def _plan_mask(rule: MaskRule, grid: Grid) -> MaskPlan:

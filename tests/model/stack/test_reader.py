@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from landloom.model.base.errors import LandloomError
+from landloom.model.stack.build import write_stack
 from landloom.model.stack.grid import Window
 from landloom.model.stack.manifest import Stack
 from landloom.model.stack.maskrules import dilate
@@ -172,6 +174,31 @@ def test_dilation_is_a_disc(seed, radius):
     for row, column in zip(*np.nonzero(mask), strict=True):
         naive |= (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
     np.testing.assert_array_equal(dilate(mask, radius), naive)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 2e-4])
+def test_products_of_another_offset_are_read_in_their_own_pixels(stack, tmp_path, scale):
+    """Equal to GDAL's reading of the date's VRT, though it does not resample their bands of 20 m."""
+    first = Stack.read(stack)
+    sensors = {}
+    for name in ("S2", "S2_20M", "S2_60M"):
+        sensor = replace(first.sensors[name], scale=1e-4)
+        acquisitions = []
+        for one in sensor.acquisitions:
+            part = one.parts[0]
+            scales = dict.fromkeys(part.bands, (scale, -0.1)) if one.date < "2021-02" else {}
+            acquisitions.append(replace(one, parts=(replace(part, scales=scales),)))
+        sensors[name] = replace(sensor, acquisitions=tuple(acquisitions))
+    written = write_stack(replace(first, path=tmp_path / "scaled.json", sensors=sensors))
+    with StackReader(written) as reader:
+        virtual = [read.path for one in reader._sensors["S2_20M"].acquisitions for read in one[0].reads]
+        assert sum("_native" in path for path in virtual) == (2 if scale == 1e-4 else 0)
+        for window in (Window(-3, 2, 60, 33), Window(0, 0, 50, 40)):
+            series = reader.read(window, 1)
+            for name, (values, mask) in expected(reader.stack, window.grown(1)).items():
+                np.testing.assert_array_equal(series[name].mask[0], mask, err_msg=name)
+                tolerance = 1 if name == "S2_60M" else 0  # ties are rounded apart
+                np.testing.assert_allclose(series[name].values[0].astype(float), values, err_msg=name, atol=tolerance)
 
 
 def test_the_stack_written_is_the_stack_read(stack, tmp_path):
