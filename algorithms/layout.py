@@ -25,6 +25,7 @@ from qgis.core import (
     QgsProcessingParameterString,
     QgsProject,
     QgsRasterLayer,
+    QgsRectangle,
 )
 
 from ..model.base.errors import LandloomError
@@ -174,7 +175,6 @@ class Layout(LandloomAlgorithm):
         for one in extra:
             if not one.is_file():
                 raise LandloomError(f"REPORTS holds {one}, which is not a file: give reports and tables.")
-        project = QgsProject()
         extent = None
         if parameters.get("EXTENT") not in (None, ""):
             extent = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs())
@@ -187,20 +187,15 @@ class Layout(LandloomAlgorithm):
             self.parameterAsEnumString(parameters, "PAPER", context),
             extent,
         )
-        layout = make_layout(layer, page, project)
-        progress.check()
-        with whole_file(output) as temporary:
-            export_pdf(layout, str(temporary), self.parameterAsInt(parameters, "DPI", context))
-        progress.percent(60)
         results: dict[str, Any] = {"OUTPUT": output}
         template = self.parameterAsFileOutput(parameters, "TEMPLATE", context) if parameters.get("TEMPLATE") else ""
+        dpi = self.parameterAsInt(parameters, "DPI", context)
+        box = _write_page(layer, page, output, template, dpi, progress)
+        progress.percent(60)
         if template:
-            with whole_file(template) as temporary:
-                save_template(layout, str(temporary))
             results["TEMPLATE"] = template
         package = self.parameterAsFileOutput(parameters, "PACKAGE", context) if parameters.get("PACKAGE") else ""
         if package:
-            box = degrees(layer.extent(), layer.crs(), project)
             metadata = MapMetadata(
                 title=facts["title"],
                 abstract=" ".join([facts["subtitle"], *facts["lines"]]),
@@ -295,6 +290,26 @@ class Layout(LandloomAlgorithm):
             "method": method,
             "made": f"{made}. " + " ".join(lines[:1]),
         }
+
+
+def _write_page(
+    layer: QgsRasterLayer, page: Page, output: str, template: str, dpi: int, progress: FeedbackProgress
+) -> QgsRectangle:
+    """Write page and template from a project that ends here, and give the layer's extent in degrees."""
+    project = QgsProject()
+    layout = None
+    try:
+        layout = make_layout(layer.clone(), page, project)
+        progress.check()
+        with whole_file(output) as temporary:
+            export_pdf(layout, str(temporary), dpi)
+        if template:
+            with whole_file(template) as temporary:
+                save_template(layout, str(temporary))
+        return degrees(layer.extent(), layer.crs(), project)
+    finally:
+        # A traceback that is kept would keep them too, and a project must not outlive QGIS.
+        del layout, project
 
 
 def _today() -> datetime.date:
