@@ -6,6 +6,7 @@ same draws: what is hard in a draw is hard for both, and only their difference r
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from .metrics import confusion_matrix, score_arrays
-from .optional import need
 from .progress import Progress
 
 #: The scores of a whole classification, in the order in which they are told.
@@ -80,7 +80,7 @@ class GroupBootstrap:
     def interval(self, rows: Sequence[int], score: str, level: float = LEVEL) -> Interval:
         """The interval of the mean score of some rows, the runs of one classifier."""
         observed, draws = self._mean(rows, score)
-        low, high, _, undefined = _percentiles(observed, draws, level)
+        low, high, _, undefined = _percentiles(observed, draws, level, self._n(rows))
         return Interval(observed, low, high, n=self._n(rows), method=BOOTSTRAP, level=level, undefined=undefined)
 
     def difference(self, rows: Sequence[int], others: Sequence[int], score: str, level: float = LEVEL) -> Interval:
@@ -88,15 +88,16 @@ class GroupBootstrap:
         mine, my_draws = self._mean(rows, score)
         theirs, their_draws = self._mean(others, score)
         gain = mine - theirs
-        low, high, p, undefined = _percentiles(gain, my_draws - their_draws, level)
-        return Interval(gain, low, high, p, min(self._n(rows), self._n(others)), BOOTSTRAP, level, undefined)
+        n = min(self._n(rows), self._n(others))
+        low, high, p, undefined = _percentiles(gain, my_draws - their_draws, level, n)
+        return Interval(gain, low, high, p, n, BOOTSTRAP, level, undefined)
 
     def by_class(self, rows: Sequence[int], level: float = LEVEL) -> list[Interval]:
         """The intervals of the classes' F1."""
         result = []
         for k in range(self.observed["f1"].shape[1]):
             observed, draws = _mean(self.observed["f1"][rows, k]), _mean(self.draws["f1"][rows, :, k])
-            low, high, _, undefined = _percentiles(float(observed), draws, level)
+            low, high, _, undefined = _percentiles(float(observed), draws, level, self._n(rows))
             result.append(
                 Interval(float(observed), low, high, float("nan"), self._n(rows), BOOTSTRAP, level, undefined)
             )
@@ -194,11 +195,10 @@ def corrected_t(
         mean = float(values.mean()) if n else float("nan")
         mean = mean if estimate is None else estimate
         return Interval(mean, float("nan"), float("nan"), n=n, method=CORRECTED_T, level=level, undefined=undefined)
-    student = need("scipy.stats", "The corrected t-test").t(n - 1)
     mean = float(values.mean()) if estimate is None else estimate
     error = float(np.sqrt(values.var(ddof=1) * (1 / n + test_to_training)))
-    half = float(student.ppf((1 + level) / 2)) * error
-    p = float(2 * student.sf(abs(mean) / error)) if error > 0 else float(mean == 0)
+    half = student_quantile((1 + level) / 2, n - 1) * error
+    p = 2 * student_cdf(-abs(mean) / error, n - 1) if error > 0 else float(mean == 0)
     return Interval(mean, mean - half, mean + half, p, n, CORRECTED_T, level, undefined)
 
 
@@ -220,6 +220,42 @@ def cautious(bootstrap: Interval, corrected: Interval) -> Interval:
         p=max(bootstrap.p, corrected.p),
         method=BOTH,
     )
+
+
+def student_cdf(t: float, freedom: int) -> float:
+    """Student's distribution for whole degrees of freedom (Abramowitz & Stegun 1972, 26.7.3 and 26.7.4).
+
+    Written out, since not every QGIS has scipy; from 10,000 degrees of freedom on the normal distribution stands in.
+    """
+    if freedom >= 10_000 or not np.isfinite(t):
+        return _NORMAL.cdf(t) if np.isfinite(t) else float(t > 0)
+    angle = float(np.arctan(t / np.sqrt(freedom)))
+    sine, cosine = float(np.sin(angle)), float(np.cos(angle))
+    odd = freedom % 2
+    steps = np.arange(1, (freedom - 2 - odd) // 2 + 1)
+    factors = (2 * steps / (2 * steps + 1) if odd else (2 * steps - 1) / (2 * steps)) * cosine**2
+    series = 1.0 + float(np.cumprod(factors).sum())
+    if odd:
+        angle += sine * cosine * series if freedom > 1 else 0.0
+        return float(0.5 + angle / np.pi)
+    return float((1 + sine * series) / 2)
+
+
+@functools.cache
+def student_quantile(share: float, freedom: int) -> float:
+    """The value below which a share of Student's distribution lies, by bisection."""
+    low, high = -1.0, 1.0
+    while student_cdf(low, freedom) > share:
+        low *= 2
+    while student_cdf(high, freedom) < share:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        if student_cdf(middle, freedom) < share:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def holm(p_values: Mapping[Any, float]) -> dict[Any, float]:
@@ -276,20 +312,25 @@ def _mean(values: np.ndarray) -> np.ndarray:
         return np.where(known, values, 0.0).sum(axis=0) / count
 
 
-def _percentiles(estimate: float, draws: np.ndarray, level: float) -> tuple[float, float, float, float]:
-    """Bias-corrected percentile interval, two-sided p by inverting it, and share of undefined draws.
+def _percentiles(estimate: float, draws: np.ndarray, level: float, n: int) -> tuple[float, float, float, float]:
+    """Percentile interval corrected for bias and few groups, two-sided p by inverting it, share of undefined draws.
 
     Scores that are means over classes come out lower in the draws than they are, since rare classes lose groups: the
-    percentiles are moved by that bias (Efron & Tibshirani 1993, section 14.3, without acceleration).
+    percentiles are moved by that bias (Efron & Tibshirani 1993, section 14.3, without acceleration). Draws of n groups
+    vary too little, by (n - 1) / n, and know no t distribution: the percentiles are moved outwards by both (Hesterberg
+    2015, The American Statistician 69, 371-386, section 5.2).
     """
     known = draws[np.isfinite(draws)]
     undefined = 1 - len(known) / len(draws)
-    if not len(known) or not np.isfinite(estimate):
+    if not len(known) or not np.isfinite(estimate) or n < 2:
         return float("nan"), float("nan"), float("nan"), undefined
+    wider = np.sqrt(n / (n - 1))
     bias = _NORMAL.inv_cdf(_share_below(known, estimate))
-    ends = [_NORMAL.cdf(2 * bias + _NORMAL.inv_cdf(share)) for share in ((1 - level) / 2, (1 + level) / 2)]
+    ends = [
+        _NORMAL.cdf(2 * bias + wider * student_quantile(share, n - 1)) for share in ((1 - level) / 2, (1 + level) / 2)
+    ]
     low, high = np.quantile(known, ends)
-    one_sided = _NORMAL.cdf(_NORMAL.inv_cdf(_share_below(known, 0.0)) - 2 * bias)
+    one_sided = student_cdf((_NORMAL.inv_cdf(_share_below(known, 0.0)) - 2 * bias) / wider, n - 1)
     return float(low), float(high), min(1.0, 2 * min(one_sided, 1 - one_sided)), undefined
 
 

@@ -16,6 +16,8 @@ from landloom.model.base.intervals import (
     corrected_t,
     holm,
     spread,
+    student_cdf,
+    student_quantile,
 )
 from landloom.model.base.metrics import confusion_matrix, score_arrays, scores
 from landloom.model.base.progress import Progress
@@ -71,6 +73,22 @@ def test_interval_of_the_share_of_right_groups_is_the_binomial_one():
     assert np.isnan(found.p) and found.to_json()["p"] is None
 
 
+def test_few_groups_widen_the_interval_as_students_t_does():
+    """The mean of ten groups: nearly mean +- t(9) s / sqrt(10), where plain percentiles are a fifth too narrow."""
+    rng = np.random.default_rng(0)
+    right = rng.random((10, 40)) < rng.uniform(0.4, 0.9, 10)[:, None]
+    group = np.repeat(np.arange(10), 40)
+    found = bootstrap_groups(np.zeros(400, int), (~right).astype(int).reshape(1, -1), group, 2, 4000)
+    interval = found.interval([0], "overall_accuracy")
+    half = student_quantile(0.975, 9) * right.mean(axis=1).std(ddof=1) / np.sqrt(10)
+    assert (interval.high - interval.low) / 2 == pytest.approx(half, rel=0.12)
+    plain = np.quantile(found.draws["overall_accuracy"][0], [0.025, 0.975])
+    assert (plain[1] - plain[0]) / 2 < 0.86 * half
+    assert np.isnan(
+        bootstrap_groups(np.zeros(4, int), np.zeros((1, 4), int), np.zeros(4), 2).interval([0], "kappa").low
+    )
+
+
 def test_pixels_of_a_group_count_once():
     """Ten equal pixels a group tell no more than one."""
     reference, predictions, group = some(0, n=60, groups=60)
@@ -119,6 +137,17 @@ def test_corrected_t_by_hand():
     assert plain.p == pytest.approx(ttest_1samp([-1, 1, 3, 5], 0).pvalue)
     moved = corrected_t([-1, 1, 3, 5], 0.25, estimate=3.0)
     assert moved.estimate == 3 and moved.high - moved.low == pytest.approx(found.high - found.low)
+
+
+@given(st.integers(1, 12_000), st.floats(-30, 30), st.floats(0.001, 0.999))
+def test_students_distribution_is_that_of_scipy(freedom, t, share):
+    from scipy.stats import t as student
+
+    assert student_cdf(t, freedom) == pytest.approx(student.cdf(t, freedom), abs=1e-4 if freedom >= 10_000 else 1e-10)
+    expected = student.ppf(share, freedom)
+    assert student_quantile(share, freedom) == pytest.approx(
+        expected, rel=1e-3 if freedom >= 10_000 else 1e-6, abs=1e-6
+    )
 
 
 def test_corrected_t_without_enough_splits_or_spread():
