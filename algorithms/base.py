@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,14 +237,19 @@ def in_one_sentence(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Run the work; an error of the engine becomes the exception by which Processing shows one sentence."""
     try:
         return work()
-    except MissingPackageError as error:
-        raise QgsProcessingException(f"{error} {how_to_get(error.package)}") from error
-    except LandloomError as error:
-        raise QgsProcessingException(str(error)) from error
-    except OSError as error:
+    except (LandloomError, OSError, MemoryError) as error:
+        # The exception lives as long as somebody keeps it, and with it the layers and open files of the frames it
+        # came through: let go of them, so that files can be deleted (Windows) and no layer outlives QGIS.
+        traceback.clear_frames(error.__traceback__)
+        raise QgsProcessingException(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MissingPackageError):
+        return f"{error} {how_to_get(error.package)}"
+    if isinstance(error, MemoryError):
+        return "Not enough memory: lower MEMORY_MB or close other programs."
+    if isinstance(error, OSError):
         name = error.filename or "a file"
-        raise QgsProcessingException(
-            f"Cannot use {name}: {error.strerror or error}. Check the disk space, the path and its permissions."
-        ) from error
-    except MemoryError as error:
-        raise QgsProcessingException("Not enough memory: lower MEMORY_MB or close other programs.") from error
+        return f"Cannot use {name}: {error.strerror or error}. Check the disk space, the path and its permissions."
+    return str(error)

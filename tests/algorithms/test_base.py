@@ -6,8 +6,12 @@ import html
 import json
 import re
 import shlex
+import weakref
 
 import pytest
+from landloom.algorithms.base import in_one_sentence
+from landloom.model.base.errors import LandloomError
+from qgis.core import QgsProcessingException
 
 
 @pytest.fixture
@@ -26,3 +30,20 @@ def test_the_command_of_a_report_makes_it_again(report):
     assert json.loads(parameters)["inputs"]["REPORT"] == str(report)
 
     assert shlex.split(line)[-1] == f"--REPORT={report}"
+
+
+def test_an_error_that_is_kept_keeps_no_layers_or_files() -> None:
+    class Layer:
+        pass
+
+    kept = []
+
+    def work():
+        layer = Layer()
+        kept.append(weakref.ref(layer))
+        raise LandloomError("Wrong.")
+
+    with pytest.raises(QgsProcessingException, match="Wrong") as caught:
+        in_one_sentence(work)
+    assert kept[0]() is None
+    assert caught.value.__cause__ is not None
