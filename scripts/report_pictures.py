@@ -1,4 +1,4 @@
-"""Makes every kind of report on a small sample scene and takes a picture of each, docs/pictures/report_<name>.png.
+"""Makes the reports on a small sample scene and takes their pictures: docs/pictures/report_<name>.png.
 
 Usage: report_pictures.py FOLDER [NAME ...]: FOLDER keeps scene, samples, model and reports; NAMEs are of REPORTS, all
 by default. It needs chromium. What is there already in FOLDER is not made again.
@@ -17,7 +17,7 @@ from demo import ROOT, run
 PICTURES = ROOT / "docs" / "pictures"
 WIDTH, HEIGHTS = 1120, (1500, 1100, 800)  # the largest that keeps the picture small
 LARGEST = 200_000  # bytes
-REPORTS = ("stack", "samples", "training", "overview", "assess", "compare", "sampledesign", "areas", "check", "status")
+REPORTS = ("stack", "samples", "training", "overview", "check")
 
 
 def inputs(folder: Path) -> dict[str, tuple[str, dict[str, object]]]:
@@ -52,22 +52,6 @@ def inputs(folder: Path) -> dict[str, tuple[str, dict[str, object]]]:
                 "OUTPUT": land_cover,
             },
         ),
-        "assess": ("assess", {"MAP": land_cover, **reference, **named, "SAMPLES": [str(folder / "work" / "samples")]}),
-        "sampledesign": ("sampledesign", {"MAP": land_cover, "OUTPUT": str(folder / "points.gpkg")}),
-        "areas": ("areas", {"MAP": land_cover, "OUTPUT": str(folder / "areas.csv")}),
-        "compare": (
-            "compare",
-            {
-                "SAMPLES": [samples],
-                "NETWORKS": ["ltae"],
-                "RUNS": 2,
-                "EPOCHS": 8,
-                "EVALUATION": "holdout",
-                "SENSOR_SETS": "S2;S1+S2",
-                "TABLE": str(folder / "compare.json"),
-            },
-        ),
-        "status": ("status", {}),
     }
 
 
@@ -109,7 +93,7 @@ def main() -> None:
     if len(sys.argv) < 2 or shutil.which("chromium") is None:
         raise SystemExit(__doc__)
     folder = Path(sys.argv[1]).resolve()
-    names = sys.argv[2:] or REPORTS
+    names = sys.argv[2:] or list(REPORTS)
     if not (folder / "scene").exists():
         folder.mkdir(parents=True, exist_ok=True)
         run("samplescene", {"SIZE": 150, "OUTPUT": str(folder / "scene")})

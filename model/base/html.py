@@ -128,9 +128,9 @@ class Report:
             f"<th{_RIGHT if column in right else ''}>{html.escape(str(text))}</th>"
             for column, text in enumerate(header)
         )
+        above = f"<thead><tr>{head}</tr></thead>" if any(header) else ""
         self._parts.append(
-            f'<div class="scroll"><table{_width(len(header))}><thead><tr>{head}</tr></thead>'
-            f"<tbody>{''.join(body)}</tbody></table></div>"
+            f'<div class="scroll"><table{_width(len(header))}>{above}<tbody>{"".join(body)}</tbody></table></div>'
         )
 
     def confusion(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from ..base.calibration import softmax
 from ..base.device import describe_device, resolve_device, thread_count
 from ..base.errors import Cancelled, LandloomError
 from ..base.progress import Progress
+from ..base.provenance import versions
 from ..networks.axes import fit_axes
 from ..networks.forest import Forest, fit_forest
 from ..networks.inputs import FITTED_SAMPLES, InputRecipe
@@ -376,12 +375,3 @@ def _header(
             "versions": versions(),
         },
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of what took part."""
-    found = {"python": platform.python_version(), "numpy": np.__version__}
-    for package in ("torch", "sklearn"):
-        if package in sys.modules:
-            found[package] = str(getattr(sys.modules[package], "__version__", "unknown"))
-    return found
