@@ -39,12 +39,12 @@ class MapAlgorithm(LandloomAlgorithm):
             help,
         )
 
-    def add_model(self, help: str, name: str = "MODEL", optional: bool = False) -> None:
+    def add_model(self, help: str, name: str = "MODEL", title: str = "", optional: bool = False) -> None:
         """The parameter MODEL."""
         self.add(
             QgsProcessingParameterFile(
                 name,
-                self.tr("Model"),
+                title or self.tr("Model"),
                 behavior=QgsProcessingParameterFile.Behavior.File,
                 fileFilter="Model (*.safetensors)",
                 optional=optional,

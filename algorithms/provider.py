@@ -13,6 +13,7 @@ from .areas import Areas
 from .assess import Assess
 from .check import Check
 from .classify import Classify
+from .classifyobjects import ClassifyObjects
 from .compare import Compare
 from .composite import Composite
 from .descriptors import Descriptors
@@ -32,6 +33,7 @@ from .segment import Segment
 from .status import Status
 from .suggestlabels import SuggestLabels
 from .train import Train
+from .trainobjects import TrainObjects
 from .vectorise import Vectorise
 
 ICON = Path(__file__).parents[1] / "resources" / "icons" / "landloom.svg"
@@ -58,6 +60,8 @@ ALGORITHMS = (
     SuggestLabels,
     Layout,
     ObjectFeatures,
+    TrainObjects,
+    ClassifyObjects,
     SampleScene,
     Check,
     FromIota2,

@@ -149,6 +149,7 @@ def measure_objects(
     settings: FeatureSettings,
     memory_mb: int = 1024,
     progress: Progress | None = None,
+    objects: np.ndarray | None = None,
 ) -> ObjectTable:
     """Measure objects.
 
@@ -158,12 +159,14 @@ def measure_objects(
         settings: which statistics.
         memory_mb: working memory; the table lies in a temporary file.
         progress: shown, and asked whether to stop.
+        objects: those to measure; None = all. The rows of the others stay 0.
 
     Raises:
         LandloomError: if no object lies on the first source, or a source cannot be read.
         Cancelled: if the user asked to stop.
     """
     progress = progress or Progress()
+    wanted = np.arange(len(segments)) if objects is None else np.asarray(objects)
     settings.check()
     if not sources:
         raise LandloomError("There is nothing to measure: give STACK or RASTERS.")
@@ -179,7 +182,7 @@ def measure_objects(
         progress.warning(note)
     room = memory_mb * 2**20 / 3
     done = sampled = 0
-    for tile in tiles(segments, sources, room):
+    for tile in tiles(segments, sources, room, wanted):
         progress.check()
         values[tile] = np.nan
         place = 0
@@ -190,22 +193,22 @@ def measure_objects(
         if settings.shape:
             values[tile, place:] = _shapes(segments, tile)
         done += len(tile)
-        progress.percent(100.0 * done / len(segments))
-    _tell(table, sampled, progress)
+        progress.percent(100.0 * done / max(1, len(wanted)))
+    _tell(table, wanted, sampled, progress)
     return table
 
 
-def _tell(table: ObjectTable, sampled: int, progress: Progress) -> None:
+def _tell(table: ObjectTable, wanted: np.ndarray, sampled: int, progress: Progress) -> None:
     segments = table.segments
-    outside = int((table.pixels == 0).sum())
-    if outside == len(segments):
+    outside = int((table.pixels[wanted] == 0).sum())
+    if outside == len(wanted):
         raise LandloomError(
-            f"None of the {len(segments):,} segments of {segments.source} lies on the images: check the CRS and the "
+            f"None of the {len(wanted):,} segments of {segments.source} lies on the images: check the CRS and the "
             "place of both."
         )
     if outside:
         progress.warning(f"{outside:,} objects lie outside the images: their features are empty.")
-    small = int(table.small.sum()) - outside
+    small = int(table.small[wanted].sum()) - outside
     if small:
         progress.info(f"{small:,} objects have fewer than {SMALL} pixels: they are kept and flagged ('small').")
     if table.overlapping:
@@ -241,7 +244,9 @@ def _check_unique(names: Sequence[str]) -> None:
         seen.add(name.lower())
 
 
-def tiles(segments: Segments, sources: Sequence[Measured], room: float) -> Iterator[np.ndarray]:
+def tiles(
+    segments: Segments, sources: Sequence[Measured], room: float, objects: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
     """Objects near each other, ascending, so that what they cover of any source fits in ``room`` bytes.
 
     An object too large for that comes alone.
@@ -258,9 +263,11 @@ def tiles(segments: Segments, sources: Sequence[Measured], room: float) -> Itera
                 return False
         return True
 
-    waiting = [np.arange(len(segments))]
+    waiting = [np.arange(len(segments)) if objects is None else objects]
     while waiting:
         own = waiting.pop()
+        if not len(own):
+            continue
         if len(own) == 1 or fits(own):
             yield np.sort(own)
             continue

@@ -97,7 +97,7 @@ class Segments(ABC):
         """``[k, 4]`` first column, first row, last column + 1, last row + 1 of each in a grid, cut to it."""
         box = self.bounds[objects]
         if not same_crs(self.crs_wkt, grid.crs_wkt):
-            box = _reprojected(box, self.crs_wkt, grid.crs_wkt)
+            box = reprojected(box, self.crs_wkt, grid.crs_wkt)
         x, dx, _, y, _, dy = grid.transform
         columns = np.sort((box[:, [0, 2]] - x) / dx, axis=1)
         rows = np.sort((box[:, [1, 3]] - y) / dy, axis=1)
@@ -336,7 +336,7 @@ def transformed(points: np.ndarray, source: str, target: str) -> np.ndarray:
     return result
 
 
-def _reprojected(boxes: np.ndarray, source: str, target: str) -> np.ndarray:
+def reprojected(boxes: np.ndarray, source: str, target: str) -> np.ndarray:
     """Bounds ``[k, 4]`` in another CRS, by 5 points on every side."""
     share = np.linspace(0, 1, 5)
     u, v = (one.ravel() for one in np.meshgrid(share, share))

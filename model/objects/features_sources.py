@@ -92,6 +92,7 @@ class StackSource(Measured):
         self.reader = StackReader(stack, stack.choose(list(sensors) or None), bands, memory_mb)
         self.specs: dict[str, SensorSpec] = self.reader.specs
         check_applicable(indices, self.specs)
+        self.asked = tuple(indices)
         self.indices = {name: available_indices(spec.kind, spec.bands, indices) for name, spec in self.specs.items()}
 
     @property

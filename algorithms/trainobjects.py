@@ -1,0 +1,218 @@
+"""trainobjects: a classifier of objects from reference polygons and segments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterNumber,
+)
+
+from ..model.base.errors import LandloomError
+from .base import DEVICES, FeedbackProgress
+from .nomenclature import reference_path
+from .objectinputs import ObjectAlgorithm
+
+WEIGHTS = ["balanced", "none"]
+
+
+class TrainObjects(ObjectAlgorithm):
+    """A random forest on features of objects; see ``model/objects/objecttraining.py``."""
+
+    ID = "trainobjects"
+    NAME = "Train on objects"
+    GROUP = "5 Objects"
+    SUMMARY = (
+        "Trains a random forest on objects: reference polygons or points give a class to the segments they cover. The "
+        "features are statistics by date and band, indices, texture, shape and, if wanted, descriptors of a network. "
+        "It is judged out of fold, by groups that no part of it has seen."
+    )
+    EXAMPLE = (
+        "qgis_process run landloom:trainobjects --STACK=stack.json --SEGMENTS=segments.gpkg --REFERENCE=fields.gpkg "
+        "--CLASS_FIELD=crop --OUTPUT=objects.safetensors --REPORT=objects.html"
+    )
+    TAGS = ("obia", "random forest", "moringa", "fields", "segments")
+
+    def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
+        tr, kind = self.tr, QgsProcessingParameterNumber.Type
+        self.add_stack("A stack.json, whose dates are measured in every object.")
+        self.add_segments()
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                "REFERENCE",
+                tr("Reference data"),
+                [QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeVectorPoint],
+            ),
+            "Polygons or points whose land cover is known, in any CRS. They need not be segments themselves.",
+        )
+        self.add(
+            QgsProcessingParameterField("CLASS_FIELD", tr("Field of the class"), None, "REFERENCE"),
+            "The field of REFERENCE that holds the class, as number or text.",
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "NOMENCLATURE",
+                tr("Nomenclature"),
+                behavior=QgsProcessingParameterFile.Behavior.File,
+                optional=True,
+            ),
+            "Table made by 'Nomenclature' with codes, names, colours and what to use; by default from the field alone.",
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "MIN_SHARE", tr("Smallest share covered"), kind.Double, defaultValue=0.5, minValue=0.01, maxValue=1.0
+            ),
+            "0.01 to 1: an object gets the class whose reference polygons cover most of it, if that is at least this "
+            "share of its area. A point gives its class to the object it lies in.",
+        )
+        self.add(
+            QgsProcessingParameterField("GROUP_FIELD", tr("Field of the group"), None, "REFERENCE", optional=True),
+            "What must not be split between learning and judging, such as a farm or village; by default each feature.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "GROUP_DISTANCE", tr("Distance within a group (m)"), kind.Double, defaultValue=0.0, minValue=0.0
+            ),
+            "Metres, 0 or more: reference features nearer to each other are one group. Not used with GROUP_FIELD.",
+            advanced=True,
+        )
+        self.add_rasters()
+        self.add_features()
+        self.add_model(
+            "A pixel model of a network made by 'Train' with EVALUATION holdout: the means of its descriptors are "
+            "features too. Objects of groups that trained it are left out, so give its SAMPLES.",
+            "DESCRIPTORS",
+            tr("Pixel model whose descriptors are features"),
+            optional=True,
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                "SAMPLES",
+                tr("Samples of the pixel model"),
+                behavior=QgsProcessingParameterFile.Behavior.Folder,
+                optional=True,
+            ),
+            "Folder made by 'Extract samples' that trained the model of DESCRIPTORS; needed with it.",
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "DIMENSIONS", tr("Dimensions of descriptors"), kind.Integer, defaultValue=16, minValue=1, maxValue=64
+            ),
+            "So many main axes of the descriptors are used, 1 to 64.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "CLASS_WEIGHTS", tr("Class weights"), options=WEIGHTS, defaultValue="balanced", usesStaticStrings=True
+            ),
+            "balanced: every class weighs the same, however many objects it has; none: every object weighs the same.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber("FOLDS", tr("Folds"), kind.Integer, defaultValue=5, minValue=2, maxValue=100),
+            "The groups are dealt to so many folds, 2 to 100; each is judged by a forest that learnt from the others.",
+            advanced=True,
+        )
+        self.add_seed()
+        self.add_device()
+        self.add_memory()
+        self.add(
+            QgsProcessingParameterFileDestination("OUTPUT", tr("Model of objects"), "Model (*.safetensors)"),
+            "A file for 'Classify objects': the forest, what it reads, its classes and scores.",
+        )
+        self.add(
+            QgsProcessingParameterFileDestination("REPORT", tr("Report"), "HTML (*.html)", optional=True),
+            "HTML page with scores, confusions and what was matched; beside it JSON and CSV tables.",
+        )
+        for name, title in (
+            ("OVERALL_ACCURACY", tr("Overall accuracy")),
+            ("KAPPA", tr("Kappa")),
+            ("MACRO_F1", tr("Macro F1")),
+        ):
+            self.addOutput(QgsProcessingOutputNumber(name, title))
+
+    def work(
+        self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        from ..model.base.files import check_writable
+        from ..model.base.optional import need
+        from ..model.base.provenance import gather
+        from ..model.objects.objectreport import write_object_report
+        from ..model.objects.objecttraining import ObjectTraining, train_objects
+        from ..model.samples.settings import ExtractionSettings
+
+        def text(name: str) -> str:
+            return self.parameterAsString(parameters, name, context) or ""
+
+        need("sklearn.ensemble", "The random forest")
+        stack = self.file(parameters, "STACK", context)
+        output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
+        report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""
+        if not output:
+            raise LandloomError("OUTPUT is missing: give a file, such as objects.safetensors.")
+        for path in (output, report):
+            if path:
+                check_writable(path)
+        settings = ObjectTraining(
+            features=text("FEATURES"),
+            partial=self.parameterAsBool(parameters, "PARTIAL", context),
+            indices=tuple(self.words(parameters, "INDICES", context)),
+            sensors=tuple(self.words(parameters, "SENSORS", context)),
+            min_share=self.parameterAsDouble(parameters, "MIN_SHARE", context),
+            class_weights=self.parameterAsEnumString(parameters, "CLASS_WEIGHTS", context) or WEIGHTS[0],
+            folds=self.parameterAsInt(parameters, "FOLDS", context),
+            dimensions=self.parameterAsInt(parameters, "DIMENSIONS", context),
+            seed=self.parameterAsInt(parameters, "SEED", context),
+        )
+        settings.check()
+        reference, crs = reference_path(self, parameters, context, feedback)
+        extraction = ExtractionSettings(
+            class_field=text("CLASS_FIELD"),
+            nomenclature=self.parameterAsFile(parameters, "NOMENCLATURE", context) or "",
+            group_field=text("GROUP_FIELD"),
+            group_distance=self.parameterAsDouble(parameters, "GROUP_DISTANCE", context),
+            reference_crs=crs,
+        )
+        extraction.check()
+        progress = FeedbackProgress(feedback)
+        progress.text("Reading the segments")
+        segments = self.segments(parameters, context, feedback, progress)
+        descriptors = self.parameterAsFile(parameters, "DESCRIPTORS", context) or ""
+        samples = self.parameterAsFile(parameters, "SAMPLES", context) or ""
+        rasters = self.raster_files(parameters, context)
+        result = train_objects(
+            stack,
+            segments,
+            reference,
+            extraction,
+            settings,
+            rasters,
+            descriptors,
+            samples,
+            self.parameterAsInt(parameters, "MEMORY_MB", context),
+            self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+            progress.part(2, 98),
+        )
+        results: dict[str, Any] = {"OUTPUT": output}
+        if report:
+            inputs = {"STACK": stack, "SEGMENTS": segments.source, "REFERENCE": reference, "RASTERS": rasters}
+            made = gather({**inputs, "DESCRIPTORS": descriptors, "SAMPLES": samples}, settings.seed)
+            write_object_report(report, result, settings, made)
+            results["REPORT"] = report
+        result.model.save(output)
+        results |= {
+            "OVERALL_ACCURACY": result.scores.overall_accuracy,
+            "KAPPA": result.scores.kappa,
+            "MACRO_F1": result.scores.macro_f1,
+        }
+        return results

@@ -1,0 +1,110 @@
+"""The report of a training on objects: how objects got their classes, scores out of fold, what was measured."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ..base.html import Report
+from ..base.language import tr
+from ..base.matrixfile import write_matrix
+from ..base.provenance import Provenance
+from ..base.reportfiles import beside, write_facts, write_rows
+from .objecttraining import ObjectResult, ObjectTraining
+
+FEW_GROUPS = 5
+
+
+def write_object_report(
+    path: str | os.PathLike[str], result: ObjectResult, settings: ObjectTraining, made: Provenance
+) -> None:
+    """Write the HTML page, and beside it ``_report.json``, ``_classes.csv`` and ``_matrix.csv``.
+
+    Raises:
+        LandloomError: if it cannot be written.
+    """
+    model, matched, found = result.model, result.matched, result.scores
+    names, codes = model.nomenclature.names, model.nomenclature.codes.tolist()
+    judged = int(np.isfinite(result.probabilities).all(axis=1).sum())
+    report = Report(tr("Training on objects"), tr("{n} objects with a class").format(n=len(matched.objects)))
+    report.warnings(result.warnings)
+    report.heading(tr("Accuracy"))
+    report.paragraph(
+        tr(
+            "Judged out of fold: {objects} objects of {groups} groups, each by a forest that has learnt from other "
+            "groups. The delivered forest has then learnt from all of them; it is not the one judged."
+        ).format(objects=judged, groups=len(np.unique(matched.groups)))
+    )
+    if result.left_out:
+        report.paragraph(
+            tr(
+                "{n} objects of groups that trained the pixel model are left out: it knows their labels, so that their "
+                "descriptors tell too much."
+            ).format(n=result.left_out)
+        )
+    report.table(
+        [tr("objects"), tr("overall accuracy"), tr("kappa"), tr("macro F1"), tr("weighted F1")],
+        [[judged, found.overall_accuracy, found.kappa, found.macro_f1, found.weighted_f1]],
+    )
+    if len(result.fold_scores) > 1:
+        values = [[one.overall_accuracy, one.macro_f1] for one in result.fold_scores]
+        spread = np.nanstd(values, axis=0, ddof=1)
+        report.paragraph(
+            tr(
+                "Spread over the {n} folds (standard deviation): overall accuracy {oa}, macro F1 {f1}. The folds share "
+                "training data, so this is no confidence interval."
+            ).format(n=len(result.fold_scores), oa=f"{spread[0]:.3f}", f1=f"{spread[1]:.3f}")
+        )
+    report.heading(tr("By class"))
+    pairs = np.unique(np.stack([matched.labels, matched.groups], axis=1), axis=0)
+    groups = np.bincount(pairs[:, 0], minlength=len(names))
+    rows = [
+        [name, found.f1[k], found.precision[k], found.recall[k], int(found.support[k]), int(groups[k])]
+        for k, name in enumerate(names)
+    ]
+    columns = [tr("class"), "F1", tr("precision"), tr("recall"), tr("objects"), tr("groups")]
+    report.table(columns, rows)
+    thin = [name for name, count in zip(names, groups, strict=True) if count < FEW_GROUPS]
+    if thin:
+        report.paragraph(
+            tr("Judged on fewer than {n} groups, so that their scores may be far from the truth: {names}.").format(
+                n=FEW_GROUPS, names=", ".join(thin)
+            )
+        )
+    report.heading(tr("Confusion matrix per object"))
+    report.confusion(result.matrix, names)
+    report.heading(tr("Objects and features"))
+    report.table(
+        [tr("what"), tr("value")],
+        [
+            [tr("objects with a class"), len(matched.objects)],
+            [tr("smallest share of an object that reference data must cover"), settings.min_share],
+            [tr("median share covered"), float(np.median(matched.shares))],
+            [tr("objects touched, but covered by less"), matched.thin],
+            [tr("objects of two classes alike, left out"), matched.disputed],
+            [tr("reference features without an object"), matched.lost],
+            [tr("features of each object"), len(model.recipe.names)],
+            [tr("seconds"), round(result.seconds, 1)],
+        ],
+    )
+    report.provenance(made)
+    write_rows(
+        path,
+        "classes",
+        ["code", "name", "f1", "precision", "recall", "objects", "groups"],
+        [[code, *row] for code, row in zip(codes, rows, strict=True)],
+    )
+    write_matrix(beside(path, "matrix.csv"), codes, result.matrix)
+    content = {
+        "classes": model.nomenclature.to_json(),
+        "scores": model.scores,
+        "folds": [one.to_json() for one in result.fold_scores],
+        "objects": len(matched.objects),
+        "left_out": result.left_out,
+        "features": list(model.recipe.names),
+        "warnings": result.warnings,
+        "seconds": result.seconds,
+    }
+    write_facts(path, "trainobjects", content, made)
+    report.write(path)
