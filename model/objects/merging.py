@@ -23,6 +23,7 @@ from ..mapping.components import unique_edges
 
 COUNT, PERIMETER, TOP, BOTTOM, LEFT, RIGHT, FIXED = range(7)
 ROWS = 7
+_AT_ONCE = 1 << 17  # edges whose costs are computed at once: of millions, the scratch would take more than the graph
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,11 @@ def costs(regions: Regions, criterion: Criterion, edges: np.ndarray, spread: np.
         edges: indices of edges.
         spread: of :meth:`Regions.spread`.
     """
+    pieces = [_costs(regions, criterion, edges[i : i + _AT_ONCE], spread) for i in range(0, len(edges), _AT_ONCE)]
+    return np.concatenate(pieces) if pieces else np.zeros(0)
+
+
+def _costs(regions: Regions, criterion: Criterion, edges: np.ndarray, spread: np.ndarray) -> np.ndarray:
     first, second = regions.left[edges], regions.right[edges]
     shape = regions.shape
     n1, n2 = shape[COUNT, first], shape[COUNT, second]
@@ -216,11 +222,11 @@ def absorb(
 
 def _nearest(regions: Regions, edges: np.ndarray, small: np.ndarray) -> np.ndarray:
     """For each small region the neighbour with the nearest mean, -1 for the others."""
-    means = regions.sums / regions.count
     left, right = regions.left[edges], regions.right[edges]
+    n1, n2 = regions.count[left], regions.count[right]
     distance = np.zeros(len(edges))
-    for mean in means:
-        distance += (mean[left] - mean[right]) ** 2
+    for band in regions.sums:
+        distance += (band[left] / n1 - band[right] / n2) ** 2
     order = np.argsort(distance, kind="stable")[::-1]
     left, right = left[order], right[order]
     target = np.full(len(regions), -1, np.int64)
@@ -234,8 +240,8 @@ def _nearest(regions: Regions, edges: np.ndarray, small: np.ndarray) -> np.ndarr
 
 def _mutual(regions: Regions, cost: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Edges that are the cheapest of both their regions."""
-    order = edges[np.argsort(cost[edges], kind="stable")[::-1]].astype(np.int64)
-    best = np.full(len(regions), -1, np.int64)
+    order = edges[np.argsort(cost[edges], kind="stable")[::-1]].astype(np.int32)
+    best = np.full(len(regions), -1, np.int32)
     ends = np.stack([regions.left[order], regions.right[order]], axis=1).ravel()
     best[ends] = np.repeat(order, 2)  # of several the last one stays: the cheapest
     return order[(best[regions.left[order]] == order) & (best[regions.right[order]] == order)]
@@ -266,23 +272,12 @@ def _contract(
     step[gone] = step[keep]
     changed = np.zeros(int(alive.sum()), bool)
     changed[step[keep]] = True
-    left, right = step[regions.left], step[regions.right]
-    inner = left == right
-    near = (changed[left] | changed[right]) & ~inner
-    far = ~near & ~inner
-    near_left, near_right, near_length = unique_edges(left[near], right[near], regions.length[near], len(changed))
+    far, left, right, length = _regrouped(regions, step, changed)
     merged = Regions(
-        shape[:, alive],
-        sums[:, alive],
-        squares[:, alive],
-        np.concatenate([left[far], near_left]).astype(np.int32),
-        np.concatenate([right[far], near_right]).astype(np.int32),
-        np.concatenate([regions.length[far], near_length]),
-        regions.open,
-        regions.same,
+        shape[:, alive], sums[:, alive], squares[:, alive], left, right, length, regions.open, regions.same
     )
     kept = int(far.sum())
-    new_cost = np.concatenate([cost[far], np.zeros(len(near_left))])
+    new_cost = np.concatenate([cost[far], np.zeros(len(left) - kept)])
     return merged, step, new_cost, np.arange(kept, len(new_cost))
 
 
@@ -302,14 +297,42 @@ def _collapse(regions: Regions, step: np.ndarray) -> tuple[Regions, np.ndarray]:
     alive[gone] = False
     number = np.cumsum(alive) - 1
     total = number[step]
-    left, right, length = unique_edges(
-        total[regions.left[~inner]], total[regions.right[~inner]], regions.length[~inner], int(alive.sum())
-    )
+    changed = np.zeros(int(alive.sum()), bool)
+    changed[total[gone]] = True
+    _, left, right, length = _regrouped(regions, total, changed)
     merged = Regions(
-        shape[:, alive], regions.sums[:, alive], regions.squares[:, alive],
-        left.astype(np.int32), right.astype(np.int32), length, regions.open, regions.same,
-    )  # fmt: skip
+        shape[:, alive],
+        regions.sums[:, alive],
+        regions.squares[:, alive],
+        left,
+        right,
+        length,
+        regions.open,
+        regions.same,
+    )
     return merged, total
+
+
+def _regrouped(
+    regions: Regions, step: np.ndarray, changed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The edges after a merge: first those between regions that did not change, then the others, each pair once.
+
+    Returns:
+        which old edges are the first ones ``[E]``, and left, right and length of the new ones.
+    """
+    step = step.astype(np.int32)
+    left, right = step[regions.left], step[regions.right]
+    near = changed[left] | changed[right]
+    far = ~near
+    near &= left != right
+    a, b, length = unique_edges(left[near], right[near], regions.length[near], len(changed))
+    return (
+        far,
+        np.concatenate([left[far], a.astype(np.int32)]),
+        np.concatenate([right[far], b.astype(np.int32)]),
+        np.concatenate([regions.length[far], length]),
+    )
 
 
 def _join_fixed(regions: Regions, keep: np.ndarray, gone: np.ndarray) -> None:

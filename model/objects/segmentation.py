@@ -29,7 +29,7 @@ from .stitching import Stitcher, Tiles, write_numbered
 MARGIN = 384
 SMALLEST_TILE = 512
 CREATION = ("TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "PREDICTOR=2", "BIGTIFF=IF_SAFER")
-_BASE_MB = 96  # Python with its libraries' working memory
+_BASE_MB = 260  # Python with its libraries, and two chunks being cut into superpixels
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,8 @@ def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: G
 def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings) -> Tiles:
     """The largest tiles that memory allows; one for the whole image where it fits."""
     room = max(settings.memory_mb - _BASE_MB, settings.memory_mb / 3) * 2**20
-    cells = 1.3 / settings.superpixel**2
-    bytes_per_pixel = 10 + cells * (60 * bands + 520)
+    cells = 1 / settings.superpixel**2
+    bytes_per_pixel = 12 + cells * (48 * bands + 380)  # measured: 48 for 4 bands and superpixels of 4 pixels
     side = int(math.sqrt(room / bytes_per_pixel))
     if width * height <= side * side:
         return Tiles(max(width, height), 0)

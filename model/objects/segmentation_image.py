@@ -67,6 +67,10 @@ class RasterImage:
             valid &= read_array(self._dataset, (*window,), [alpha])[0] > 0
         return raw.astype(np.float32), valid
 
+    def let_go(self) -> None:
+        """Free the blocks that GDAL keeps."""
+        self._dataset.FlushCache()
+
 
 class StackImage:
     """Bands of a stack's sensors: at chosen dates, or their medians of each quarter.
@@ -136,6 +140,10 @@ class StackImage:
         values *= valid
         return values, valid
 
+    def let_go(self) -> None:
+        """Free the blocks that GDAL keeps."""
+        self._reader.let_go()
+
     def _bands_of(self, spec: SensorSpec, raw: np.ndarray, mask: np.ndarray) -> np.ndarray:
         if spec.kind == STATIC:
             return raw.reshape(-1, *raw.shape[2:])
@@ -183,6 +191,10 @@ class StretchedImage:
         np.nan_to_num(values, copy=False)
         values *= valid
         return values, valid
+
+    def let_go(self) -> None:
+        """Free the blocks that GDAL keeps."""
+        self._image.let_go()
 
     def _raw(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         there = Window(window.column + self._window.column, window.row + self._window.row, window.width, window.height)

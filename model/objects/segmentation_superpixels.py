@@ -20,7 +20,7 @@ from ..base.optional import need
 from ..base.progress import Progress
 from ..mapping.components import groups, unique_edges
 from ..stack.grid import Window
-from .merging import ROWS, Regions
+from .merging import BOTTOM, LEFT, RIGHT, ROWS, TOP, Regions, absorb
 
 CHUNK_PIXELS = 512
 ITERATIONS = 5
@@ -41,6 +41,9 @@ class Image(Protocol):
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Values ``[C, H, W]`` float32 and where they are valid ``[H, W]``, of a window inside the image."""
+
+    def let_go(self) -> None:
+        """Free what was kept for another read of the same place."""
 
 
 class _Chunk(NamedTuple):
@@ -65,11 +68,13 @@ class Superpixels:
     def __init__(self, image: Image, side: int, threads: int | None = None) -> None:
         self._image = image
         self.side = side
+        self.fragment = max(2, side * side // 4)  # pixels below which a part of a superpixel joins a neighbour
         self._size = max(1, CHUNK_PIXELS // side) * side
         self._margin = MARGIN_CELLS * side
         self._across = -(-image.width // self._size) * (self._size // side)  # cells of the lattice
         self._threads = threads or min(4, os.cpu_count() or 1)
         self._lock = threading.Lock()
+        self._row = -1
         self._slic = need("skimage.segmentation", "The segmentation").slic
         self._label = need("skimage.measure", "The segmentation").label
 
@@ -122,6 +127,9 @@ class Superpixels:
         wide = Window(column - margin, row - margin, size + 2 * margin, size + 2 * margin)
         inner = wide.intersection(Window(0, 0, self._image.width, self._image.height))
         with self._lock:
+            if row != self._row:  # chunks come row by row, and those of a row share their margins' blocks
+                self._image.let_go()
+                self._row = row
             values, valid = self._image.read(inner)
             written = fixed(part) if fixed is not None else None
         lattice = self._lattice(values, inner, wide)
@@ -139,7 +147,17 @@ class Superpixels:
             codes = written.astype(np.int64) << _CODE_BITS | codes
         codes[~valid] = 0
         labels = self._label(codes, connectivity=1, background=0)
-        return _measure(part, labels.astype(np.int32), codes, values)
+        return self._without_fragments(_measure(part, labels.astype(np.int32), codes, values))
+
+    def _without_fragments(self, chunk: _Chunk) -> _Chunk:
+        """Join tiny parts of superpixels to a neighbour already here, where they do not reach the chunk's border."""
+        part, shape = chunk.window, chunk.shape
+        inner = (shape[TOP] > part.row) & (shape[BOTTOM] < part.row + part.height - 1)
+        inner &= (shape[LEFT] > part.column) & (shape[RIGHT] < part.column + part.width - 1)
+        regions, into = absorb(Regions(shape, chunk.sums, chunk.squares, *chunk.edges), self.fragment, seen=inner)
+        table = np.concatenate([[0], into + 1]).astype(np.int32)
+        edges = (regions.left, regions.right, regions.length.astype(np.float32))
+        return _Chunk(part, table[chunk.labels], chunk.codes, regions.shape, regions.sums, regions.squares, edges)
 
     def _lattice(self, values: np.ndarray, inner: Window, wide: Window) -> np.ndarray:
         """``[H, W]`` of the wide window: the number of the seed that each pixel belongs to."""
@@ -198,6 +216,11 @@ class Superpixels:
         group = groups(first[same] - 1, second[same] - 1, total)
         count = int(group.max()) + 1 if total else 0
         shape = np.concatenate([part.shape for part in parts], axis=1)
+        measured = [np.concatenate([part.sums for part in parts], axis=1)]
+        measured.append(np.concatenate([part.squares for part in parts], axis=1))
+        offsets = np.cumsum([0, *(part.shape.shape[1] for part in parts)])
+        edges = [part.edges for part in parts]
+        parts.clear()  # of a large window these are hundreds of megabytes
         apart = ~same & (first != second)
         for ends in (first[apart], second[apart]):
             perimeter += np.bincount(ends, minlength=total + 1)[1:]
@@ -211,23 +234,25 @@ class Superpixels:
                 function.at(joined[other], group, shape[other])
         joined[6] = 0
         np.maximum.at(joined[6], group, shape[6])
-        sums, squares = (
-            np.stack([np.bincount(group, band, count) for band in np.concatenate(arrays, axis=1)])
-            for arrays in ([part.sums for part in parts], [part.squares for part in parts])
-        )
-        offsets = np.cumsum([0, *(part.shape.shape[1] for part in parts)])
+        sums, squares = (np.stack([np.bincount(group, band, count) for band in array]) for array in measured)
+        measured.clear()
         neighbours = apart & (first > 0) & (second > 0)
-        left = [part.edges[0] + offset for part, offset in zip(parts, offsets, strict=False)]
-        right = [part.edges[1] + offset for part, offset in zip(parts, offsets, strict=False)]
-        length = [part.edges[2] for part in parts]
-        a = group[np.concatenate([*left, first[neighbours] - 1])]
-        b = group[np.concatenate([*right, second[neighbours] - 1])]
-        lengths = np.concatenate([*length, np.ones(int(neighbours.sum()))])
+        group = group.astype(np.int32)
+        left = [group[one[0] + offset] for one, offset in zip(edges, offsets, strict=False)]
+        right = [group[one[1] + offset] for one, offset in zip(edges, offsets, strict=False)]
+        length = [one[2] for one in edges]
+        edges.clear()
+        a = np.concatenate([*left, group[first[neighbours] - 1]])
+        b = np.concatenate([*right, group[second[neighbours] - 1]])
+        lengths = np.concatenate([*length, np.ones(int(neighbours.sum()), np.float32)])
+        left.clear()
+        right.clear()
+        length.clear()
         a, b, lengths = unique_edges(a, b, lengths, count)
         lookup = np.concatenate([[0], group + 1]).astype(np.int32)
         for start in range(0, len(labels), 256):
             labels[start : start + 256] = lookup[labels[start : start + 256]]
-        regions = Regions(joined, sums, squares, a.astype(np.int32), b.astype(np.int32), lengths)
+        regions = Regions(joined, sums, squares, a.astype(np.int32), b.astype(np.int32), lengths.astype(np.float64))
         return labels, regions
 
 
@@ -264,5 +289,6 @@ def _measure(part: Window, labels: np.ndarray, codes: np.ndarray, values: np.nda
     for side in pairs:
         shape[1] += np.bincount(side, minlength=count + 1)[1:]
     pairs = pairs[:, (pairs > 0).all(axis=0)].astype(np.int64) - 1
-    edges = unique_edges(pairs[0], pairs[1], np.ones(pairs.shape[1]), max(1, count))
+    left, right, length = unique_edges(pairs[0], pairs[1], np.ones(pairs.shape[1]), max(1, count))
+    edges = (left.astype(np.int32), right.astype(np.int32), length)
     return _Chunk(part, labels, codes, shape, sums, squares, edges)

@@ -91,8 +91,7 @@ class Stitcher:
         labels, regions = self._superpixels.graph(wide, read, progress.part(0, 60))
         regions.open, regions.same = self._open, self._same
         cut = _cut(regions, wide, size)
-        tiny = max(2, self._superpixels.side**2 // 4)
-        regions, first = absorb(regions, min(tiny, max(self._smallest, 2)), progress, ~cut)
+        regions, first = absorb(regions, self._superpixels.fragment, progress, ~cut)
         progress.percent(65)
         regions, second = merge(regions, self._criterion, progress)
         progress.percent(85)

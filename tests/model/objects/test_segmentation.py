@@ -130,7 +130,7 @@ def test_memory_decides_on_tiles():
     from landloom.model.objects.segmentation import SegmentSettings, tiles_for
 
     settings = SegmentSettings(memory_mb=1024)
-    assert len(tiles_for(4000, 4000, 4, settings).plan(4000, 4000)) == 1
+    assert len(tiles_for(3900, 3900, 4, settings).plan(3900, 3900)) == 1
     several = tiles_for(20000, 20000, 4, settings)
     plan = several.plan(20000, 20000)
     assert len(plan) > 1 and several.margin > 0
