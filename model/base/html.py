@@ -172,8 +172,8 @@ class Report:
                 cells.append(f'<td class="n" style="background:{shade}">{value}</td>')
             rows.append(f"<tr><th>{html.escape(str(name))}</th>{''.join(cells)}</tr>")
         corner = html.escape(f"{tr('reference')} \\ {tr('predicted')}")
-        whole = f"<thead><tr><th>{corner}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-        self._parts.append(f'<div class="scroll"><table{_width(len(names))}>{whole}</table></div>')
+        content = f"<thead><tr><th>{corner}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        self._parts.append(f'<div class="scroll"><table{_width(len(names))}>{content}</table></div>')
 
     def lines(
         self,
