@@ -29,6 +29,7 @@ from ..model.stack.maskrules import scene_classes
 from ..model.stack.prepare import Prepared, PrepareSettings, prepare_stack
 from ..model.stack.products.base import SCL_INVALID
 from ..model.stack.report import dates_table_path, write_report
+from ..model.stack.skipdates import parse_skip_dates
 from ..model.stack.speckle import LARGEST, METHODS, SMALLEST, speckle_name
 from ..model.stack.validity import write_validity
 from .base import FeedbackProgress, LandloomAlgorithm
@@ -89,6 +90,12 @@ class PrepareStack(LandloomAlgorithm):
         self.add(
             QgsProcessingParameterString("END", tr("Last date"), optional=True),
             "Later products are skipped: 2021-12-31. Empty: no limit.",
+        )
+        self.add(
+            QgsProcessingParameterString("SKIP_DATES", tr("Dates to leave out"), optional=True),
+            "Dates with haze or clouds that no mask has found, separated by commas: 2021-03-14 for every sensor, "
+            "S2:2021-03-14 for one. Empty: none.",
+            advanced=True,
         )
         self.add(
             QgsProcessingParameterExtent("EXTENT", tr("Extent"), optional=True),
@@ -275,6 +282,7 @@ class PrepareStack(LandloomAlgorithm):
             ),
             copy=self.parameterAsString(parameters, "COPY", context) if parameters.get("COPY") else "",
             bands=tuple(name for name in re.split(r"[,;\s]+", text("BANDS")) if name),
+            skip_dates=parse_skip_dates(text("SKIP_DATES")),
         )
         progress = FeedbackProgress(feedback)
         count, gap = outputs.get("VALID_COUNT"), outputs.get("LONGEST_GAP")

@@ -29,6 +29,7 @@ from .products import Choice, Product, find_products
 from .products.base import SCL_INVALID
 from .radar import one_calibration, radar_sensor, treated
 from .sensors import OPTICAL, RADAR, STATIC, matches
+from .skipdates import is_skipped, unused_skips
 from .stac.declared import believe
 from .stac.links import with_good_links
 from .stac.relink import Links
@@ -62,6 +63,8 @@ class PrepareSettings:
         user_mask_invalid: their values that invalidate, empty for all but 0.
         copy: folder that gets the pixels of the grid, empty to copy nothing.
         bands: of optical sensors that are taken, empty for all.
+        skip_dates: pairs of a sensor (empty for every one) and an ISO date that are left out, see
+            :func:`.skipdates.parse_skip_dates`.
     """
 
     sensors: Sequence[str] = ()
@@ -83,6 +86,7 @@ class PrepareSettings:
     user_mask_invalid: str = ""
     copy: str = ""
     bands: Sequence[str] = ()
+    skip_dates: Sequence[tuple[str, str]] = ()
 
 
 def prepare_stack(
@@ -300,8 +304,11 @@ def _select(products: Sequence[Product], settings: PrepareSettings, result: Prep
             _skip(result, product, f"before START {settings.start}")
         elif settings.end and date > settings.end:
             _skip(result, product, f"after END {settings.end}")
+        elif is_skipped(product.sensor, date, settings.skip_dates):
+            _skip(result, product, "among SKIP_DATES")
         else:
             kept.append(product)
+    result.warnings += unused_skips(products, settings.skip_dates)
     return kept
 
 
