@@ -13,6 +13,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import whole_folder
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature, listed
 from ..base.progress import Progress
 from ..base.raster import spatial_reference
@@ -261,7 +262,9 @@ def _tell_labelling(labelled: Labelled, features: list[Feature], progress: Progr
         )
     if labelled.thin:
         progress.warning(
-            f"{labelled.thin} polygons cover no pixel by MIN_SHARE: each keeps the one pixel it covers most."
+            tr("{count} polygons cover no pixel by MIN_SHARE: each keeps the one pixel it covers most.").format(
+                count=labelled.thin
+            )
         )
     if labelled.lost:
         fids = ", ".join(str(features[i].fid) for i in labelled.lost[:10])
@@ -339,7 +342,9 @@ def _present(nomenclature: Nomenclature, labels: np.ndarray) -> tuple[Nomenclatu
 def _tell_classes(samples: np.ndarray, nomenclature: Nomenclature, class_field: str, progress: Progress) -> None:
     if len(np.unique(samples["polygon"])) == len(nomenclature) > 2:
         progress.warning(
-            f"Every class has one feature only ({len(nomenclature)} classes): is {class_field} the field of the class?"
+            tr("Every class has one feature only ({count} classes): is {field} the field of the class?").format(
+                count=len(nomenclature), field=class_field
+            )
         )
     few: list[str] = []
     tiny: list[str] = []
@@ -351,9 +356,10 @@ def _tell_classes(samples: np.ndarray, nomenclature: Nomenclature, class_field: 
         if len(own) < TINY_CLASS:
             tiny.append(f"{name} ({len(own)})")
     if few:
-        progress.warning(f"Classes with fewer than three groups cannot be in all three parts: {listed(few)}.")
+        sentence = tr("Classes with fewer than three groups cannot be in all three parts: {names}.")
+        progress.warning(sentence.format(names=listed(few)))
     if tiny:
-        progress.warning(f"Classes with fewer than {TINY_CLASS} pixels: {listed(tiny)}.")
+        progress.warning(tr("Classes with fewer than {n} pixels: {names}.").format(n=TINY_CLASS, names=listed(tiny)))
     for sentence in absent_classes(samples["label"], samples["split"], nomenclature.names):
         progress.warning(sentence)
 

@@ -15,6 +15,7 @@ import numpy as np
 from ..base.device import resolve_device
 from ..base.errors import LandloomError
 from ..base.files import check_writable, whole_file
+from ..base.language import mark, tr
 from ..base.metrics import Scores
 from ..base.optional import need
 from ..base.progress import Progress, Remembering
@@ -197,8 +198,9 @@ def _train_folds(
     lonely = [pool.nomenclature.names[k] for k in np.flatnonzero(counts == 1)]
     if lonely:
         progress.warning(
-            "With one group only, so that they train in every fold and are left out of the scores: "
-            f"{', '.join(lonely)}."
+            tr("With one group only, so that they train in every fold and are left out of the scores: {names}.").format(
+                names=", ".join(lonely)
+            )
         )
     if not divided:
         raise LandloomError(
@@ -259,29 +261,42 @@ def _doubt_calibration(result: TrainingResult, progress: Progress) -> None:
     before, after = result.evaluation.uncalibrated, result.evaluation.calibration
     if before is None or after.error <= before.error + WORSE:
         return
-    advice = "EVALUATION folds calibrates on all of them" if result.how == HOLDOUT else "more reference polygons help"
+    advice = (
+        tr("EVALUATION folds calibrates on all of them")
+        if result.how == HOLDOUT
+        else tr("more reference polygons help")
+    )
     progress.warning(
-        f"Confidence is less well calibrated after temperature scaling (expected calibration error "
-        f"{after.error:.3f}) than before ({before.error:.3f}), since the groups that it was fitted on are not like "
-        f"those that judge it: {advice}."
+        tr(
+            "Confidence is less well calibrated after temperature scaling (expected calibration error {after}) than "
+            "before ({before}), since the groups that it was fitted on are not like those that judge it: {advice}."
+        ).format(after=f"{after.error:.3f}", before=f"{before.error:.3f}", advice=advice)
     )
 
 
 def _name_absent(pool: SamplePool, parts: Parts, progress: Progress, where: str = "") -> None:
     """Warn of classes without samples in a part."""
     present = set(pool.labels.tolist())
-    suffix = f" of {where}" if where else ""
-    for own, name, effect in (
-        (parts.training, "training", "the model cannot learn them"),
-        (parts.validation, "validation", "they do not take part in choosing the epoch"),
-        (parts.test, "test", "they are left out of the scores"),
+    suffix = f" ({where})" if where else ""
+    for own, name, sentence in (
+        (
+            parts.training,
+            "training",
+            mark("Classes without training samples, so the model cannot learn them: {names}."),
+        ),
+        (
+            parts.validation,
+            "validation",
+            mark("Classes without validation samples, so they do not take part in choosing the epoch: {names}."),
+        ),
+        (parts.test, "test", mark("Classes without test samples, so they are left out of the scores: {names}.")),
     ):
         absent = sorted(present - set(pool.labels[own].tolist()))
         if len(own) and absent and (not where or name == "training"):
             names = ", ".join(pool.nomenclature.names[k] for k in absent)
-            progress.warning(f"Classes without {name} samples{suffix}, so {effect}: {names}.")
+            progress.warning(tr(sentence).format(names=names) + suffix)
     if not len(parts.validation):
-        progress.warning(f"There are no validation samples{suffix}: training does not stop early.")
+        progress.warning(tr("There are no validation samples: training does not stop early.") + suffix)
 
 
 def _name_thin(pool: SamplePool, test: np.ndarray, progress: Progress) -> None:
@@ -291,8 +306,9 @@ def _name_thin(pool: SamplePool, test: np.ndarray, progress: Progress) -> None:
     thin = [f"{pool.nomenclature.names[k]} ({counts[k]})" for k in np.flatnonzero((counts > 0) & (counts < FEW_GROUPS))]
     if thin:
         progress.warning(
-            f"Judged on fewer than {FEW_GROUPS} groups, so that their scores may be far from the truth: "
-            f"{', '.join(thin)}."
+            tr("Judged on fewer than {n} groups, so that their scores may be far from the truth: {names}.").format(
+                n=FEW_GROUPS, names=", ".join(thin)
+            )
         )
 
 
