@@ -108,7 +108,7 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
                 parts.append(f"<p><b>{html.escape(parameter.description())}</b>: {html.escape(parameter.help())}</p>")
         if self.EXAMPLE:
             # Not <pre>, which would not be wrapped in the narrow pane of the dialog.
-            parts.append(f"<p><b>Example</b></p><p><code>{html.escape(self.EXAMPLE)}</code></p>")
+            parts.append(f"<p><b>{html.escape(self.tr('Example'))}</b></p><p><code>{html.escape(self.EXAMPLE)}</code></p>")
         return "\n".join(parts)
 
     def add(self, parameter: QgsProcessingParameterDefinition, help: str, advanced: bool = False) -> None:
