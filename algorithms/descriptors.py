@@ -6,17 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingParameterEnum,
+    QgsProcessingParameterFeatureSource,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterString,
+    QgsProcessingParameterVectorDestination,
 )
 
+from ..model.base.errors import LandloomError
 from .base import DEVICES, FeedbackProgress
 from .classify import MapLayer
 from .mapinputs import MapAlgorithm
+from .nomenclature import reference_path
 
 TYPES = ["float32", "int16"]
 
@@ -65,6 +70,16 @@ class Descriptors(MapAlgorithm):
             "float32 (no data: NaN); or int16, half the size, with a scale that QGIS and GDAL apply (no data: -32768).",
             advanced=True,
         )
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                "POINTS",
+                self.tr("Points or polygons for the table"),
+                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
+                optional=True,
+            ),
+            "Points (their pixel) or polygons (means over their pixels, partial ones by their share), in any CRS: their "
+            "descriptors are written to TABLE.",
+        )
         self.add_area(
             "Part of the stack to compute, in any coordinate system; all of it by default.",
             "Polygons or a raster: pixels whose centre is outside (in a raster: 0 or no data) are not computed.",
@@ -75,14 +90,35 @@ class Descriptors(MapAlgorithm):
             QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Descriptors")),
             "GeoTIFF with one band a dimension, named by branch and share of variance; a style shows the first three.",
         )
+        self.add(
+            QgsProcessingParameterVectorDestination(
+                "TABLE", self.tr("Table of points or polygons"), optional=True, createByDefault=False
+            ),
+            "The features of POINTS with the fields feature (their number there), pixels (of polygons) and d1, d2 ...: "
+            "the values of the bands of OUTPUT; empty outside it.",
+        )
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
+        from ..model.base.files import check_writable
+        from ..model.base.vectorfile import check_vector_path
         from ..model.mapping.descriptors import map_descriptors
+        from ..model.objects.descriptortable import write_descriptor_table
 
         stack, model = (self.file(parameters, name, context) for name in ("STACK", "MODEL"))
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
+        table = self.parameterAsOutputLayer(parameters, "TABLE", context) if parameters.get("TABLE") else ""
+        places = parameters.get("POINTS") not in (None, "")
+        if bool(table) != places:
+            given, missing = ("TABLE", "POINTS") if table else ("POINTS", "TABLE")
+            raise LandloomError(f"{given} is given without {missing}: give both, or none of them.")
+        if table:
+            check_vector_path(table, "TABLE")
+            check_writable(table)
+        source, crs = reference_path(self, parameters, context, feedback, "POINTS") if places else ("", "")
+        progress = FeedbackProgress(feedback)
+        memory = self.parameterAsInt(parameters, "MEMORY_MB", context)
         map_descriptors(
             stack,
             model,
@@ -92,9 +128,14 @@ class Descriptors(MapAlgorithm):
             dtype=self.parameterAsEnumString(parameters, "TYPE", context) or TYPES[0],
             bounds=self.bounds(parameters, stack, context),
             mask=self.mask_source(parameters, context, feedback),
-            memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
+            memory_mb=memory,
             device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
-            progress=FeedbackProgress(feedback),
+            progress=progress.part(0, 90) if table else progress,
         )
+        results: dict[str, Any] = {"OUTPUT": output}
+        if table:
+            count = write_descriptor_table(output, source, crs, table, memory, progress.part(90, 100))
+            progress.info(f"{count} features with their descriptors in {table}.")
+            results["TABLE"] = table
         MapLayer.name_on_load(context, output, self.tr("Descriptors ({})").format(Path(model).stem))
-        return {"OUTPUT": output}
+        return results

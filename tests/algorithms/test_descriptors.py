@@ -6,7 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsProcessingException, QgsRasterLayer
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsProcessingException,
+    QgsProject,
+    QgsRasterLayer,
+)
 
 pytest.importorskip("torch")
 
@@ -56,6 +62,47 @@ def test_fewer_than_three_show_in_grey(landloom_provider, inputs, tmp_path):
     result = processing.run("landloom:descriptors", {**parameters, "OUTPUT": str(tmp_path / "a.tif")})
     layer = QgsRasterLayer(result["OUTPUT"], "descriptors")
     assert layer.renderer().type() == "singlebandgray" and (layer.width(), layer.height()) == (60, 60)
+
+
+def test_tables_of_points_and_polygons(landloom_provider, inputs, tmp_path):
+    import processing
+    from osgeo import gdal
+    from qgis.core import QgsFeature, QgsGeometry, QgsVectorLayer
+
+    points = QgsVectorLayer("Point?crs=EPSG:4326&field=n:integer", "points", "memory")
+    fields = QgsVectorLayer("Polygon?crs=EPSG:32738", "fields", "memory")
+    change = QgsCoordinateTransform(
+        QgsCoordinateReferenceSystem("EPSG:32738"), QgsCoordinateReferenceSystem("EPSG:4326"), QgsProject.instance()
+    )
+    for layer, wkts in (
+        (points, ["Point(500605 7999395)", "Point(500015 7999985)", "Point(400000 7999000)"]),
+        (fields, ["Polygon((500600 7999400,500630 7999400,500630 7999380,500600 7999380,500600 7999400))"]),
+    ):
+        for wkt in wkts:
+            feature, geometry = QgsFeature(layer.fields()), QgsGeometry.fromWkt(wkt)
+            if layer is points:
+                geometry.transform(change)
+            feature.setGeometry(geometry)
+            layer.dataProvider().addFeature(feature)
+    found = {}
+    for name, layer in (("points", points), ("fields", fields)):
+        result = processing.run(
+            "landloom:descriptors",
+            {**inputs, "DIMENSIONS": 3, "TYPE": "int16", "POINTS": layer, "OUTPUT": str(tmp_path / f"{name}.tif"),
+             "TABLE": str(tmp_path / f"{name}.gpkg")},
+        )  # fmt: skip
+        table = QgsVectorLayer(result["TABLE"], "table")
+        found[name] = {feature["feature"]: feature for feature in table.getFeatures()}
+    dataset = gdal.Open(str(tmp_path / "points.tif"))
+    values = dataset.ReadAsArray() * dataset.GetRasterBand(1).GetScale()
+    assert [found["points"][1][f"d{k}"] for k in (1, 2, 3)] == pytest.approx(values[:, 60, 60], rel=1e-5)
+    assert not found["points"][2]["d1"] and not found["points"][3]["d1"]  # no data; outside
+    field = found["fields"][1]
+    assert field["pixels"] == pytest.approx(6)
+    expected = values[:, 60:62, 60:63].mean(axis=(1, 2))
+    assert [field[f"d{k}"] for k in (1, 2, 3)] == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(QgsProcessingException, match="POINTS is given without TABLE"):
+        processing.run("landloom:descriptors", {**inputs, "POINTS": points, "OUTPUT": str(tmp_path / "x.tif")})
 
 
 @pytest.mark.parametrize(
