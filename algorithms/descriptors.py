@@ -77,8 +77,8 @@ class Descriptors(MapAlgorithm):
                 [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
                 optional=True,
             ),
-            "Points (their pixel) or polygons (means over their pixels, partial ones by their share), in any CRS: their "
-            "descriptors are written to TABLE.",
+            "Points (their pixel) or polygons (means over their pixels, partial ones by their share), in any CRS: "
+            "their descriptors are written to TABLE.",
         )
         self.add_area(
             "Part of the stack to compute, in any coordinate system; all of it by default.",
