@@ -34,7 +34,7 @@ class Segment(MapAlgorithm):
         "its own resolution (SPOT, Pléiades, aerial, a composite, descriptors), or sensors and dates of a stack."
     )
     EXAMPLE = (
-        "qgis_process run landloom:segment --INPUT=spot.tif --SCALE=40 --MIN_SIZE=500 --OUTPUT=objects.tif "
+        "qgis_process run landloom:segment --INPUT=spot.tif --SCALE=20 --MIN_SIZE=500 --OUTPUT=objects.tif "
         "--POLYGONS=objects.gpkg"
     )
     TAGS = ("obia", "object", "superpixel", "slic", "region merging", "baatz", "lsgrm", "multiresolution", "fields")
@@ -68,9 +68,9 @@ class Segment(MapAlgorithm):
             "time. By default the medians of each quarter of the season.",
         )
         self.add(
-            QgsProcessingParameterNumber("SCALE", tr("Scale"), kind.Double, defaultValue=30.0, minValue=0.01),
+            QgsProcessingParameterNumber("SCALE", tr("Scale"), kind.Double, defaultValue=20.0, minValue=0.01),
             "How different parts of an object may be, above 0: two neighbours merge while that costs less than SCALE "
-            "squared. Larger values give larger objects: 15 to 40 for small fields, 50 to 150 for large ones.",
+            "squared. Larger values give larger objects: 10 to 30 for small fields, 40 to 120 for large ones.",
         )
         self.add(
             QgsProcessingParameterNumber(
@@ -80,7 +80,7 @@ class Segment(MapAlgorithm):
         )
         self.add(
             QgsProcessingParameterNumber(
-                "COLOUR_WEIGHT", tr("Weight of colour"), kind.Double, defaultValue=0.9, minValue=0.0, maxValue=1.0
+                "COLOUR_WEIGHT", tr("Weight of colour"), kind.Double, defaultValue=0.5, minValue=0.0, maxValue=1.0
             ),
             "0 to 1: weight of colour; the rest is that of shape (shape weight = 1 - this).",
             advanced=True,

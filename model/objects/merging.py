@@ -36,8 +36,8 @@ class Criterion:
         compactness: weight of compactness beside smoothness, 0 to 1.
     """
 
-    scale: float = 30.0
-    colour: float = 0.9
+    scale: float = 20.0
+    colour: float = 0.5
     compactness: float = 0.5
 
 

@@ -42,8 +42,8 @@ class SegmentSettings:
         tiles: side and margin in pixels instead of those that memory allows.
     """
 
-    scale: float = 30.0
-    colour: float = 0.9
+    scale: float = 20.0
+    colour: float = 0.5
     compactness: float = 0.5
     min_size: float = 0.0
     superpixel: int = 4

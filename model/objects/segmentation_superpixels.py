@@ -28,7 +28,7 @@ MARGIN_CELLS = 12  # a seed and its pixels move at most two cells an iteration
 STRETCH = 255.0
 _LOWEST, _HIGHEST = -255.0, 510.0  # stretched values beyond are cut: an outlier must not rule the distances
 _CODE_BITS = 34  # of the lattice; the number of an earlier tile's region is above them
-COMPACTNESS = 20.0
+COMPACTNESS = 10.0
 """Difference of colour, in stretched values, that counts as much as a step of one cell."""
 
 
