@@ -154,7 +154,7 @@ def main() -> None:
     """Run what was asked for and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=4000)
-    parser.add_argument("--scale", type=float, default=30.0)
+    parser.add_argument("--scale", type=float, default=20.0)
     parser.add_argument("--min-pixels", type=int, default=20)
     parser.add_argument("--memory", type=int, default=1024)
     parser.add_argument("--peer", choices=["otb"])
