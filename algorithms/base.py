@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import shlex
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..install import how_to_get
 from ..model.base.errors import LandloomError, MissingPackageError
-from ..model.base.language import tr, use_language
+from ..model.base.language import language, tr, use_language
 from ..model.base.progress import Progress
 from ..model.base.provenance import Command, running
 from ..model.base.raster import open_raster
@@ -95,6 +96,12 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
     def tags(self) -> list[str]:
         return list(self.TAGS)
 
+    def helpUrl(self) -> str:  # noqa: N802
+        """The page that QGIS's Help button opens, in QGIS's language; it lies in the plugin, so no network is needed."""
+        folder = Path(__file__).resolve().parents[1] / "resources" / "help"
+        own = folder / language() / f"{self.ID}.html"
+        return (own if own.exists() else folder / "en" / f"{self.ID}.html").as_uri()
+
     def createInstance(self) -> LandloomAlgorithm:  # noqa: N802
         return type(self)()
 
@@ -108,7 +115,9 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
                 parts.append(f"<p><b>{html.escape(parameter.description())}</b>: {html.escape(parameter.help())}</p>")
         if self.EXAMPLE:
             # Not <pre>, which would not be wrapped in the narrow pane of the dialog.
-            parts.append(f"<p><b>{html.escape(self.tr('Example'))}</b></p><p><code>{html.escape(self.EXAMPLE)}</code></p>")
+            parts.append(
+                f"<p><b>{html.escape(self.tr('Example'))}</b></p><p><code>{html.escape(self.EXAMPLE)}</code></p>"
+            )
         return "\n".join(parts)
 
     def add(self, parameter: QgsProcessingParameterDefinition, help: str, advanced: bool = False) -> None:
@@ -197,8 +206,20 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
     def command(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Command:
         """How to call the algorithm again with these parameters, for the reports."""
         given = {name: value for name, value in parameters.items() if value is not None}
+        # Lists of files and folders are written here: QGIS would try to open each as a mesh, with errors in the log.
+        listed = {
+            one.name(): [str(path) for path in self.parameterAsFileList(parameters, one.name(), context) if path]
+            for one in self.parameterDefinitions()
+            if isinstance(one, QgsProcessingParameterMultipleLayers)
+            and one.layerType() == QgsProcessing.SourceType.TypeFile
+            and given.pop(one.name(), None)
+        }
         line, _ = self.asQgisProcessCommand(given, context)
-        return Command(self.id(), line, self.asMap(given, context), {"QGIS": Qgis.version()})
+        content = self.asMap(given, context)
+        for name, paths in listed.items():
+            line = " ".join([line, *(shlex.quote(f"--{name}={path}") for path in paths)])
+            content.setdefault("inputs", {})[name] = paths
+        return Command(self.id(), line, content, {"QGIS": Qgis.version()})
 
     def check_enums(self, parameters: dict[str, Any]) -> None:
         """Models and ``alg.run()`` skip ``checkParameterValues``: refuse a wrong enum value here too."""
