@@ -18,6 +18,7 @@ from .arcs import Arcs
 
 LARGEST_TOLERANCE = 1.9
 """In pixels; see above."""
+_ISLAND = 13  # points of a ring that is not simplified: of islands some pixels wide, triangles would be left
 _BIN = 16  # of the search for neighbours, in half pixels
 _PAIRS = 2_000_000  # compared at once
 
@@ -51,6 +52,8 @@ def simplified(arcs: Arcs, tolerance: float, width: int, bottom: int, progress: 
     progress = progress or Progress()
     smooth = straight(_middles(arcs))
     keep = _douglas_peucker(smooth, 2 * tolerance)
+    sizes = np.diff(smooth.offsets)
+    keep |= np.repeat(smooth.closed & (sizes <= _ISLAND), sizes)
     _keep_off_border(smooth, keep, bottom)
     while True:
         progress.check()

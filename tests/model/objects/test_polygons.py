@@ -121,6 +121,14 @@ def test_shortcuts_that_cross_are_taken_back(monkeypatch):
     assert faults() > 5
 
 
+def test_a_single_pixel_keeps_its_middles():
+    """Not a triangle: the four middles of its sides."""
+    labels = np.ones((5, 5), int)
+    labels[2, 2] = 2
+    found, _ = polygons(labels, 1.0, 5)
+    assert found[2].area == 0.5 and len(found[2].exterior.coords) == 5
+
+
 def test_stairs_become_straight():
     """A diagonal border of 40 steps becomes a line with few points; the sides of the map stay straight."""
     rows, columns = np.indices((40, 40))
