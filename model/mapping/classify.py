@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from ..base.calibration import FEW_GROUPS
-from ..base.device import describe_device, resolve_device, thread_count
 from ..base.errors import LandloomError
 from ..base.levels import Levels
 from ..base.nomenclature import LandCoverClass, Nomenclature
 from ..base.progress import Progress
 from ..networks.modelfile import Model
-from ..networks.predictor import Predictor
-from ..networks.registry import network_info
-from ..stack.grid import Bounds, Grid
-from ..stack.indices import find_band
-from ..stack.manifest import Stack
-from ..stack.reader import StackReader
-from ..stack.sensors import STATIC, SensorSpec, Series
-from .chunks import CHUNK, Area
+from ..stack.grid import Bounds
+from ..stack.sensors import SensorSpec, Series
+from .chunks import Area
 from .domain import DomainCount
-from .job import STATISTICS, Job, Summary
-from .journal import file_hash
-from .mask import mask_identity
+from .job import STATISTICS, Summary
+from .opening import dated_sensors, observed, open_inputs
 from .outputs import Layer
 from .runner import BlockRunner
 from .style import category_names, classes_qml, color_table, confidence_qml
@@ -113,51 +105,31 @@ def classify(
         Cancelled: if the user asked to stop; nothing is left then.
     """
     progress = progress or Progress()
-    opened = Stack.read(stack)
-    area = area_of(opened.grid, bounds)
-    loaded = Model.load(model)
-    threads = threads or thread_count()
-    kind = _device_kind(loaded, device, progress)
-    predictor = Predictor(loaded, device=kind, threads=threads)
-    for warning in predictor.check_fits({name: opened.spec(name) for name in opened.sensors}):
-        (progress.info if warning.startswith("Ignored") else progress.warning)(warning)
-    needed = needed_bands(opened, loaded.header.recipe.sensors)
+    inputs = open_inputs(stack, model, bounds, device, threads, progress)
+    loaded, predictor, area = inputs.model, inputs.predictor, inputs.area
     levels = Levels(loaded.header.nomenclature)
     nomenclature = levels.nomenclature(level)
     unsure = _unsure(loaded, level, unsure_error, model, progress)
     layers = map_layers(nomenclature, output, confidence, probabilities, level, unsure.land_cover if unsure else None)
-    with StackReader(opened, sensors=list(needed), bands=needed, memory_mb=memory_mb) as reader:
-        predictor.check_fits(reader.specs)
+    with inputs.reader(memory_mb) as reader:
         domain = DomainCount(predictor.recipe, reader.specs)
-        job = Job(
-            grid=opened.grid,
-            area=area,
-            layers=layers,
-            open_reader=lambda: contextlib.nullcontext(reader),  # each thread gets data sets of its own from it
-            compute=Classifier(predictor, levels, layers, reader.specs, domain, level, unsure),
-            halo=predictor.halo,
-            bytes_per_pixel=reader.bytes_per_pixel,
-            identity={
+        job = inputs.job(
+            reader,
+            layers,
+            Classifier(predictor, levels, layers, reader.specs, domain, level, unsure),
+            {
                 "algorithm": "classify",
                 "format": MAP_FORMAT,
-                "stack": file_hash(opened.path),  # it holds sizes and times of the files, which the reader checks
-                "model": file_hash(model),
-                "mask": mask_identity(mask) if mask else None,
-                "device": kind,
                 "level": level,
                 "unsure": [unsure.threshold, unsure.land_cover.code] if unsure else None,
             },
-            files=reader,
-            mask=mask,
-            memory_mb=memory_mb,
-            reserve_mb=64 + 48 * threads,
-            readers=1 if threads <= 2 and kind == "cpu" else min(4, threads),
-            threads=threads if kind == "cpu" else 2,
+            mask,
+            memory_mb,
             statistics=domain.size,
         )
         progress.info(
-            f"Mapping {area.width:,} x {area.height:,} pixels with {loaded.header.network} on {kind}, "
-            f"sensors {', '.join(needed)}."
+            f"Mapping {area.width:,} x {area.height:,} pixels with {loaded.header.network} on {inputs.kind}, "
+            f"sensors {', '.join(inputs.needed)}."
         )
         summary = BlockRunner(job, progress).run()
         predictor.close()  # not after an error: a cancelled run does not wait for pixels that nobody wants
@@ -215,18 +187,12 @@ class Classifier:
         self._wanted = {layer.name for layer in layers}
         dtype = next(layer.dtype for layer in layers if layer.name == "map")
         self._codes = np.asarray(levels.nomenclature(level).codes).astype(dtype)
-        # A layer without dates is always there: alone it does not make a pixel one that was observed.
-        dated = [name for name, spec in specs.items() if spec.kind != STATIC]
-        self._dated = dated or list(specs)
+        self._dated = dated_sensors(specs)
         self._domain = domain
 
     def __call__(self, series: dict[str, Series], chunk: Area) -> dict[str, np.ndarray] | None:
         halo = self._predictor.halo
-        centre = slice(halo, halo + CHUNK)
-        valid = np.zeros((CHUNK, CHUNK), bool)
-        for name in self._dated:
-            if name in series:
-                valid |= series[name].mask[0, :, centre, centre].any(axis=0)
+        valid = observed(series, self._dated, halo)
         if not valid.any():
             return None
         probabilities = np.asarray(self._predictor.predict(series))[0]
@@ -310,46 +276,3 @@ def map_layers(
             )
         )
     return layers
-
-
-def area_of(grid: Grid, bounds: Bounds | None) -> Area:
-    """The pixels to map.
-
-    Raises:
-        LandloomError: if the bounds do not meet the stack.
-    """
-    whole = Area(0, 0, grid.width, grid.height)
-    if bounds is None:
-        return whole
-    area = whole.intersection(Area(*grid.window(bounds)))
-    if area.width == 0 or area.height == 0:
-        given, own = (", ".join(f"{value:.10g}" for value in one) for one in (bounds, grid.bounds))
-        raise LandloomError(
-            f"EXTENT ({given}) lies outside the stack ({own}, as xmin, ymin, xmax, ymax): choose one that meets it."
-        )
-    return area
-
-
-def needed_bands(stack: Stack, trained: Mapping[str, Any]) -> dict[str, Sequence[str]]:
-    """The bands to read by sensor: those of the model, in the stack's own spelling.
-
-    Args:
-        stack: what there is.
-        trained: sensor name -> recipe with ``spec.bands``.
-    """
-    needed: dict[str, Sequence[str]] = {}
-    for name in stack.sensors:
-        if name in trained:
-            own = stack.spec(name).bands
-            places = [find_band(own, band) for band in trained[name].spec.bands]
-            needed[name] = tuple(own[place] for place in places if place is not None)
-    return needed
-
-
-def _device_kind(model: Any, device: str, progress: Progress) -> str:
-    """Where to compute; the forest needs no torch and always takes the CPU."""
-    if network_info(model.header.network).is_forest:
-        return "cpu"
-    resolved = resolve_device(device)
-    progress.info(f"Device: {describe_device(resolved)}.")
-    return resolved.type

@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from ..base.device import thread_count
+from ..base.device import describe_device, resolve_device, thread_count
+from ..base.errors import LandloomError
 from ..base.progress import Progress
 from ..networks.modelfile import Model
 from ..networks.predictor import Predictor
-from ..stack.grid import Bounds
+from ..networks.registry import network_info
+from ..stack.grid import Bounds, Grid
+from ..stack.indices import find_band
 from ..stack.manifest import Stack
 from ..stack.reader import StackReader
 from ..stack.sensors import STATIC, SensorSpec, Series
 from .chunks import Area
-from .classify import _device_kind, area_of, needed_bands
 from .job import Compute, Job
 from .journal import file_hash
 from .mask import mask_identity
@@ -68,6 +70,7 @@ class Inputs:
         mask: str | None,
         memory_mb: int,
         reserve_mb: int = 0,
+        statistics: int = 0,
     ) -> Job:
         """The job for a block runner; ``identity`` is what makes it the same run beside stack, model, mask, device."""
         return Job(
@@ -80,7 +83,7 @@ class Inputs:
             bytes_per_pixel=reader.bytes_per_pixel + sum(np.dtype(one.dtype).itemsize * one.bands for one in layers),
             identity={
                 **identity,
-                "stack": file_hash(self.stack.path),
+                "stack": file_hash(self.stack.path),  # it holds sizes and times of the files, which the reader checks
                 "model": file_hash(self.model_path),
                 "mask": mask_identity(mask) if mask else None,
                 "device": self.kind,
@@ -91,6 +94,7 @@ class Inputs:
             reserve_mb=64 + 48 * self.threads + reserve_mb,
             readers=1 if self.threads <= 2 and self.kind == "cpu" else min(4, self.threads),
             threads=self.threads if self.kind == "cpu" else 2,
+            statistics=statistics,
         )
 
 
@@ -133,3 +137,46 @@ def observed(series: Mapping[str, Series], dated: Iterable[str], halo: int) -> n
         if name in series:
             valid |= series[name].mask[0, :, rows, columns].any(axis=0)
     return valid
+
+
+def area_of(grid: Grid, bounds: Bounds | None) -> Area:
+    """The pixels to map.
+
+    Raises:
+        LandloomError: if the bounds do not meet the stack.
+    """
+    whole = Area(0, 0, grid.width, grid.height)
+    if bounds is None:
+        return whole
+    area = whole.intersection(Area(*grid.window(bounds)))
+    if area.width == 0 or area.height == 0:
+        given, own = (", ".join(f"{value:.10g}" for value in one) for one in (bounds, grid.bounds))
+        raise LandloomError(
+            f"EXTENT ({given}) lies outside the stack ({own}, as xmin, ymin, xmax, ymax): choose one that meets it."
+        )
+    return area
+
+
+def needed_bands(stack: Stack, trained: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """The bands to read by sensor: those of the model, in the stack's own spelling.
+
+    Args:
+        stack: what there is.
+        trained: sensor name -> recipe with ``spec.bands``.
+    """
+    needed: dict[str, Sequence[str]] = {}
+    for name in stack.sensors:
+        if name in trained:
+            own = stack.spec(name).bands
+            places = [find_band(own, band) for band in trained[name].spec.bands]
+            needed[name] = tuple(own[place] for place in places if place is not None)
+    return needed
+
+
+def _device_kind(model: Any, device: str, progress: Progress) -> str:
+    """Where to compute; the forest needs no torch and always takes the CPU."""
+    if network_info(model.header.network).is_forest:
+        return "cpu"
+    resolved = resolve_device(device)
+    progress.info(f"Device: {describe_device(resolved)}.")
+    return resolved.type

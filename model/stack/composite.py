@@ -21,11 +21,11 @@ from .manifest import Stack
 from .periods import PERIODS, Period, periods_of
 from .reader import StackReader
 from .sensors import RADAR, STATIC, SensorSpec
+from .units import decibels, physical, power
 
 MEDIAN, MAX_NDVI = "median", "max_ndvi"
 STATISTICS = (MEDIAN, MAX_NDVI, "percentile_10", "percentile_25", "percentile_75", "percentile_90")
 
-DB_FLOOR = -35.0
 _LARGEST = 512  # pixels along the edge of what is read at once
 _DATES_AT_ONCE = 4  # read between two questions whether to stop
 
@@ -122,7 +122,7 @@ def composite_of(
     best = None
     if statistic == MAX_NDVI:
         positions = index_bands("NDVI", spec.kind, spec.bands) or ()
-        ndvi = compute_index("NDVI", [_physical(values[:, position], spec) for position in positions])
+        ndvi = compute_index("NDVI", [physical(values[:, position], spec) for position in positions])
         best = np.where(mask, ndvi, np.float32(-2)).argmax(axis=0)[None]
     some = mask.any(axis=0)
     results = []
@@ -134,7 +134,7 @@ def composite_of(
                 positions = index_bands(layer.index, spec.kind, spec.bands) or ()
                 series = compute_index(layer.index, [_for_index(values[:, one], spec) for one in positions])
             elif spec.kind == RADAR:
-                series = _power(values[:, place], spec)
+                series = power(values[:, place], spec)
             else:
                 series = values[:, place]
             if best is not None:
@@ -142,7 +142,7 @@ def composite_of(
             else:
                 chosen = percentile(series, mask, 50.0 if statistic == MEDIAN else float(statistic.split("_")[1]))
             if spec.kind == RADAR and not layer.index:
-                chosen = _db(chosen)
+                chosen = decibels(chosen)
             if layer.dtype != "float32":
                 chosen = np.rint(chosen)
             result[place] = np.where(some, chosen, np.float32(layer.nodata))
@@ -262,25 +262,9 @@ def _read(reader: StackReader, spec: SensorSpec, window: Window, progress: Progr
     return values, mask
 
 
-def _physical(raw: np.ndarray, spec: SensorSpec) -> np.ndarray:
-    return raw.astype(np.float32) * np.float32(spec.scale) + np.float32(spec.offset)
-
-
-def _power(raw: np.ndarray, spec: SensorSpec) -> np.ndarray:
-    """Linear power of radar values."""
-    values = _physical(raw, spec)
-    if spec.unit == "db":
-        return np.float32(10) ** (values / np.float32(10))
-    return values * values if spec.unit == "amplitude" else values
-
-
-def _db(power: np.ndarray) -> np.ndarray:
-    return np.float32(10) * np.log10(np.maximum(power, np.float32(10 ** (DB_FLOOR / 10))))
-
-
 def _for_index(raw: np.ndarray, spec: SensorSpec) -> np.ndarray:
     """What indices are computed of: reflectance, or dB as in training."""
-    return _db(_power(raw, spec)) if spec.kind == RADAR else _physical(raw, spec)
+    return decibels(power(raw, spec)) if spec.kind == RADAR else physical(raw, spec)
 
 
 def _content(

@@ -11,7 +11,8 @@ from landloom.model.base.errors import LandloomError
 from landloom.model.base.progress import Progress
 from landloom.model.base.raster import write_raster
 from landloom.model.mapping import job
-from landloom.model.mapping.classify import area_of, classify
+from landloom.model.mapping.classify import classify
+from landloom.model.mapping.opening import area_of
 from landloom.model.networks.modelfile import Model
 from landloom.model.networks.predictor import Predictor
 from landloom.model.stack.grid import Window
