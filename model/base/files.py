@@ -43,25 +43,41 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary folder beside ``path``; on success it takes the final name in place of an older one.
 
     Raises:
-        LandloomError: if it cannot be written.
+        LandloomError: if it cannot be written, or another run is writing it.
     """
-    final = Path(path)
-    make_folder(final.parent)
+    from .lock import Lock, lock_path, tidy  # which builds on this module
+
+    final = Path(os.path.abspath(path))
     temporary = final.with_name(f"{final.name}.{uuid.uuid4().hex[:8]}{PARTIAL}")
+    with Lock(lock_path(final), final) as lock:
+        if not lock.again:
+            tidy(final)
+        try:
+            temporary.mkdir()
+            yield temporary
+            replace_folder(temporary, final)
+        except OSError as error:
+            raise LandloomError(writing_failed(final, error)) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(temporary: Path, final: Path) -> None:
+    """Let a folder take the place of an older one, which comes back where that fails.
+
+    Raises:
+        OSError: if it cannot.
+    """
+    older = final.with_name(f"{temporary.name}.old")
+    if final.exists():
+        os.replace(final, older)
     try:
-        temporary.mkdir()
-        yield temporary
-        if final.exists():
-            older = final.with_name(f"{temporary.name}.old")
-            os.replace(final, older)
-            os.replace(temporary, final)
-            shutil.rmtree(older, ignore_errors=True)
-        else:
-            os.replace(temporary, final)
-    except OSError as error:
-        raise LandloomError(writing_failed(final, error)) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.replace(temporary, final)
+    except OSError:
+        if older.exists():
+            os.replace(older, final)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

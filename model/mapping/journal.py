@@ -8,15 +8,10 @@ final name is whole.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import json
 import os
 import shutil
-import socket
-import threading
-import time
-import uuid
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,14 +20,11 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..base.files import PARTIAL, make_folder, write_json, writing_failed
+from ..base.files import PARTIAL, write_json
 from .chunks import Block
 
 FORMAT = "landloom-parts"
 VERSION = 2
-HEARTBEAT = 5.0
-STALE = 60.0
-"""Seconds without a heartbeat after which a lock no longer counts."""
 
 
 def parts_folder(output: str | os.PathLike[str]) -> Path:
@@ -52,114 +44,6 @@ def file_hash(path: str | os.PathLike[str]) -> str:
         while piece := stream.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-class Lock:
-    """Keeps two runs from writing one output; the lock of a run that died does not count.
-
-    Raises:
-        LandloomError: on entering, if another run is at work on the output.
-    """
-
-    def __init__(self, folder: Path, output: str) -> None:
-        self._path = folder / "lock"
-        self._output = output
-        self._token = uuid.uuid4().hex
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Lock:
-        make_folder(self._path.parent)
-        for _attempt in range(3):
-            if self._create():
-                self._thread = threading.Thread(target=self._beat, name="landloom lock", daemon=True)
-                self._thread.start()
-                return self
-            holder = self._holder()
-            if holder is not None and is_at_work(holder, self._age()):
-                raise LandloomError(
-                    f"Another run (process {holder.get('pid')} on {holder.get('host')}, since {holder.get('time')}) is "
-                    f"writing {self._output}: wait for it, stop it, or choose another output."
-                )
-            with contextlib.suppress(FileNotFoundError):
-                # The stale file is renamed first: of two runs that both found it stale only one can do that.
-                gone = self._path.with_name(f"lock.{self._token}")
-                os.replace(self._path, gone)
-                gone.unlink()
-        raise LandloomError(f"Another run has just started to write {self._output}: wait for it.")
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-        with contextlib.suppress(OSError):
-            if (self._holder() or {}).get("token") == self._token:
-                self._path.unlink()
-
-    def _create(self) -> bool:
-        content = {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "time": time.strftime("%Y-%m-%d %H:%M:%S"),
-            "token": self._token,
-        }
-        try:
-            with open(self._path, "x", encoding="utf-8") as stream:
-                json.dump(content, stream)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise LandloomError(writing_failed(self._path.parent, error)) from error
-        return True
-
-    def _holder(self) -> dict[str, Any] | None:
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):  # being written this moment, or cut off by a crash: its age decides
-            return {}
-        return content if isinstance(content, dict) else {}
-
-    def _age(self) -> float:
-        try:
-            return time.time() - self._path.stat().st_mtime
-        except OSError:
-            return float("inf")
-
-    def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT):
-            with contextlib.suppress(OSError):
-                os.utime(self._path)
-
-
-def is_at_work(holder: dict[str, Any], age: float) -> bool:
-    """Whether the run that wrote a lock lives: its heartbeat is fresh and, on this machine, its process exists."""
-    if age > STALE:
-        return False
-    if holder.get("host") != socket.gethostname() or not isinstance(holder.get("pid"), int):
-        return True
-    return process_exists(holder["pid"])
-
-
-def process_exists(pid: int) -> bool:
-    """Whether a process of this machine exists."""
-    if os.name == "nt":  # there, os.kill(pid, 0) would end it
-        kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-        handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        kernel.GetExitCodeProcess(handle, ctypes.byref(code))
-        kernel.CloseHandle(handle)
-        return code.value == 259  # STILL_ACTIVE
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 class Journal:

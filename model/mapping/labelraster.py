@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal
 
-from ..base.files import PARTIAL, make_folder
+from ..base.files import PARTIAL
+from ..base.lock import Lock, lock_path, tidy
 from ..base.raster import quiet_gdal, read_array, writing_raster_failed
 from ..stack.grid import Window
 
@@ -63,15 +64,21 @@ class LabelRaster:
 
 @contextlib.contextmanager
 def label_raster(beside: Path, width: int, height: int) -> Iterator[LabelRaster]:
-    """A temporary :class:`LabelRaster` in the folder of an output; removed at the end."""
-    make_folder(beside.parent)
+    """A temporary :class:`LabelRaster` in the folder of an output; removed at the end.
+
+    Raises:
+        LandloomError: if it cannot be written, or another run is writing the output.
+    """
     path = beside.with_name(f"{beside.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}.tif")
-    try:
-        raster = LabelRaster(path, width, height)
-        yield raster
-        raster.close()
-    finally:
-        raster = None  # type: ignore[assignment]
-        for suffix in ("", ".aux.xml"):
-            with contextlib.suppress(OSError):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
+    with Lock(lock_path(beside), beside) as lock:
+        if not lock.again:
+            tidy(beside)
+        try:
+            raster = LabelRaster(path, width, height)
+            yield raster
+            raster.close()
+        finally:
+            raster = None  # type: ignore[assignment]
+            for suffix in ("", ".aux.xml"):
+                with contextlib.suppress(OSError):
+                    Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -20,12 +20,13 @@ import numpy as np
 
 from ..base.errors import Cancelled, LandloomError
 from ..base.files import check_writable, writing_failed
+from ..base.lock import Lock, lock_path, tidy
 from ..base.progress import Progress
 from ..stack.grid import Window
 from ..stack.sensors import Series
 from .chunks import CHUNK, LARGEST_BLOCK, Area, Block
 from .job import STATISTICS, Job, Summary
-from .journal import Journal, Lock, fingerprint, parts_folder
+from .journal import Journal, fingerprint, parts_folder
 from .layout import Layout, block_at, choose_layout
 from .mask import AreaMask
 from .outputs import assemble, check_outputs
@@ -80,8 +81,12 @@ class BlockRunner:
             check_writable(layer.path)
         folder = parts_folder(self._job.layers[0].path)
         keep = False
-        with Lock(folder, str(self._job.layers[0].path)):
+        with contextlib.ExitStack() as locks:
+            locks.enter_context(Lock(folder / "lock", self._job.layers[0].path))
             try:
+                for layer in self._job.layers:
+                    locks.enter_context(Lock(lock_path(layer.path), layer.path))
+                    tidy(layer.path)
                 return self._locked(Journal(folder))
             except Cancelled:
                 raise

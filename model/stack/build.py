@@ -7,10 +7,8 @@ it lies, resampled by a plain VRT or warped, and fills in what the reader needs.
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -20,6 +18,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, check_writable, make_folder, write_json, writing_failed
+from ..base.lock import Lock, lock_path, tidy
 from ..base.progress import Progress
 from .encoding import factors
 from .grid import Grid, reproject_bounds
@@ -31,9 +30,6 @@ from .vrt import NEAREST, VrtBand, outside, placement, plain_vrt, resampling_of,
 
 FILL = {"int8": -128, "int16": -32768, "uint16": 65535, "int32": -(2**31), "uint32": 2**32 - 1}
 """No-data values for whole-number files that declare none and must be warped."""
-
-STALE = 3600
-"""Seconds after which a temporary folder of VRTs is taken for one of a run that was killed."""
 
 _POWER_FUNCTIONS = {"db": "dB2pow", "amplitude": "intensity"}
 
@@ -76,11 +72,15 @@ def write_stack(stack: Stack, progress: Progress | None = None, infos: RasterInf
 def building(stack: Stack, progress: Progress, infos: RasterInfos) -> Iterator[Build]:
     """Write the VRTs to a temporary folder; what is committed takes its place, otherwise it is removed."""
     build = Build(stack, infos)
-    try:
-        build.write_vrts(progress)
-        yield build
-    finally:
-        shutil.rmtree(build.temporary, ignore_errors=True)
+    with Lock(lock_path(build.stack.path), build.stack.path) as lock:
+        if not lock.again:
+            tidy(build.final)
+            tidy(build.stack.path)
+        try:
+            build.write_vrts(progress)
+            yield build
+        finally:
+            shutil.rmtree(build.temporary, ignore_errors=True)
 
 
 class Build:
@@ -95,7 +95,6 @@ class Build:
 
     def write_vrts(self, progress: Progress) -> None:
         check_writable(self.stack.path)
-        self._tidy()
         make_folder(self.temporary)
         progress.text("Writing virtual rasters")
         sensors = {}
@@ -146,13 +145,6 @@ class Build:
         for stem in stems:
             for path in [*self.temporary.glob(f"{stem}.vrt"), *self.temporary.glob(f"{stem}_*.vrt")]:
                 path.unlink()
-
-    def _tidy(self) -> None:
-        """Remove what a run that was killed left beside this stack."""
-        for left in self.final.parent.glob(f"{glob.escape(self.final.name)}.*{PARTIAL}*"):
-            with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_mtime > STALE:
-                    shutil.rmtree(left, ignore_errors=True)
 
     def _write(self, name: str, text: str) -> str:
         path = self.temporary / name
