@@ -161,9 +161,10 @@ def _literal(node: ast.expr) -> Iterator[str]:
 
 
 def texts_of_algorithms(provider: object) -> dict[str, list[str]]:
-    """Names, labels and help as QGIS lists them (in English), text -> the algorithms that show it."""
+    """Names, labels and help as QGIS lists them, text -> the algorithms that show it; English must be in use."""
     found: dict[str, list[str]] = {}
-    for algorithm in provider.algorithms():  # type: ignore[attr-defined]
+    for listed in provider.algorithms():  # type: ignore[attr-defined]
+        algorithm = listed.create()  # labels are made in the language of now
         parameters = algorithm.parameterDefinitions()
         texts = [algorithm.NAME, algorithm.GROUP, algorithm.SUMMARY]
         texts += [text for one in parameters for text in (one.description(), one.help())]
@@ -234,15 +235,16 @@ def load_provider() -> tuple[object, object]:
     sys.modules["landloom"] = package
     spec.loader.exec_module(package)
     from landloom.algorithms.provider import LandloomProvider
+    from landloom.model.base.language import use_language
 
     provider = LandloomProvider()
     provider.refreshAlgorithms()
+    use_language("en")
     return provider, application
 
 
 def main() -> None:
     """Bring the catalogues up to date."""
-    os.environ["LC_ALL"] = "C"
     provider, application = load_provider()
     found = gathered(provider)
     for language in LANGUAGES:

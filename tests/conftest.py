@@ -17,6 +17,7 @@ settings.register_profile(
 settings.load_profile("landloom")
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ["LC_ALL"] = "C.UTF-8"  # tests read English texts, also where the machine speaks another language
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -96,3 +96,13 @@ def test_reports_and_algorithms_speak_french(french, landloom_provider):
     assert network.description() == "Réseau" and "vraies dates" in network.help()
     # Ids, names of parameters and values are those of every language.
     assert algorithm.id() == "landloom:train" and "ltae" in network.options()
+
+
+def test_every_text_has_its_translation(translations, landloom_provider):
+    use_language("en")
+    found = translations.gathered(landloom_provider)
+    catalogue = translations.Catalogue.read(translations.FOLDER / "fr.po")
+    advice = "run scripts/translations.py and translate what it lists in fr.po"
+    assert not [text for text in found if text not in catalogue.texts], advice
+    assert not [text for text in catalogue.texts if text not in found], advice
+    assert not translations.faults(catalogue), advice
