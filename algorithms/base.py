@@ -23,6 +23,7 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingUtils,
 )
+from qgis.PyQt.QtCore import QVariant
 from qgis.PyQt.QtGui import QIcon
 
 from ..install import how_to_get
@@ -205,7 +206,7 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
 
     def command(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Command:
         """How to call the algorithm again with these parameters, for the reports."""
-        given = {name: value for name, value in parameters.items() if value is not None}
+        given = {name: value for name, value in parameters.items() if is_given(value)}
         # Lists of files and folders are written here: QGIS would try to open each as a mesh, with errors in the log.
         listed = {
             one.name(): [str(path) for path in self.parameterAsFileList(parameters, one.name(), context) if path]
@@ -252,6 +253,11 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
                     continue
                 if QgsProcessingUtils.mapLayerFromString(one, context, False) is None:
                     open_raster(one)
+
+
+def is_given(value: Any) -> bool:
+    """Whether a parameter has a value: dialogs give Qt's null for what was left empty, scripts None."""
+    return value is not None and not (isinstance(value, QVariant) and value.isNull())
 
 
 def in_one_sentence(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import weakref
 import pytest
 from landloom.algorithms.base import in_one_sentence
 from landloom.model.base.errors import LandloomError
-from qgis.core import QgsProcessingException
+from qgis.core import NULL, QgsProcessingContext, QgsProcessingException
 
 
 @pytest.fixture
@@ -30,6 +30,15 @@ def test_the_command_of_a_report_makes_it_again(report):
     assert json.loads(parameters)["inputs"]["REPORT"] == str(report)
 
     assert shlex.split(line)[-1] == f"--REPORT={report}"
+
+
+def test_what_a_dialog_leaves_empty_is_no_part_of_the_command(landloom_provider) -> None:
+    context = QgsProcessingContext()
+    filled = {"INPUT": "products", "CLASS_FIELD": "class", "EXTENT": NULL, "UNSURE_ERROR": NULL, "OUTPUT": "map.tif"}
+    command = landloom_provider.algorithm("landcovermap").create().command(filled, context)
+    assert set(command.parameters["inputs"]) == {"INPUT", "CLASS_FIELD", "OUTPUT"}
+    assert "EXTENT" not in command.line and "NULL" not in command.line
+    json.dumps(command.parameters)
 
 
 def test_an_error_that_is_kept_keeps_no_layers_or_files() -> None:
