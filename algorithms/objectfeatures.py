@@ -90,7 +90,11 @@ class ObjectFeatures(ObjectAlgorithm):
         progress.text("Reading the segments")
         segments = self.segments(parameters, context, feedback, progress)
         progress.text(f"Measuring {len(segments)} objects")
-        table = measure_objects(segments, sources, settings, memory, progress.part(2, 90))
+        try:
+            table = measure_objects(segments, sources, settings, memory, progress.part(2, 90))
+        finally:
+            for source in sources:
+                source.close()
         progress.text("Writing the table")
         table.write(output, progress.part(90, 100))
         progress.info(f"{len(segments)} objects with {len(table.names)} features in {output}.")

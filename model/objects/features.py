@@ -174,7 +174,7 @@ def measure_objects(
     names = [name for source in sources for name in column_names(source, settings)]
     names += SHAPES if settings.shape else ()
     _check_unique(names)
-    folder = tempfile.TemporaryDirectory(prefix="landloom")
+    folder = tempfile.TemporaryDirectory(prefix="landloom", ignore_cleanup_errors=True)
     shape = (len(segments), len(names))
     values = np.lib.format.open_memmap(Path(folder.name) / "features.npy", "w+", np.float32, shape)
     table = ObjectTable(segments, names, values, np.zeros(len(segments)), folder=folder)

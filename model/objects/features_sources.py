@@ -65,6 +65,10 @@ class Measured(ABC):
     def layers(self, window: Window, step: int = 1) -> Iterator[Layers]:
         """The planes of a window within the grid, some at a time; of every ``step``-th row and column."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Close the files, which Windows does not remove while they are open."""
+
 
 class StackSource(Measured):
     """The dates of a stack's sensors with indices: reflectance, and decibels of radar, whose means are of power.
@@ -148,7 +152,6 @@ class StackSource(Measured):
         return Layers(names, planes, valid, linear)
 
     def close(self) -> None:
-        """Close the files."""
         self.reader.close()
 
 
@@ -207,6 +210,9 @@ class RasterSource(Measured):
             return
         for name, plane, clear in zip(self._names, values, valid, strict=True):
             yield Layers([name], plane[None], clear)
+
+    def close(self) -> None:
+        self._dataset = None
 
     def _clean(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         flat = raw.reshape(len(raw), -1)

@@ -26,7 +26,7 @@ from ..stack.grid import Grid, Window
 from ..stack.manifest import Stack
 from .features import FeatureSettings, ObjectTable, measure_objects
 from .features_segments import Segments
-from .features_sources import Layers, Measured, RasterSource, StackSource, strips
+from .features_sources import Layers, Measured, RasterSource, strips
 from .objectmodel import ObjectModel
 from .objecttraining import segment_bounds
 
@@ -117,18 +117,17 @@ def classify_objects(
     for warning in warnings:
         progress.warning(warning)
     every = np.arange(len(segments))
-    try:
-        with tempfile.TemporaryDirectory(prefix="landloom") as folder:
+    with tempfile.TemporaryDirectory(prefix="landloom") as folder:
+        try:
             if loaded.descriptors:
                 sources.append(
                     _described(stack, segments, loaded, descriptors, Path(folder), memory_mb, device, progress)
                 )
             progress.text(f"Measuring {len(segments)} objects")
             table = measure_objects(segments, sources, recipe.settings, memory_mb, progress.part(40, 80))
-        probabilities = loaded.predict(table, sources, every)
-    finally:
-        for source in sources:
-            if isinstance(source, StackSource):
+            probabilities = loaded.predict(table, sources, every)
+        finally:
+            for source in sources:
                 source.close()
     outside = table.pixels == 0
     labels = np.where(outside, -1, probabilities.argmax(axis=1))

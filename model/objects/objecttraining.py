@@ -172,9 +172,10 @@ def train_objects(
     matched, nomenclature = _present(matched, classes.nomenclature)
     with tempfile.TemporaryDirectory(prefix="landloom") as folder:
         source = StackSource(opened, settings.sensors, settings.indices, memory_mb / 4)
+        sources: list[Measured] = [source]
         try:
             others = [RasterSource(path, texture) for path in rasters]
-            sources: list[Measured] = [source, *others]
+            sources += others
             recipe = FeatureRecipe.of(source, others, chosen, texture, STEP)
             described: dict[str, Any] = {}
             if descriptors:
@@ -196,7 +197,8 @@ def train_objects(
             table = measure_objects(segments, sources, chosen, memory_mb, progress.part(50, 85), matched.objects)
             matrix, names = recipe.matrix(table, sources, matched.objects)
         finally:
-            source.close()
+            for one in sources:
+                one.close()
     recipe = recipe.fitted(matrix, names)
     progress.text("Growing forests")
     result = _fit(recipe, recipe.filled(matrix), matched, nomenclature, settings, progress.part(85, 98))
