@@ -15,6 +15,8 @@ from ..base.lock import Lock, lock_path, tidy
 from ..base.raster import quiet_gdal, read_array, writing_raster_failed
 from ..stack.grid import Window
 
+_HELD = 16_000_000  # pixels read or written before GDAL's blocks of them are let go
+
 
 class LabelRaster:
     """A temporary raster of numbers, read and written by windows."""
@@ -33,10 +35,13 @@ class LabelRaster:
         if self._dataset is None:
             raise writing_raster_failed(path, messages)
         self._band = self._dataset.GetRasterBand(1)
+        self._held = 0
 
     def read(self, window: Window) -> np.ndarray:
         """``[H, W]`` uint32."""
-        return read_array(self._dataset, (*window,))[0]
+        values = read_array(self._dataset, (*window,))[0]
+        self._used(values.size)
+        return values
 
     def write(self, values: np.ndarray, column: int, row: int) -> None:
         """Write ``[H, W]``."""
@@ -48,9 +53,17 @@ class LabelRaster:
                 messages.append(str(error))
         if failed:
             raise writing_raster_failed(self._path, messages)
+        self._used(values.size)
+
+    def _used(self, pixels: int) -> None:
+        """GDAL keeps blocks up to 5 % of the machine's memory, whatever MEMORY_MB: let go of them now and then."""
+        self._held += pixels
+        if self._held > _HELD:
+            self.flush()
 
     def flush(self) -> None:
         """Write what is held back and free GDAL's cache of it."""
+        self._held = 0
         with quiet_gdal() as messages:
             self._dataset.FlushCache()
         if any("rite" in message or "space" in message for message in messages):

@@ -68,8 +68,11 @@ class RasterImage:
         return raw.astype(np.float32), valid
 
     def let_go(self) -> None:
-        """Free the blocks that GDAL keeps."""
-        self._dataset.FlushCache()
+        """Free the blocks that GDAL keeps; a virtual raster only lets go of those of its files when it is closed."""
+        if self._dataset.GetDriver().ShortName == "VRT":
+            self._dataset = open_raster(self.name)
+        else:
+            self._dataset.FlushCache()
 
 
 class StackImage:

@@ -188,5 +188,6 @@ def write_numbered(
         final[fresh] = np.arange(count + 1, count + 1 + len(fresh))
         count += len(fresh)
         target.WriteArray(final[values], 0, row)
+        target.FlushCache()  # whole rows of blocks; GDAL would keep them
         progress.percent(100 * min(1.0, (row + STRIP) / height))
     return count
