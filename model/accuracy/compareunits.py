@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.files import make_folder, whole_file, write_json
+from ..base.levels import Levels
 from ..base.progress import Progress
 from ..networks.modelfile import Model, describe
 from ..networks.predictor import Predictor
@@ -191,7 +192,9 @@ def do(task: Task, pool: SamplePool, settings: CompareSettings, progress: Progre
         facts |= {name: size[name] for name in ("parameters", "nodes", "mflop_per_pixel") if name in size}
         facts["device"] = fitted.facts.get("device", "cpu")
         facts["seconds_per_pixel"] = mapping_seconds(fitted.model, pool, parts.test, settings.device, progress)
-    return Outcome(probabilities.argmax(axis=1).astype(np.int16), means.argmax(axis=1).astype(np.int16), facts)
+    levels = Levels(pool.nomenclature)  # the class that a map would hold, also where the nomenclature has levels
+    pixels, polygons = (levels.choose(one.T).chosen.astype(np.int16) for one in (probabilities, means))
+    return Outcome(pixels, polygons, facts)
 
 
 def mapping_seconds(model: Model, pool: SamplePool, indices: np.ndarray, device: str, progress: Progress) -> float:
