@@ -80,9 +80,16 @@ def _path(frame: _Frame, x: np.ndarray, y: np.ndarray) -> str:
             pen_up = True
             continue
         place = f"{frame.x(a):.1f} {frame.y(b):.1f}"
-        commands.append(f"M{place}L{place}" if pen_up else f"L{place}")  # a lone value is a dot
+        commands.append(f"M{place}" if pen_up else f"L{place}")
         pen_up = False
     return "".join(commands)
+
+
+def _dots(frame: _Frame, x: np.ndarray, y: np.ndarray, color: str) -> str:
+    """Values without neighbours, as circles: Qt does not draw a line that has no length."""
+    known = np.isfinite(np.concatenate([[np.nan], y, [np.nan]]))
+    lone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
+    return "".join(f'<circle cx="{frame.x(x[i]):.1f}" cy="{frame.y(y[i]):.1f}" r="2.4" fill="{color}"/>' for i in lone)
 
 
 def _band(frame: _Frame, x: np.ndarray, low: np.ndarray, high: np.ndarray, color: str) -> str:
@@ -136,6 +143,7 @@ def lines(
             parts.append(_band(frame, xs, lines_of[1], lines_of[2], color))
         path = _path(frame, xs, lines_of[0])
         parts.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-width="1.8" stroke-linecap="round"/>')
+        parts.append(_dots(frame, xs, lines_of[0], color))
         width = 30 + 6.2 * len(label)
         if legend_x + width > _WIDTH - _RIGHT and legend_x > _LEFT:
             legend_x, legend_rows = float(_LEFT), legend_rows + 1
