@@ -117,27 +117,32 @@ class Build:
         self.stack = replace(self.stack, sensors=sensors)
 
     def commit(self, stack: Stack) -> Stack:
-        """Move the VRTs to their place and write ``stack.json`` last; on failure the older stack stays."""
+        """Move the VRTs to their place, write ``stack.json``, remove older VRTs: at every moment one stack is whole.
+
+        VRTs of an older stack keep their content until the new ``stack.json`` has its name (see :meth:`_write`).
+        """
         final = relocate(stack, self.temporary, self.final)
         content = final.to_json(final.path.parent)
         check_stack(content, final.path)
-        older = self.final.with_name(f"{self.temporary.name}.old")
+        names = sorted(path.name for path in self.temporary.iterdir())
+        added = [self.final / name for name in names if not (self.final / name).exists()]
         try:
-            if self.final.exists():
-                os.replace(self.final, older)
-            os.replace(self.temporary, self.final)
+            make_folder(self.final)
+            for name in names:
+                os.replace(self.temporary / name, self.final / name)
             write_json(final.path, content)
         except (OSError, LandloomError) as error:
-            if older.exists():
-                shutil.rmtree(self.final, ignore_errors=True)
-                with contextlib.suppress(OSError):
-                    os.replace(older, self.final)
-            elif not self.temporary.exists():
-                shutil.rmtree(self.final, ignore_errors=True)
+            for path in added:
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # where an older stack has its VRTs
+                self.final.rmdir()
             if isinstance(error, OSError):
                 raise LandloomError(writing_failed(self.final, error)) from error
             raise
-        shutil.rmtree(older, ignore_errors=True)
+        for path in self.final.iterdir():
+            if path.name not in names and ".vrt" in path.suffixes:
+                with contextlib.suppress(OSError):
+                    path.unlink()
         return final
 
     def forget(self, stems: Iterable[str]) -> None:
@@ -147,9 +152,14 @@ class Build:
                 path.unlink()
 
     def _write(self, name: str, text: str) -> str:
+        """Write a VRT; one of the older stack that has this name and another content gives it up only later."""
         path = self.temporary / name
+        number = 1
+        while _differs(self.final / path.name, text):
+            number += 1
+            path = self.temporary / f"{Path(name).stem}_v{number}.vrt"
         try:
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(text.encode())
         except OSError as error:
             raise LandloomError(writing_failed(path, error)) from error
         return str(path)
@@ -285,6 +295,15 @@ def settle(sensor: Sensor, grid: Grid, infos: RasterInfos) -> Sensor:
             sensor = replace(sensor, dtype="int16")
         sensor = replace(sensor, nodata=float(FILL[sensor.dtype]))
     return sensor
+
+
+def _differs(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() != text.encode()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def vrt_nodata(sensor: Sensor) -> float | None:
