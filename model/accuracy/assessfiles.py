@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from osgeo import ogr
 
 from ..base.errors import LandloomError
-from ..base.files import write_json, write_text
+from ..base.files import parse_json, write_json, write_text
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.provenance import gather
@@ -120,7 +119,7 @@ def read_assessment(path: str | os.PathLike[str]) -> dict[str, Any]:
         LandloomError: if it is not one.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = parse_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise LandloomError(f"Cannot read ASSESSMENT {path}: {error.strerror or error}. Check the path.") from error
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 from osgeo import gdal
 
 from .errors import LandloomError
+from .files import parse_json
 from .nomenclature import hex_color
 from .raster import quiet_gdal
 
@@ -62,10 +62,13 @@ def read_style(path: str | os.PathLike[str]) -> Style:
     try:
         if path.stat().st_size > _LARGEST:
             raise LandloomError(f"The style {path} is larger than 20 MB: it is no style of classes.")
-        root = ET.fromstring(path.read_bytes())
+        content = path.read_bytes()
+        if b"<!ENTITY" in content or b"\x00" in content:  # entities could name other files, or grow without end
+            raise ValueError("it defines entities, which no style does")
+        root = ET.fromstring(content)
     except OSError as error:
         raise LandloomError(f"Cannot read the style {path}: {error.strerror or error}; check the path.") from error
-    except (ET.ParseError, ValueError) as error:
+    except (ET.ParseError, ValueError, LookupError) as error:
         raise LandloomError(f"{path} is no QGIS style ({error}); save it again from the layer's properties.") from error
     style = Style()
     for one in root.iter("paletteEntry"):
@@ -164,7 +167,7 @@ def _hex(text: str) -> str:
 
 def _rows(text: str) -> list[dict[str, Any]]:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError:
         return []
     return [row for row in content if isinstance(row, dict)] if isinstance(content, list) else []

@@ -9,7 +9,6 @@ that the patch of a sample is found by computing row numbers and nothing is stor
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.files import parse_json
 from ..base.nomenclature import Nomenclature
 from ..stack.sensors import STATIC, SensorSpec, Series, matches
 from .splits import TEST, TRAINING, VALIDATION, split_groups, stratified_group_folds
@@ -324,7 +324,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} is not a folder of samples: it holds no {MANIFEST}. Make it with extractsamples."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise _damaged(folder, f"{MANIFEST} is not JSON") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -59,7 +59,7 @@ def read_table(path: str | os.PathLike[str]) -> NomenclatureTable:
     text = _read_text(path)
     if suffix in TEXT_SUFFIXES:
         return _read_iota2(path, text)
-    return _from_cells(_read_csv(text), path)
+    return _from_cells(_read_csv(text, path), path)
 
 
 def write_table(
@@ -179,7 +179,10 @@ def _whole_number(text: str, what: str) -> int | None:
 
 def _read_text(path: Path) -> str:
     """UTF-8 with or without its mark; else what French spreadsheets on Windows write."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise LandloomError(f"Cannot read {path}: {error.strerror or error}. Check its permissions.") from error
     if b"\x00" in content:
         raise LandloomError(f"The nomenclature {path} is not a text file; give CSV, ODS or iota2's text.")
     try:
@@ -188,10 +191,13 @@ def _read_text(path: Path) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def _read_csv(text: str) -> list[list[str]]:
+def _read_csv(text: str, path: Path) -> list[list[str]]:
     first = text.lstrip().split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
-    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:  # a quote that is never closed, for one
+        raise LandloomError(f"The nomenclature {path} is no CSV ({error}): save it again as CSV.") from error
 
 
 def _read_sheet(path: Path) -> list[list[str]]:
@@ -248,7 +254,7 @@ def _fill_sheet(dataset: ogr.DataSource | None, header: list[str], lines: list[l
 def _read_iota2(path: Path, text: str) -> NomenclatureTable:
     lines = [line.strip() for line in text.splitlines()]
     if lines and ":" not in lines[0] and any(mark in lines[0] for mark in ",;\t"):
-        return _from_cells(_read_csv(text), path)
+        return _from_cells(_read_csv(text, path), path)
     colors = {}
     color_file = find_color_file(path)
     if color_file is not None:

@@ -5,7 +5,6 @@ In memory every path is absolute; in the file paths are relative to it where the
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import LandloomError
-from ..base.files import write_json
+from ..base.files import parse_json, write_json
 from .grid import Grid, Window
 from .schema import check_stack
 from .sensors import SensorSpec, matches
@@ -201,7 +200,7 @@ class Stack:
         """
         path = Path(os.path.abspath(path))
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise LandloomError(f"The stack {path} does not exist; make it with preparestack or addrasters.") from error
         except (OSError, ValueError) as error:

@@ -8,6 +8,9 @@ from typing import Any
 
 from ..base.errors import LandloomError
 
+LARGEST = 2**53
+"""Whole numbers beyond this are not the same in all programs that read JSON."""
+
 _NUMBER: dict[str, Any] = {"type": "number"}
 _TEXT: dict[str, Any] = {"type": "string"}
 _WHOLE: dict[str, Any] = {"type": "integer"}
@@ -178,9 +181,9 @@ def first_problem(value: Any, schema: dict[str, Any], where: str = "stack") -> s
 
 def _is(value: Any, kind: str) -> bool:
     if kind == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
     if kind == "number":
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
     kinds: dict[str, type] = {"string": str, "array": list, "object": dict, "null": type(None), "boolean": bool}
     return isinstance(value, kinds[kind])
 
