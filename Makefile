@@ -1,5 +1,5 @@
 # Two commands: `make demo` runs the main job on the built-in sample scene, `make test` runs every check and test.
-.PHONY: demo test lint types package setup-run setup-test clean
+.PHONY: demo test lint types package screenshots setup-run setup-test clean
 
 PYTHON := .venv/bin/python
 export QT_QPA_PLATFORM ?= offscreen
@@ -20,6 +20,10 @@ types:
 # The zip for the plugin repository, in build/.
 package:
 	python3 scripts/package.py
+
+# The pictures of the user guide, from the real QGIS window on a screen of its own (qgis, xvfb, imagemagick, chromium).
+screenshots:
+	$(PYTHON) scripts/screenshots.py
 
 setup-run:
 	@sh scripts/setup run

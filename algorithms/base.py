@@ -98,7 +98,7 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
         return list(self.TAGS)
 
     def helpUrl(self) -> str:  # noqa: N802
-        """The page that QGIS's Help button opens, in QGIS's language; it lies in the plugin, so no network is needed."""
+        """The page that the Help button opens, in QGIS's language; it lies in the plugin and needs no network."""
         folder = Path(__file__).resolve().parents[1] / "resources" / "help"
         own = folder / language() / f"{self.ID}.html"
         return (own if own.exists() else folder / "en" / f"{self.ID}.html").as_uri()

@@ -1,15 +1,11 @@
-"""Protects what others call: ids, groups and parameter names, their help, and the page that documents them."""
+"""Protects what others call: ids, groups and parameter names, and their help; tests/scripts/test_docs.py its pages."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
 
 import pytest
 from qgis.core import QgsProcessingParameterDefinition
-
-ROOT = Path(__file__).resolve().parents[2]
 
 # The names that models, scripts and other programs use; those of later versions may be added, none may go.
 CONTRACT = {
@@ -33,7 +29,8 @@ CONTRACT = {
     "landcovermap": "INPUT STACK REFERENCE CLASS_FIELD NOMENCLATURE NETWORK EVALUATION PREVIEW EXTENT LEVEL "
     "UNSURE_ERROR SEED DEVICE MEMORY_MB WORK_FOLDER OUTPUT CONFIDENCE MODEL REPORT",
     "descriptors": "STACK MODEL BRANCH DIMENSIONS TYPE POINTS EXTENT MASK DEVICE MEMORY_MB OUTPUT TABLE",
-    "suggestlabels": "STACK MODEL COUNT SAMPLES REFERENCE DISTANCE METHOD PIXELS EXTENT MASK SEED DEVICE MEMORY_MB OUTPUT",
+    "suggestlabels": "STACK MODEL COUNT SAMPLES REFERENCE DISTANCE METHOD PIXELS EXTENT MASK SEED DEVICE MEMORY_MB "
+    "OUTPUT",
     "assess": "MAP REFERENCE CLASS_FIELD SAMPLES MODEL GROUP_FIELD NOMENCLATURE LEVEL CONFIDENCE DESIGN "
     "STRATUM_FIELD PROBABILITY_FIELD SEED MEMORY_MB REPORT TABLE MATRIX OBJECTS",
     "sampledesign": "MAP TARGET_ERROR SIZE EXPECTED_ACCURACY ALLOCATION MIN_PER_CLASS NOMENCLATURE ZERO_IS_CLASS SEED "
@@ -88,11 +85,3 @@ def test_side_outputs_are_optional(landloom_provider):
 def test_numbers_of_training_feed_models(landloom_provider):
     outputs = {one.name(): one.type() for one in landloom_provider.algorithm("train").outputDefinitions()}
     assert {outputs[name] for name in ("OVERALL_ACCURACY", "KAPPA", "MACRO_F1")} == {"outputNumber"}
-
-
-def test_the_page_of_parameters_is_current(landloom_provider):
-    spec = importlib.util.spec_from_file_location("make_parameters_page", ROOT / "scripts" / "make_parameters_page.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    written = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
-    assert written == module.page(landloom_provider), "run scripts/make_parameters_page.py"
