@@ -228,6 +228,8 @@ class Assess(LandloomAlgorithm):
         if done.estimates is not None:
             low, high = done.estimates.overall.interval
             progress.info(f"Overall accuracy of the whole map {overall:.3f} (95 % interval {low:.3f} to {high:.3f}).")
+        if done.estimates is None and not settings.samples and not settings.model:
+            progress.warning(done.independence)  # an accuracy of 0.999 on what trained the map is no good news
         progress.percent(100)
         numbers = {"OVERALL_ACCURACY": overall, "KAPPA": done.pixel.kappa, "MACRO_F1": done.pixel.macro_f1}
         return results | numbers

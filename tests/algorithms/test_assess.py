@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import processing
 import pytest
-from qgis.core import QgsProcessingException, QgsProject, QgsVectorLayer
+from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsProject, QgsVectorLayer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "model" / "accuracy"))
 import accuracy_data as data
@@ -60,6 +60,18 @@ def test_outputs(landloom_provider, case, tmp_path):
     assert "not a probability sample" in page and "qgis_process run landloom:assess" in page and "<script" not in page
     assert len(Path(results["MATRIX"]).read_text().splitlines()) == 3
     json.dumps(table, allow_nan=False)
+
+
+def test_the_log_warns_that_the_reference_may_have_trained_the_map(landloom_provider, case):
+    class Feedback(QgsProcessingFeedback):
+        def pushWarning(self, warning):  # noqa: N802
+            said.append(warning)
+
+    said = []
+    feedback = Feedback()
+    inputs = {"MAP": case["map"], "REFERENCE": case["reference"], "CLASS_FIELD": "crop"}
+    processing.run("landloom:assess", inputs, feedback=feedback)
+    assert any("neither SAMPLES nor MODEL was given" in one for one in said)
 
 
 def test_objects_are_styled_by_verdict(landloom_provider, case, tmp_path):
