@@ -15,8 +15,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from report_pictures import shoot
-
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "guide" / "pictures"
 LARGEST = 250_000  # bytes of a picture
@@ -51,19 +49,57 @@ def profile(folder: Path) -> Path:
     return folder
 
 
-def small(path: Path) -> None:
-    """Fewer colours until a picture is small enough.
+def small(path: Path, target: Path) -> None:
+    """Write a picture with fewer colours, or smaller, until its file is small enough.
 
     Raises:
         SystemExit: if it cannot be.
     """
-    for colours in (256, 128, 64):
-        subprocess.run(
-            ["convert", str(path), "-strip", "-dither", "None", "-colors", str(colours), f"PNG8:{path}"], check=True
-        )
-        if path.stat().st_size <= LARGEST:
+    for size, colours in (("100%", 256), ("100%", 64), ("75%", 128), ("60%", 64)):
+        options = ["-strip", "-resize", size, "-dither", "None", "-colors", str(colours)]
+        subprocess.run(["convert", str(path), *options, f"PNG8:{target}"], check=True)
+        if target.stat().st_size <= LARGEST:
             return
-    raise SystemExit(f"screenshots: {path.name} has {path.stat().st_size} bytes, more than {LARGEST}")
+    raise SystemExit(f"screenshots: {target.name} has {target.stat().st_size} bytes, more than {LARGEST}")
+
+
+def run_window(temporary: Path, work: Path, size: int = 360) -> Path:
+    """Do the tutorial in a QGIS window.
+
+    Args:
+        temporary: an empty folder for profile and pictures.
+        work: where scene and results go.
+        size: of the sample scene, pixels.
+
+    Returns:
+        the folder of the pictures.
+
+    Raises:
+        SystemExit: with what went wrong in the window; ``failed.png`` in the work folder shows it then.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    taken, scratch = temporary / "pictures", temporary / "scratch"
+    taken.mkdir()
+    scratch.mkdir()
+    environment = {name: text for name, text in os.environ.items() if name not in _HIDDEN}
+    environment |= {
+        "TMPDIR": str(scratch),  # QGIS marks layers below its temporary folder, where no user keeps them
+        "QGIS_CUSTOM_CONFIG_PATH": str(profile(temporary / "qgis")),
+        "LANDLOOM_WORK": str(work),
+        "LANDLOOM_PICTURES": str(taken),
+        "LANDLOOM_SIZE": str(size),
+        "LC_ALL": "C.UTF-8",
+    }
+    command = ["xvfb-run", "-a", "-s", "-screen 0 1920x1200x24", "qgis", "--nologo", "--noversioncheck", "--code"]
+    script = str(ROOT / "scripts" / "screenshots_window.py")
+    subprocess.run([*command, script], env=environment, timeout=MINUTES * 60, check=False)
+    said = taken / "done.txt"
+    text = said.read_text(encoding="utf-8") if said.exists() else "QGIS ended before the tutorial did"
+    if text != "ok":
+        if (taken / "failed.png").exists():
+            shutil.copyfile(taken / "failed.png", work / "failed.png")
+        raise SystemExit(f"screenshots: {text}")
+    return taken
 
 
 def main() -> None:
@@ -73,39 +109,15 @@ def main() -> None:
             raise SystemExit(f"screenshots: {program} is missing\n\n{__doc__}")
     with tempfile.TemporaryDirectory(prefix="landloom_") as temporary:
         work = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else Path(temporary) / "tutorial"
-        work.mkdir(parents=True, exist_ok=True)
-        taken = Path(temporary) / "pictures"
-        taken.mkdir()
-        environment = {name: text for name, text in os.environ.items() if name not in _HIDDEN}
-        scratch = Path(temporary) / "scratch"
-        scratch.mkdir()
-        environment |= {
-            # QGIS marks layers below its temporary folder, which is not where a user keeps them.
-            "TMPDIR": str(scratch),
-            "QGIS_CUSTOM_CONFIG_PATH": str(profile(Path(temporary) / "qgis")),
-            "LANDLOOM_WORK": str(work),
-            "LANDLOOM_PICTURES": str(taken),
-            "LC_ALL": "C.UTF-8",
-        }
-        command = ["xvfb-run", "-a", "-s", "-screen 0 1920x1200x24", "qgis", "--nologo", "--noversioncheck", "--code"]
-        subprocess.run(
-            [*command, str(ROOT / "scripts" / "screenshots_window.py")],
-            env=environment,
-            timeout=MINUTES * 60,
-            check=False,
-        )
-        said = taken / "done.txt"
-        text = said.read_text(encoding="utf-8") if said.exists() else "QGIS ended before the tutorial did"
-        if text != "ok":
-            if (taken / "failed.png").exists():
-                shutil.copyfile(taken / "failed.png", work / "failed.png")
-            raise SystemExit(f"screenshots: {text}")
+        taken = run_window(Path(temporary), work)
+        from report_pictures import shoot
+
         shoot(work / "report.html", taken / "report.png", 1700)
         PICTURES.mkdir(parents=True, exist_ok=True)
         for picture in sorted(taken.glob("*.png")):
-            small(picture)
-            shutil.copyfile(picture, PICTURES / picture.name)
-            print(PICTURES / picture.name, picture.stat().st_size)
+            target = PICTURES / picture.name
+            small(picture, target)
+            print(target, target.stat().st_size)
 
 
 if __name__ == "__main__":

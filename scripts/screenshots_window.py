@@ -1,7 +1,8 @@
 """Runs inside the QGIS window (``qgis --code``): does the tutorial as a user does it, and takes its pictures.
 
 Started by ``scripts/screenshots.py``, which says by environment variables where things are: LANDLOOM_WORK (scene and
-results) and LANDLOOM_PICTURES (where the pictures go). Leaves ``done.txt`` there, with "ok" or the error.
+results), LANDLOOM_PICTURES (where the pictures go) and LANDLOOM_SIZE (pixels of the scene). Leaves ``done.txt`` among
+the pictures, with "ok" or the error.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from qgis.utils import iface, plugins
 
 WORK, PICTURES = Path(os.environ["LANDLOOM_WORK"]), Path(os.environ["LANDLOOM_PICTURES"])
 WIDTH, HEIGHT = 1600, 1000  # less is less than QGIS needs with a wide panel
+SIZE = int(os.environ.get("LANDLOOM_SIZE", "360"))  # of the scene, pixels
 MINUTES = 20  # that a step of the tutorial may take on a busy machine
 
 
@@ -153,7 +155,8 @@ def pixel() -> None:
         QgsApplication.sendEvent(
             canvas.viewport(), QMouseEvent(kind, place, button, button, Qt.KeyboardModifier.NoModifier)
         )
-    wait(12)
+    dock.wait()
+    wait(1)
     screen("pixel")
 
 
@@ -196,7 +199,7 @@ def tutorial() -> None:
     install()
     toolbox()
     scene = str(WORK / "scene")
-    run_dialog("samplescene", {"OUTPUT": scene}, picture="scene_dialog", height=420)
+    run_dialog("samplescene", {"SIZE": SIZE, "OUTPUT": scene}, picture="scene_dialog", height=420)
     reference = iface.addVectorLayer(f"{scene}/reference.gpkg", "reference", "ogr")
     wait(1)
     run_dialog(
