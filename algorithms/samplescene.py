@@ -85,6 +85,6 @@ class SampleScene(LandloomAlgorithm):
             f"Simulated {summary.climate} scene of {summary.size} x {summary.size} pixels: {len(summary.s2_dates)} "
             f"Sentinel-2 dates ({clear:.0f} % of the pixels clear), Sentinel-1: {radar}; {summary.polygons} reference "
             f"polygons, {len(summary.wrong_labels)} of them labelled wrong on purpose. "
-            f"The season starts on {summary.season_start} (SEASON_START)."
+            f"The season starts on {summary.season_start} (SEASON_START of 'Prepare stack')."
         )
         return {self.OUTPUT: folder, self.REFERENCE: f"{folder}/reference.gpkg"}
