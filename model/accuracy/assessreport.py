@@ -152,6 +152,15 @@ def _whole_map(report: Report, result: Assessment) -> None:
             "sample of this kind. A class of which the sample has nothing has no figure."
         )
     )
+    figures = [found.overall, *found.users, *found.producers, *found.f1, *found.shares]
+    if any(one.unseen for one in figures):
+        report.paragraph(
+            tr(
+                "Where all units are right, or none is of a class, the standard error is 0, but nothing is certain: "
+                "the interval then says how much may have been missed by chance (binomial distribution, Clopper and "
+                "Pearson 1934)."
+            )
+        )
 
 
 def _areas(report: Report, result: Assessment) -> None:
@@ -218,6 +227,8 @@ def _scores(report: Report, result: Assessment) -> None:
     header = ["", tr("overall accuracy"), tr("kappa"), tr("macro F1"), tr("weighted F1"), "n"]
     report.table(header, rows)
     if result.bootstrap is not None:
+        if not (result.matrix.sum() - np.trace(result.matrix)):
+            report.paragraph(tr("No judged pixel is wrong, so that no interval can be told by drawing groups again."))
         report.paragraph(
             tr(
                 "Standard errors and intervals come from drawing the {groups} groups again, whole, {draws} times. They "

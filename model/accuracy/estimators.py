@@ -5,6 +5,10 @@ unit's inclusion probability and a its area. Its variance is that of the lineari
 without replacement inside strata (Stehman 2014, equations 25 to 28; Cochran 1977, 6.13). Where strata are the map's own
 classes this is what Olofsson et al. (2014), equations 5 to 10, give, apart from the finite population correction.
 
+Where all units are right, or none is of a class, that variance is 0, which would promise certainty. The interval then
+is the exact one of the binomial distribution (Clopper & Pearson 1934, Biometrika 26, 404-413) for as many units as have
+the same variance with equal weights (Kish 1965, 11.7).
+
 References: P. Olofsson, G. M. Foody, M. Herold, S. V. Stehman, C. E. Woodcock, M. A. Wulder, 2014, Good practices for
 estimating area and assessing accuracy of land change, Remote Sensing of Environment 148, 42-57. S. V. Stehman, 2014,
 Estimating area and map accuracy for stratified random sampling when the strata are different from the map classes,
@@ -30,21 +34,24 @@ class Estimate:
         value: the estimate.
         error: its standard error.
         upper: the largest value that makes sense, which cuts the interval.
+        unseen: where all units drawn are alike, so that the error is 0, how far the truth may still be away, as a
+            share of ``upper``; else 0.
     """
 
     value: float
     error: float
     upper: float = 1.0
+    unseen: float = 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval, cut at 0 and ``upper``."""
-        half = Z95 * self.error
+        half = max(Z95 * self.error, self.unseen * self.upper)
         return max(self.value - half, 0.0), min(self.value + half, self.upper)
 
     def scaled(self, factor: float) -> Estimate:
         """The estimate in another unit, such as hectares."""
-        return Estimate(self.value * factor, self.error * factor, self.upper * factor)
+        return Estimate(self.value * factor, self.error * factor, self.upper * factor, self.unseen)
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold; NaN becomes None."""
@@ -216,4 +223,14 @@ class _Sample:
         variance = float((self._left * factor * spread).sum()) / total**2
         if (self._left[self._count > 0] > 0).any() and self._count.max() < 2:
             return Estimate(value, float("nan"))  # one unit a stratum everywhere: no variance at all
-        return Estimate(value, float(np.sqrt(variance)))
+        unseen = 0.0 if variance else self._unseen(x)
+        return Estimate(value, float(np.sqrt(variance)), unseen=unseen)
+
+    def _unseen(self, x: np.ndarray) -> float:
+        """How large a share of a total the sample may have missed, at 95 % two-sided, if it has seen nothing of it."""
+        shares = np.bincount(self._unit, self._weights * x, len(self._stratum))
+        open_ones = shares[self._left[self._stratum] > 0]  # strata that were drawn whole hide nothing
+        if not open_ones.any():
+            return 0.0
+        alike = open_ones.sum() ** 2 / (open_ones**2).sum()
+        return float((1 - 0.025 ** (1 / alike)) * open_ones.sum() / shares.sum())

@@ -78,9 +78,12 @@ class GroupBootstrap:
     draws: dict[str, np.ndarray] = field(repr=False)
 
     def interval(self, rows: Sequence[int], score: str, level: float = LEVEL) -> Interval:
-        """The interval of the mean score of some rows, the runs of one classifier."""
+        """The interval of the mean score of some rows, the runs of one classifier.
+
+        Its ends are NaN where all draws have the same score, such as 1: what no group shows cannot be drawn.
+        """
         observed, draws = self._mean(rows, score)
-        low, high, _, undefined = _percentiles(observed, draws, level, self._n(rows))
+        low, high, undefined = _spread_of(observed, draws, level, self._n(rows))
         return Interval(observed, low, high, n=self._n(rows), method=BOOTSTRAP, level=level, undefined=undefined)
 
     def difference(self, rows: Sequence[int], others: Sequence[int], score: str, level: float = LEVEL) -> Interval:
@@ -93,11 +96,11 @@ class GroupBootstrap:
         return Interval(gain, low, high, p, n, BOOTSTRAP, level, undefined)
 
     def by_class(self, rows: Sequence[int], level: float = LEVEL) -> list[Interval]:
-        """The intervals of the classes' F1."""
+        """The intervals of the classes' F1, as :meth:`interval` gives them."""
         result = []
         for k in range(self.observed["f1"].shape[1]):
             observed, draws = _mean(self.observed["f1"][rows, k]), _mean(self.draws["f1"][rows, :, k])
-            low, high, _, undefined = _percentiles(float(observed), draws, level, self._n(rows))
+            low, high, undefined = _spread_of(float(observed), draws, level, self._n(rows))
             result.append(
                 Interval(float(observed), low, high, float("nan"), self._n(rows), BOOTSTRAP, level, undefined)
             )
@@ -332,6 +335,15 @@ def _percentiles(estimate: float, draws: np.ndarray, level: float, n: int) -> tu
     low, high = np.quantile(known, ends)
     one_sided = student_cdf((_NORMAL.inv_cdf(_share_below(known, 0.0)) - 2 * bias) / wider, n - 1)
     return float(low), float(high), min(1.0, 2 * min(one_sided, 1 - one_sided)), undefined
+
+
+def _spread_of(estimate: float, draws: np.ndarray, level: float, n: int) -> tuple[float, float, float]:
+    """The interval of a score, and the share of undefined draws; no interval where the draws do not differ."""
+    low, high, _, undefined = _percentiles(estimate, draws, level, n)
+    known = draws[np.isfinite(draws)]
+    if len(known) and np.ptp(known) < 1e-12:
+        return float("nan"), float("nan"), undefined
+    return low, high, undefined
 
 
 def _share_below(draws: np.ndarray, value: float) -> float:

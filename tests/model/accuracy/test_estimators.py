@@ -167,6 +167,43 @@ def test_a_single_unit_in_a_stratum_is_named():
     assert lonely.overall.to_json()["standard_error"] is None
 
 
+@pytest.mark.parametrize("n", [3, 10, 64, 500])
+def test_no_error_among_few_units_is_no_certainty(n):
+    """All right, or none of a class: the interval is Clopper and Pearson's, as scipy has it, not a point."""
+    from scipy.stats import binomtest
+
+    found = estimate(np.zeros(n, int), np.zeros(n, int), 2, np.zeros(n, int), np.array([1e9]))
+    exact = binomtest(n, n).proportion_ci(0.95, "exact")
+    for one in (found.overall, found.users[0], found.producers[0], found.f1[0], found.shares[0]):
+        assert (one.value, one.error) == (1, 0)
+        assert one.interval == pytest.approx((exact.low, 1))
+    assert found.shares[1].scaled(200).interval == pytest.approx((0, 200 * (1 - exact.low)))
+
+
+def test_unequal_weights_and_whole_strata_count_for_what_may_be_missed():
+    """Ten units of one weight tell more than ten of very different ones; a stratum drawn whole hides nothing."""
+    right, strata = np.zeros(10, int), np.repeat([0, 1], 5)
+    alike = estimate(right, right, 1, strata, np.array([5000.0, 5000.0])).overall
+    unlike = estimate(right, right, 1, strata, np.array([9900.0, 100.0])).overall
+    whole = estimate(right, right, 1, strata, np.array([5.0, 5.0])).overall
+    part = estimate(right, right, 1, strata, np.array([5.0, 15.0])).overall
+    assert unlike.interval[0] < alike.interval[0] == pytest.approx(0.025 ** (1 / 10))
+    assert whole.interval == (1, 1)
+    assert part.interval[0] == pytest.approx(1 - 0.75 * (1 - 0.025 ** (1 / 5)))
+
+
+def test_the_bound_of_what_is_missed_holds_in_repeated_samples():
+    """A class of 3 % of the area: where the sample has none, its share must lie in the interval 19 times in 20."""
+    random = np.random.default_rng(2)
+    sizes, share, inside = np.array([6e5, 3e5, 1e5]), 0.03, 0
+    for _ in range(1000):
+        strata = np.repeat([0, 1, 2], 25)
+        reference = (random.random(75) < share).astype(int)
+        low, high = estimate(reference, np.zeros(75, int), 2, strata, sizes).shares[1].interval
+        inside += (low <= share <= high) or reference.any()  # only what saw nothing is judged here
+    assert inside >= 950
+
+
 def test_intervals_stay_between_0_and_1():
     found = estimate(np.array([0, 0, 0, 1]), np.zeros(4, int), 2, np.zeros(4, int), np.array([1000.0]))
     low, high = found.overall.interval

@@ -89,6 +89,16 @@ def test_few_groups_widen_the_interval_as_students_t_does():
     )
 
 
+def test_draws_that_do_not_differ_give_no_interval():
+    """All groups are right: drawing them again shows 1 each time, which is no proof that others would be."""
+    reference = np.array([0, 0, 1, 1])
+    found = bootstrap_groups(reference, reference[None], np.arange(4), 2, 200)
+    interval = found.interval([0], "overall_accuracy")
+    assert interval.estimate == 1 and np.isnan(interval.low) and np.isnan(interval.high)
+    assert interval.to_json()["low"] is None
+    assert all(np.isnan(one.low) for one in found.by_class([0]))
+
+
 def test_pixels_of_a_group_count_once():
     """Ten equal pixels a group tell no more than one."""
     reference, predictions, group = some(0, n=60, groups=60)
