@@ -20,7 +20,7 @@ from qgis.PyQt.QtWidgets import QDialog, QDockWidget, QMenu, QMessageBox, QTreeV
 from qgis.utils import iface, plugins
 
 WORK, PICTURES = Path(os.environ["LANDLOOM_WORK"]), Path(os.environ["LANDLOOM_PICTURES"])
-WIDTH, HEIGHT = 1600, 1000  # less is less than QGIS needs with a wide panel
+WIDTH, HEIGHT = 1440, 900
 SIZE = int(os.environ.get("LANDLOOM_SIZE", "360"))  # of the scene, pixels
 MINUTES = 20  # that a step of the tutorial may take on a busy machine
 
@@ -48,11 +48,9 @@ def save(picture: QPixmap, name: str) -> None:
 
 
 def screen(name: str) -> None:
-    """A picture of all that the screen shows."""
-    window = iface.mainWindow()
-    window.repaint()
+    """A picture of the whole window, whose size is a little more than asked for where its panels need it."""
     wait(0.5)
-    save(window.screen().grabWindow(0).copy(window.geometry()), name)  # larger than asked for where panels need it
+    save(iface.mainWindow().grab(), name)
 
 
 def run_dialog(algorithm: str, parameters: dict, picture: str = "", log: str = "", height: int = 640) -> None:

@@ -55,9 +55,13 @@ def choose_grid(
         raise LandloomError("There is no raster to take a grid from; give other INPUT.")
     if extent is not None:
         wanted = reproject_bounds(extent[0], extent[1], target)
-        union = _intersection(union, wanted)
+        images, union = union, _intersection(union, wanted)
         if union[0] >= union[2] or union[1] >= union[3]:
-            raise LandloomError("EXTENT does not overlap the images; check its CRS and place.")
+            own, given = (", ".join(f"{value:.10g}" for value in box) for box in (images, wanted))
+            raise LandloomError(
+                f"EXTENT does not overlap the images: in their CRS it is {given}, they cover {own} (xmin, ymin, xmax, "
+                "ymax); check its CRS and place."
+            )
     chosen = grid_of_bounds(union, target, size, origin)
     if chosen.width > 2_000_000 or chosen.height > 2_000_000:
         raise LandloomError(f"The grid would have {chosen.width} x {chosen.height} pixels; check RESOLUTION and CRS.")
