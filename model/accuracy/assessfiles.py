@@ -18,6 +18,7 @@ from ..base.progress import Progress
 from ..base.provenance import gather
 from ..base.stylefile import save_style
 from ..base.vectorfile import write_table
+from ..stack.schema import first_problem
 from .assessment import NO_DATA, RIGHT, TRAINED, WRONG, Assessment
 from .assessreport import design_sentence
 from .estimators import Estimate
@@ -112,6 +113,58 @@ def _intervals(bootstrap: Any) -> dict[str, Any] | None:
     return {score: bootstrap.interval([0], score).to_json() for score in bootstrap.observed if score != "f1"}
 
 
+_COUNTS = {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
+_ESTIMATE = {
+    "type": "object",
+    "required": ["value", "standard_error", "low", "high"],
+    "additionalProperties": {"type": ["number", "null"]},
+}
+_CLASS = {
+    "type": "object",
+    "required": ["code", "name", "map_values"],
+    "properties": {
+        "code": {"type": "integer"},
+        "name": {"type": "string"},
+        "map_values": {"type": "array", "items": {"type": "integer"}},
+    },
+}
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["map", "classes", "pixel"],
+    "properties": {
+        "map": {
+            "type": "object",
+            "required": ["path", "pixels"],
+            "properties": {"path": {"type": "string"}, "pixels": _COUNTS},
+        },
+        "classes": {"type": "array", "items": _CLASS},
+        "pixel": {
+            "type": "object",
+            "required": ["overall_accuracy"],
+            "properties": {"overall_accuracy": {"type": ["number", "null"]}},
+        },
+        "whole_map": {
+            "type": ["object", "null"],
+            "required": ["area_hectares"],
+            "properties": {"area_hectares": {"type": "array", "items": _ESTIMATE}},
+        },
+    },
+}
+"""What other algorithms read of an assessment."""
+
+
+def _problem(content: dict[str, Any]) -> str:
+    found = first_problem(content, _SCHEMA, "it")
+    if found:
+        return found
+    if not all(value.removeprefix("-").isdecimal() and len(value) < 12 for value in content["map"]["pixels"]):
+        return "a value of the map is no whole number"
+    whole = content.get("whole_map")
+    if whole is not None and len(whole["area_hectares"]) != len(content["classes"]):
+        return "there is not one area for each class"
+    return ""
+
+
 def read_assessment(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The JSON of an assessment.
 
@@ -131,6 +184,9 @@ def read_assessment(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"ASSESSMENT {path} has version {content.get('version')}, this Landloom reads {VERSION}: assess the map "
             "again."
         )
+    problem = _problem(content)
+    if problem:
+        raise LandloomError(f"ASSESSMENT {path} is damaged ({problem}): assess the map again.")
     return content
 
 

@@ -1,8 +1,18 @@
 """Errors whose message is one clear sentence for the user."""
 
+LONGEST = 2000
+
 
 class LandloomError(Exception):
-    """Something the user can put right: the message names the file, layer, band or parameter and what to do."""
+    """Something the user can put right: the message names the file, layer, band or parameter and what to do.
+
+    As text it is one line, whatever the names from data hold: control characters become spaces, and of more than
+    :data:`LONGEST` characters the middle is left out.
+    """
+
+    def __str__(self) -> str:
+        text = "".join(one if one.isprintable() else " " for one in super().__str__())
+        return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
 class Cancelled(LandloomError):

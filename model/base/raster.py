@@ -31,6 +31,9 @@ DTYPES = {
 REMOTE_DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID")
 """What may be read over HTTP: formats that hold pixels and cannot name other files."""
 
+IMAGES = (".tif", ".tiff", ".jp2", ".j2k", ".img", ".png", ".jpg", ".jpeg", ".hdf", ".h5", ".nc")
+"""Names of files that hold pixels themselves."""
+
 
 @contextlib.contextmanager
 def gdal_options(**options: str) -> Iterator[None]:
@@ -90,6 +93,11 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
     name = os.fspath(path)
     if not name.startswith(("/vsi", "<")) and not os.path.exists(name):
         raise LandloomError(f"The raster {name} does not exist; check the path.")
+    if not is_remote(name) and _is_disguised(name):
+        raise LandloomError(
+            f"The raster {name} is not the image that its name promises, but a text that may name other files or "
+            "addresses: get it again."
+        )
     flags = gdal.OF_RASTER | (gdal.OF_UPDATE if update else gdal.OF_READONLY)
     with quiet_gdal() as messages:
         try:
@@ -105,6 +113,23 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
         reason = "the file is empty" if empty else _last(messages or ["it is of no format that GDAL knows"])
         raise LandloomError(f"Cannot open the raster {shown(name)}: {reason}. Is it whole? Get it again.")
     return dataset
+
+
+def _is_disguised(name: str) -> bool:
+    """Whether a file is named as an image but is a description (GDAL goes by the content), such as a VRT or a WMS."""
+    if not name.lower().endswith(IMAGES):
+        return False
+    start = b""
+    if name.startswith("/vsi"):
+        with quiet_gdal(), contextlib.suppress(RuntimeError):
+            handle = gdal.VSIFOpenL(name, "rb")
+            if handle:
+                start = bytes(gdal.VSIFReadL(1, 64, handle) or b"")
+                gdal.VSIFCloseL(handle)
+    else:
+        with contextlib.suppress(OSError), open(name, "rb") as stream:
+            start = stream.read(64)
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<", b"{"))
 
 
 def read_array(

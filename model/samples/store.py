@@ -351,7 +351,7 @@ def _damaged(folder: Path, why: str) -> LandloomError:
 def _load(folder: Path, name: str, dtype: np.dtype) -> np.ndarray:
     try:
         table = np.load(folder / name, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # numpy reads a damaged header with Python's parser, which has errors of its own
         raise _damaged(folder, f"{name} is missing or cut short") from error
     if table.dtype != dtype or table.ndim != 1:
         raise _damaged(folder, f"{name} has other columns")
@@ -364,7 +364,7 @@ def _map(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np
         if 0 in shape:
             return np.zeros(shape, dtype)
         array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # as above
         raise _damaged(folder, f"{name} is missing or cut short") from error
     if array.dtype != dtype or array.shape != shape:
         raise _damaged(folder, f"{name} holds {array.dtype} {array.shape}, expected {dtype} {shape}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -134,9 +135,25 @@ def _from_cells(cells: Iterable[Sequence[str]], path: Path) -> NomenclatureTable
                 cell.get("color", ""),
                 tuple(levels),
                 use in _YES,
+                _count(cell.get("count", "")),
+                _hectares(cell.get("hectares", "")),
             )
         )
     return NomenclatureTable(rows, str(path))
+
+
+def _count(text: str) -> int | None:
+    """How many features an earlier run counted; what a user wrote there instead is no error."""
+    text = _number_text(text)
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _hectares(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 def _find_columns(header: Sequence[str], path: Path) -> dict[str, int]:

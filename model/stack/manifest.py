@@ -6,6 +6,7 @@ In memory every path is absolute; in the file paths are relative to it where the
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,10 @@ from .schema import check_stack
 from .sensors import SensorSpec, matches
 
 FORMAT = "landloom-stack"
+VIRTUAL = frozenset(
+    ("zip", "tar", "gzip", "7z", "rar", "curl", "s3", "gs", "az", "adls", "oss", "swift", "hdfs", "webhdfs")
+)
+"""GDAL's virtual file systems that a stack may name: archives, and stores of the user's."""
 VERSION = 1
 
 
@@ -276,7 +281,11 @@ def relative_path(path: str, folder: Path) -> str:
 
 
 def _absolute_path(path: str, folder: Path) -> str:
+    if "\0" in path:
+        raise LandloomError("The stack is damaged: a path in it holds a zero byte. Make it again.")
     if path.startswith("/vsi"):
+        if not set(re.findall(r"/vsi([a-z0-9]*)", path)) <= VIRTUAL:
+            raise LandloomError(f"The stack names {path:.200}, which is no file, archive or address: make it again.")
         return path
     return os.path.normpath(os.path.join(folder, path))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -55,15 +57,47 @@ class SensorSpec:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> SensorSpec:
-        """The inverse of :meth:`to_json`; unknown keys are ignored."""
+        """The inverse of :meth:`to_json`; unknown keys are ignored.
+
+        Raises:
+            ValueError: naming the first value that is of a wrong kind; files come from anyone.
+            TypeError: where ``content`` lacks one, or is no dictionary.
+        """
         known = {key: content[key] for key in cls.__dataclass_fields__ if key in content}
-        for key in ("bands", "dates", "days"):
-            known[key] = tuple(known.get(key, ()))
+        for key, sound in _SOUND.items():
+            values = known.get(key, ())
+            if not isinstance(values, (list, tuple)) or not all(sound(value) for value in values):
+                raise ValueError(f"the {key} of a sensor")
+            known[key] = tuple(values)
+        if len(known["dates"]) != len(known["days"]):
+            raise ValueError("the days of a sensor, of which each date has one")
+        for key, value in known.items():
+            if key in ("scale", "offset") or (key == "nodata" and value is not None):
+                good = _is_number(value)
+            else:
+                good = key in _SOUND or key == "nodata" or isinstance(value, str)
+            if not good:
+                raise ValueError(f"the {key} of a sensor")
         return cls(**known)
 
     def with_dates(self, dates: tuple[str, ...], days: tuple[int, ...]) -> SensorSpec:
         """The same sensor at other dates."""
         return replace(self, dates=dates, days=days)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _is_day(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**6
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_SOUND: dict[str, Callable[[Any], bool]] = {"bands": _is_text, "dates": _is_text, "days": _is_day}
 
 
 def matches(name: str, choice: str) -> bool:
