@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from qgis.gui import QgisInterface
+from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QAction
 
 from ..algorithms.provider import ICON
 from ..model.base.language import tr
 from .installdialog import InstallDialog
+from .jobs import JobQueue
+from .panel import AREA as PANEL_AREA
+from .panel import Panel
 from .pixeltool import AREA, PixelDock
 
 MENU = "Landloom"
@@ -26,6 +30,9 @@ class PluginMenu:
         self._actions: list[QAction] = []
         self._dialog: InstallDialog | None = None
         self._pixel: PixelDock | None = None
+        self._queue: JobQueue | None = None
+        self._panel: Panel | None = None
+        self._add(tr("Panel"), self.panel)
         self._add(tr("Pixel time series"), self.pixel)
         self._add(tr("Install packages ..."), self.install)
         self._add(tr("Status ..."), lambda: self.open("status"))
@@ -40,12 +47,29 @@ class PluginMenu:
         self._dialog.show()
         self._dialog.raise_()
 
-    def pixel(self) -> None:
-        """Show the series of the pixel that is clicked next."""
+    def panel(self) -> Panel:
+        """Show the panel that leads through a project."""
+        if self._panel is None:
+            window = self._iface.mainWindow()
+            self._queue = JobQueue(window)
+            self._panel = Panel(self._queue, self._iface.mapCanvas(), window, self.pixel_dock)
+            self._iface.addDockWidget(PANEL_AREA, self._panel)
+        self._panel.show()
+        self._panel.raise_()
+        return self._panel
+
+    def pixel_dock(self) -> PixelDock:
+        """The dock of pixel series."""
         if self._pixel is None:
             self._pixel = PixelDock(self._iface.mapCanvas(), self._iface.mainWindow())
-            self._iface.addDockWidget(AREA, self._pixel)
-        self._pixel.start()
+            # Beside the panel there is room for wide plots beneath the map alone.
+            area = AREA if self._panel is None else Qt.DockWidgetArea.BottomDockWidgetArea
+            self._iface.addDockWidget(area, self._pixel)
+        return self._pixel
+
+    def pixel(self) -> None:
+        """Show the series of the pixel that is clicked next."""
+        self.pixel_dock().start()
 
     def open(self, algorithm: str) -> None:
         """Show the dialog of an algorithm."""
@@ -64,6 +88,15 @@ class PluginMenu:
             self._dialog.close()
             self._dialog.deleteLater()
             self._dialog = None
+        if self._queue is not None:
+            self._queue.stop()
+        if self._panel is not None:
+            self._iface.removeDockWidget(self._panel)
+            self._panel.remove()
+            self._panel = None
+        if self._queue is not None:
+            self._queue.deleteLater()
+            self._queue = None
         if self._pixel is not None:
             self._iface.removeDockWidget(self._pixel)
             self._pixel.remove()

@@ -44,7 +44,7 @@ def test_loading_twice_leaves_one_menu_and_unloading_none(qgis_app, qgis_iface) 
         plugin.initGui()
         plugin.initGui()
         assert registry.providerById("landloomprobe") is not None
-        assert len(window.actions) == 5
+        assert len(window.actions) == 6
         assert all(isinstance(one, QAction) and one.text() for one in window.actions)
         plugin.unload()
         plugin.unload()
