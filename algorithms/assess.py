@@ -178,6 +178,7 @@ class Assess(LandloomAlgorithm):
         from ..model.accuracy.assessment import AssessmentSettings
         from ..model.accuracy.assessreport import write_report
         from ..model.base.files import check_writable
+        from ..model.base.reportfiles import beside
         from ..model.base.vectorfile import check_vector_path
 
         def text(name: str) -> str:
@@ -213,6 +214,8 @@ class Assess(LandloomAlgorithm):
         done = assess(raster_path(self, parameters, "MAP", context), reference, settings, progress)
         if "REPORT" in results:
             write_report(done, results["REPORT"])
+            write_assessment(done, beside(results["REPORT"], "report.json"))
+            write_matrix(done, beside(results["REPORT"], "matrix_pixel.csv"))
         if "TABLE" in results:
             write_assessment(done, results["TABLE"])
         if "MATRIX" in results:

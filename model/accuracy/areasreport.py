@@ -8,13 +8,14 @@ from pathlib import Path
 from ..base.html import Report, number
 from ..base.language import tr
 from ..base.provenance import gather
-from .areas import Areas, pixel_sentence, table_rows
+from ..base.reportfiles import write_facts, write_rows
+from .areas import HEADER, Areas, pixel_sentence, table_rows
 
 MOST_ZONES = 200
 
 
 def write_report(areas: Areas, inputs: dict[str, str], path: str | os.PathLike[str]) -> None:
-    """Write the page, whole or not at all.
+    """Write the page, and beside it its figures for other programs: ``_report.json`` and ``_areas.csv``.
 
     Args:
         areas: what was counted.
@@ -48,8 +49,17 @@ def write_report(areas: Areas, inputs: dict[str, str], path: str | os.PathLike[s
     report.paragraph(pixel_sentence() if areas.zones else _counted_sentence())
     if areas.zones:
         _zones(report, areas, [row for row in rows if row[0] != tr("(whole map)")])
-    report.provenance(gather(inputs))
+    made = gather(inputs)
+    report.provenance(made)
     report.write(path)
+    content = {
+        "map": areas.map_path,
+        "zones": len(areas.zones),
+        "areas": [dict(zip(HEADER, row, strict=True)) for row in rows],
+        "warnings": list(areas.warnings),
+    }
+    write_facts(path, "areas", content, made)
+    write_rows(path, "areas", HEADER, rows)
 
 
 def _counted_sentence() -> str:

@@ -9,14 +9,64 @@ import numpy as np
 
 from ..base.html import Report, number
 from ..base.language import tr
-from ..base.provenance import gather
+from ..base.provenance import Provenance, gather
+from ..base.reportfiles import write_facts, write_rows
 from .allocation import RARE
 from .sampledesign import SamplePlan
 
 
 def write_report(plan: SamplePlan, points: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page, and beside it the figures for other programs: ``_report.json`` and ``_strata.csv``."""
     sample_report(plan, points).write(path)
+    settings, rows = plan.settings, _strata(plan)
+    content = {
+        "map": plan.map_path,
+        "points": str(points),
+        "size": int(plan.sizes.sum()),
+        "allocation": settings.allocation,
+        "target_error": None if settings.size else settings.target_error,
+        "expected_error": plan.error,
+        "strata": [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
+        "warnings": list(plan.warnings),
+    }
+    write_facts(path, "sampledesign", content, _made(plan))
+    write_rows(path, "strata", _COLUMNS, rows)
+
+
+_COLUMNS = (
+    "code",
+    "name",
+    "pixels",
+    "share",
+    "expected_accuracy",
+    "points",
+    "inclusion_probability",
+    "expected_standard_error",
+)
+
+
+def _strata(plan: SamplePlan) -> list[tuple[int, str, int, float, float, int, float, float]]:
+    """A row for each stratum, as :data:`_COLUMNS` says; the error is that of its user's accuracy."""
+    share = plan.pixels / plan.pixels.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        users = np.sqrt(plan.accuracy * (1 - plan.accuracy) / plan.sizes * (1 - plan.sizes / plan.pixels))
+    return [
+        (
+            int(plan.values[h]),
+            plan.names[h],
+            int(plan.pixels[h]),
+            float(share[h]),
+            float(plan.accuracy[h]),
+            int(plan.sizes[h]),
+            float(plan.probabilities[h]),
+            float(users[h]),
+        )
+        for h in range(len(plan.values))
+    ]
+
+
+def _made(plan: SamplePlan) -> Provenance:
+    return gather({"MAP": plan.map_path, "NOMENCLATURE": plan.settings.nomenclature}, plan.settings.seed)
 
 
 def sample_report(plan: SamplePlan, points: str | os.PathLike[str]) -> Report:
@@ -44,9 +94,6 @@ def sample_report(plan: SamplePlan, points: str | os.PathLike[str]) -> Report:
     report.paragraph(f"{how} " + tr("Allocation: {how}.").format(how=_allocation(plan)))
     report.warnings(plan.warnings)
     report.heading(tr("Strata"))
-    share = 100 * plan.pixels / plan.pixels.sum()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        users = np.sqrt(plan.accuracy * (1 - plan.accuracy) / plan.sizes * (1 - plan.sizes / plan.pixels))
     report.table(
         [
             tr("class"),
@@ -59,17 +106,8 @@ def sample_report(plan: SamplePlan, points: str | os.PathLike[str]) -> Report:
             tr("expected standard error of user's accuracy"),
         ],
         [
-            [
-                plan.names[h],
-                str(plan.values[h]),
-                int(plan.pixels[h]),
-                f"{share[h]:.2f}",
-                float(plan.accuracy[h]),
-                int(plan.sizes[h]),
-                f"{plan.probabilities[h]:.6f}",
-                float(users[h]),
-            ]
-            for h in range(len(plan.values))
+            [name, str(code), pixels, f"{100 * share:.2f}", accuracy, points_in, f"{probability:.6f}", error]
+            for code, name, pixels, share, accuracy, points_in, probability, error in _strata(plan)
         ],
     )
     report.heading(tr("How to go on"))
@@ -88,7 +126,7 @@ def sample_report(plan: SamplePlan, points: str | os.PathLike[str]) -> Report:
         ),
     ):
         report.paragraph(text)
-    report.provenance(gather({"MAP": plan.map_path, "NOMENCLATURE": settings.nomenclature}, settings.seed))
+    report.provenance(_made(plan))
     return report
 
 

@@ -61,6 +61,13 @@ def test_equal_to_the_zonal_histogram_of_qgis(landloom_provider, case, tmp_path)
         assert found["(whole map)", name] == (case[2] == value).sum()
     page = (tmp_path / "areas.html").read_text(encoding="utf-8")
     assert "Figures of zones are counts of pixels" in page and "nord" in page
+    assert [{**row, "hectares": ""} for row in rows(tmp_path / "areas_areas.csv")] == [
+        {**row, "hectares": ""} | {"percent": f"{float(row['percent']):.6g}" if row["percent"] else ""}
+        for row in rows(output)
+    ]
+    facts = data.read_json(tmp_path / "areas_report.json")
+    assert facts["kind"] == "areas" and facts["provenance"]["algorithm"] == "landloom:areas"
+    assert sum(one["pixels"] for one in facts["areas"] if one["zone"] == "(whole map)") == case[2].size
     percent = [float(row["percent"]) for row in rows(output) if row["zone"] == "nord"]
     assert sum(percent) == pytest.approx(100, abs=1e-3)
 

@@ -57,6 +57,8 @@ def test_outputs(landloom_provider, case, tmp_path):
     assert table["format"] == "landloom-assessment" and table["pixel"]["overall_accuracy"] == pytest.approx(right)
     assert table["provenance"]["algorithm"] == "landloom:assess"
     page = Path(results["REPORT"]).read_text(encoding="utf-8")
+    assert data.read_json(tmp_path / "r_report.json")["matrix"] == table["matrix"]
+    assert (tmp_path / "r_matrix_pixel.csv").read_text() == (tmp_path / "m.csv").read_text()
     assert "not a probability sample" in page and "qgis_process run landloom:assess" in page and "<script" not in page
     assert len(Path(results["MATRIX"]).read_text().splitlines()) == 3
     json.dumps(table, allow_nan=False)

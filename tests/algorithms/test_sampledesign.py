@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -56,6 +57,14 @@ def test_the_form_offers_the_classes_and_hides_the_map(landloom_provider, case, 
     assert layer.labeling().settings().fieldName == '"point"'
     page = Path(results["REPORT"]).read_text(encoding="utf-8")
     assert "maize &amp; &lt;rice&gt;" in page and "Cochran" in page
+    report = Path(results["REPORT"])
+    facts = data.read_json(report.with_name(f"{report.stem}_report.json"))
+    assert facts["kind"] == "sampledesign" and facts["size"] == results["POINTS"] == layer.featureCount()
+    with report.with_name(f"{report.stem}_strata.csv").open(encoding="utf-8") as stream:
+        strata = list(csv.DictReader(stream))
+    for row, one in zip(strata, facts["strata"], strict=True):
+        assert float(row["inclusion_probability"]) == pytest.approx(int(row["points"]) / int(row["pixels"]), rel=1e-4)
+        assert one["pixels"] == (case[1] == int(row["code"])).sum() and one["name"] == row["name"]
 
 
 def test_points_labelled_in_qgis_are_taken_by_assess(landloom_provider, case, tmp_path):
