@@ -41,7 +41,6 @@ from common import load_package, peak_memory_mb
 from images_data import make_products, make_tiffs
 
 load_package()
-gdal.DontUseExceptions()
 
 RESERVE_MB = 160
 """What `classify` keeps of MEMORY_MB for computing with two threads."""

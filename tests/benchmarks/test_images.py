@@ -17,11 +17,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 def images():
     spec = importlib.util.spec_from_file_location("landloom_images_benchmark", BENCHMARKS / "images.py")
     module = importlib.util.module_from_spec(spec)
-    before, exceptions = list(sys.path), gdal.GetUseExceptions()
+    before = list(sys.path)
     spec.loader.exec_module(module)
     sys.path[:] = before
-    if exceptions:
-        gdal.UseExceptions()
     return module
 
 

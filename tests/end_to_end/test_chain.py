@@ -50,6 +50,8 @@ def test_the_whole_job_in_one_command(job, scene):
         "map_work",
         "model.safetensors",
         "report.html",
+        "report_areas.csv",
+        "report_report.json",
     ]
     land_cover, confidence = read(folder / "map.tif"), read(folder / "confidence.tif")
     truth = read(next((scene / "truth").glob("*.tif")))

@@ -81,14 +81,11 @@ def test_names_of_the_map_come_before_codes(store, tmp_path):
 
 def test_a_map_in_another_crs(store, tmp_path):
     plain = write_map(tmp_path / "a.tif", true_map())
-    gdal.UseExceptions()
-    try:
-        warped = gdal.Warp(
-            str(tmp_path / "b.tif"), str(plain), dstSRS="EPSG:4326", resampleAlg="near", xRes=2e-5, yRes=2e-5
-        )
-        warped = None  # noqa: F841
-    finally:
-        gdal.DontUseExceptions()
+    warped = gdal.Warp(
+        str(tmp_path / "b.tif"), str(plain), dstSRS="EPSG:4326", resampleAlg="near", xRes=2e-5, yRes=2e-5
+    )
+    assert warped is not None
+    del warped  # written whole when it is closed
     found = read(tmp_path / "b.tif", store)
     assert np.mean(found.predicted == store.labels) > 0.99
 
