@@ -188,9 +188,8 @@ def main() -> None:
             rows.append((name, peer, *run_timed([str(one) for one in command])))
         results = []
         print(f"{arguments.size} x {arguments.size} pixels, 4 bands, {os.cpu_count()} cores, {arguments.memory} MB")
-        print(
-            "| program | seconds | processor seconds | peak memory, MB | objects | IoU, mean of fields | IoU, weighted by area |"
-        )
+        columns = ("program", "seconds", "processor seconds", "peak memory, MB", "objects", "IoU, mean of fields")
+        print(f"| {' | '.join((*columns, 'IoU, weighted by area'))} |")
         print("|---|---|---|---|---|---|---|")
         for name, path, seconds, processor, peak in rows:
             mean, weighted, fields = agreement(path, truth)
@@ -200,9 +199,17 @@ def main() -> None:
                 flush=True,
             )
             results.append(
-                {"program": name, "seconds": seconds, "cpu_seconds": processor, "peak_mb": peak, "objects": count, "iou": mean,
-                 "iou_weighted": weighted, "fields": fields}
-            )  # fmt: skip
+                {
+                    "program": name,
+                    "seconds": seconds,
+                    "cpu_seconds": processor,
+                    "peak_mb": peak,
+                    "objects": count,
+                    "iou": mean,
+                    "iou_weighted": weighted,
+                    "fields": fields,
+                }
+            )
         if arguments.json:
             arguments.json.write_text(json.dumps({"size": arguments.size, "results": results}, indent=1))
 
