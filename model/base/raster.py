@@ -103,10 +103,10 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
         try:
             drivers = list(REMOTE_DRIVERS) if is_remote(name) else []
             dataset = gdal.OpenEx(name, flags, allowed_drivers=drivers)
-        except RuntimeError as error:  # when someone switched GDAL's exceptions on; without, it is silent on formats
-            if "not recognized" not in str(error):
-                messages.append(str(error))
+        except RuntimeError as error:  # when someone switched GDAL's exceptions on
+            messages.append(str(error))
             dataset = None
+    messages = [message for message in messages if "not recognized" not in message]
     if is_remote(name) and any("IO error" in message for message in messages):
         dataset = None  # a header that came cut off would be taken for one with less in it
     if dataset is None or dataset.RasterCount == 0:
