@@ -135,7 +135,8 @@ class Assess(LandloomAlgorithm):
         return [
             (
                 destination("REPORT", self.tr("Report"), fileFilter=html, optional=True, createByDefault=True),
-                "Page with scores, intervals, matrices and the places where classes are mixed up.",
+                "Page with scores, intervals, matrices and the places where classes are mixed up; beside it the same "
+                "figures as JSON, which 'Areas' takes, and CSV.",
             ),
             (
                 destination("TABLE", self.tr("Table"), fileFilter=table, optional=True, createByDefault=False),

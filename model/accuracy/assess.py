@@ -76,12 +76,13 @@ def assess(
         )
     trained = np.zeros(len(features), bool)
     if places is not None:
-        read = np.unique(owner[places.contains(rows, columns, grid.width)])
+        read = np.unique(owner[places.reach(rows, columns, grid)])
         trained = np.isin(groups, groups[read])
         if trained.all():
             raise LandloomError(
-                "Every feature of the reference data has trained the model: nothing is left to judge it by. Give other "
-                "REFERENCE data, or leave SAMPLES and MODEL out to see how well the model fits what it has learnt."
+                "Every feature of the reference data has trained the model, or is of a group that did: nothing is left "
+                "to judge it by. Give other REFERENCE data, or leave SAMPLES and MODEL out to see how well the model "
+                "fits what it has learnt."
             )
     raw = mapped.values_at(rows, columns, progress)
     predicted = matching.of_map(raw)

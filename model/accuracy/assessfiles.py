@@ -15,12 +15,11 @@ from ..base.errors import LandloomError
 from ..base.files import parse_json, write_json, write_text
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.provenance import gather
 from ..base.stylefile import save_style
 from ..base.vectorfile import write_table
 from ..stack.schema import first_problem
 from .assessment import NO_DATA, RIGHT, TRAINED, WRONG, Assessment
-from .assessreport import design_sentence
+from .assessreport import design_sentence, made_from
 from .estimators import Estimate
 from .layerstyle import Category, categorized_qml
 
@@ -36,7 +35,6 @@ def write_assessment(result: Assessment, path: str | os.PathLike[str]) -> None:
 def assessment_json(result: Assessment) -> dict[str, Any]:
     """The figures of an assessment as JSON holds them; what is undefined is null."""
     settings = result.settings
-    made = gather({"MAP": result.map_path, "REFERENCE": result.reference_path, "MODEL": settings.model}, settings.seed)
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -77,7 +75,7 @@ def assessment_json(result: Assessment) -> dict[str, Any]:
             }
             for one in result.confusions
         ],
-        "provenance": made.to_json(),
+        "provenance": made_from(result).to_json(),
     }
     if result.polygon is not None and result.polygon_matrix is not None:
         content["polygon"] = {

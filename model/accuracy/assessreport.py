@@ -12,7 +12,7 @@ from ..base.html import Report, number
 from ..base.intervals import GroupBootstrap
 from ..base.language import tr
 from ..base.metrics import Scores
-from ..base.provenance import gather
+from ..base.provenance import Provenance, gather
 from .assessment import Assessment
 from .design import RANDOM
 from .estimators import Estimate
@@ -38,21 +38,24 @@ def assessment_report(result: Assessment) -> Report:
     _matrices(report, result)
     _confusions(report, result)
     _map_classes(report, result)
-    settings = result.settings
-    report.provenance(
-        gather(
-            {
-                "MAP": result.map_path,
-                "REFERENCE": result.reference_path,
-                "NOMENCLATURE": settings.nomenclature,
-                "SAMPLES": settings.samples,
-                "MODEL": settings.model,
-                "CONFIDENCE": settings.confidence,
-            },
-            settings.seed,
-        )
-    )
+    report.provenance(made_from(result))
     return report
+
+
+def made_from(result: Assessment) -> Provenance:
+    """The provenance of an assessment, with everything that it has read."""
+    settings = result.settings
+    return gather(
+        {
+            "MAP": result.map_path,
+            "REFERENCE": result.reference_path,
+            "NOMENCLATURE": settings.nomenclature,
+            "SAMPLES": settings.samples,
+            "MODEL": settings.model,
+            "CONFIDENCE": settings.confidence,
+        },
+        settings.seed,
+    )
 
 
 def design_sentence(result: Assessment) -> str:
@@ -196,8 +199,15 @@ def _areas(report: Report, result: Assessment) -> None:
     report.confusion(100 * found.matrix, result.matching.names, totals=True, digits=2)
     report.table(
         [tr("stratum"), tr("pixels"), tr("units judged")],
-        [[one.name or "–", round(one.size), one.drawn] for one in found.strata],
+        [[_stratum(one.name, result), round(one.size), one.drawn] for one in found.strata],
     )
+
+
+def _stratum(name: str, result: Assessment) -> str:
+    """A stratum as people read it: a code of the map with the name of its class."""
+    named = {str(value): one.name for one in result.matching.classes for value in one.map_values}
+    text = named.get(name, name)
+    return (f"{name} {text}" if text != name else name) or "–"
 
 
 def _spans(bootstrap: GroupBootstrap | None) -> list[str]:

@@ -12,9 +12,11 @@ from osgeo import osr
 
 from ..base.errors import LandloomError
 from ..base.language import tr
+from ..base.optional import need
 from ..base.raster import spatial_reference
 from ..networks.modelfile import ModelHeader
 from ..networks.tensorfile import read_metadata
+from ..samples.extraction import metric_scale
 from ..samples.store import TEST, VALIDATION, SampleStore
 from ..stack.grid import Grid, same_crs
 
@@ -40,6 +42,24 @@ class TrainingPlaces:
         """``[N]`` bool: whether a training sample lies in a pixel."""
         flat = np.asarray(rows, np.int64) * width + columns
         return np.isin(flat, self.pixels)
+
+    def reach(self, rows: np.ndarray, columns: np.ndarray, grid: Grid) -> np.ndarray:
+        """``[N]`` bool: whether a training sample lies in a pixel, or nearer than the distance that makes one group.
+
+        Other reference data than those that trained hold none of their pixels, but may lie beside them.
+        """
+        found = self.contains(rows, columns, grid.width)
+        if self.group_distance <= 0 or self.group_field or not len(self.pixels) or found.all():
+            return found
+        scale = metric_scale(grid)
+        step = np.array([grid.transform[5] * scale[1], grid.transform[1] * scale[0]])  # metres a row and a column
+        tree = need("scipy.spatial", "Leaving out what lies near training samples").cKDTree(
+            np.stack(np.divmod(self.pixels, grid.width), axis=1) * step
+        )
+        places = np.stack([rows[~found], columns[~found]], axis=1) * step
+        gap, _ = tree.query(places, distance_upper_bound=self.group_distance)
+        found[~found] = np.isfinite(gap)
+        return found
 
     def are_the_reference(self, rows: np.ndarray, columns: np.ndarray, width: int) -> bool:
         """Whether most of the training samples are pixels of the reference: then it is the reference that trained."""

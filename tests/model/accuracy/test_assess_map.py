@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from landloom.model.accuracy.assessfiles import assessment_json, write_matrix, write_objects
+from landloom.model.accuracy.assessfiles import assessment_json, write_assessment, write_matrix, write_objects
 from landloom.model.accuracy.assessreport import assessment_report
 from landloom.model.accuracy.estimators import estimate
 from landloom.model.base.errors import Cancelled, LandloomError
@@ -239,7 +239,12 @@ def test_names_from_data_are_escaped(tmp_path):
 
 def test_files(case, tmp_path):
     _, _, path, layer = case
-    found = data.judged(path, layer)
+    table = tmp_path / "table.csv"
+    table.write_text("value,code,name\n" + "".join(f"{value},{code},{value}\n" for code, value in NAMES.items()))
+    found = data.judged(path, layer, nomenclature=str(table))
+    write_assessment(found, tmp_path / "table.json")
+    inputs = data.read_json(tmp_path / "table.json")["provenance"]["inputs"]
+    assert {one["role"] for one in inputs} == {"MAP", "REFERENCE", "NOMENCLATURE"}
     write_matrix(found, tmp_path / "matrix.csv")
     codes, matrix = read_matrix(tmp_path / "matrix.csv")
     assert codes == [1, 2, 3] and (matrix == found.matrix).all()
@@ -297,6 +302,22 @@ def test_cancelling_stops(case):
 
     with pytest.raises(Cancelled):
         data.judged(case[2], case[3], progress=Stopped())
+
+
+def test_what_lies_beside_training_samples_is_left_out(tmp_path, monkeypatch):
+    """Control fields drawn anew hold no training pixel; those within GROUP_DISTANCE of one are of its group still."""
+    from landloom.model.accuracy import assess as module
+    from landloom.model.accuracy.independence import TrainingPlaces
+
+    mapped = np.tile(np.repeat([1, 2], 20), (10, 1)).astype(np.uint8)
+    path = data.write_map(tmp_path / "map.tif", mapped, NAMES)
+    boxes = [data.box(2, column, 4, 4) for column in (4, 14, 24, 34)]
+    layer = data.write_layer(tmp_path / "new.gpkg", boxes, {"class": ["maize", "maize", "rice", "rice"]})
+    pixels = np.array([3 * 40 + 0])  # four columns of 10 m before the first field, 60 m before the next
+    for distance, field, left in ((0.0, "", 4), (39.0, "", 4), (41.0, "", 3), (41.0, "farm", 4)):
+        places = TrainingPlaces(pixels, 0, field, distance, "Some are left out.")
+        monkeypatch.setattr(module, "training_places", lambda *_, places=places: places)
+        assert data.judged(path, layer).matrix.sum() == 16 * left, distance
 
 
 def test_units_that_trained(case, tmp_path, monkeypatch):
