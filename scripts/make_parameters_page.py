@@ -4,14 +4,14 @@ Run it as ``.venv/bin/python scripts/make_parameters_page.py``, and commit what 
 
 - ``docs/algorithms/<id>.md``, a page each, and ``docs/parameters.md``, the list of them;
 - ``resources/help/<language>/<id>.html``, what QGIS's Help button opens, in English and French, without network;
-- ``resources/help/guide/<name>.html``, the pages of ``docs/guide`` that those lead to.
+- ``resources/help/guide/<name>.html`` and ``resources/help/docs/<name>.html``, the pages that those lead to. The latter
+  are made anew for the zip (``scripts/package.py``), so that it does no harm to forget them.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import posixpath
 import re
 import shlex
 import sys
@@ -295,27 +295,11 @@ def index(provider: object) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def html_link(target: str, source: str, here: str, pages: dict[str, str]) -> str:
-    """Where a link of the docs leads from a help page.
-
-    Args:
-        target: the link as it stands in the Markdown page.
-        source: that page, relative to the root.
-        here: the help page, relative to the root.
-        pages: Markdown page -> help page, for those that have one.
-    """
-    if re.match(r"[a-z]+:", target) or target.startswith("#"):
-        return target
-    name, sign, heading = target.partition("#")
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(source), name))
-    return posixpath.relpath(pages.get(path, path), posixpath.dirname(here)) + sign + heading
-
-
 def all_pages(provider: object) -> dict[str, str]:
     """Path relative to the root -> content, of every page that this script keeps; the provider is left in English."""
     package = sys.modules["landloom.model.base.language"]
     tool, made = markdown_html(), {}
-    guide = {f"docs/guide/{path.name}": f"resources/help/guide/{path.stem}.html" for path in guide_pages()}
+    guide = tool.hand_written(ROOT)
     names = [one.name() for one in provider.algorithms()]  # type: ignore[attr-defined]
     try:
         for language in LANGUAGES:
@@ -340,10 +324,8 @@ def all_pages(provider: object) -> dict[str, str]:
         package.use_language("en")
     english = {f"docs/algorithms/{name}.md": f"resources/help/en/{name}.html" for name in names}
     english["docs/parameters.md"] = "resources/help/en/index.html"
-    for path in guide_pages():
-        source = f"docs/guide/{path.name}"
-        text = path.read_text(encoding="utf-8")
-        made[guide[source]] = _as_html(tool, text, source, guide[source], {**english, **guide}, "en")
+    for target, text in tool.help_of(ROOT, {**english, **guide}).items():
+        made[target] = text
     return made
 
 
@@ -357,13 +339,8 @@ class _Listed:
         return self._algorithms
 
 
-def guide_pages() -> list[Path]:
-    """The Markdown pages of the user guide."""
-    return sorted((ROOT / "docs" / "guide").glob("*.md"))
-
-
 def _as_html(tool: ModuleType, text: str, source: str, target: str, pages: dict[str, str], language: str) -> str:
-    return tool.page(text, lambda link: html_link(link, source, target, pages), language)
+    return tool.page(text, lambda link: tool.leads_to(link, source, target, pages), language)
 
 
 def load_provider() -> tuple[object, object, QgsApplication]:

@@ -7,8 +7,10 @@ italics, code. Anything else is text.
 from __future__ import annotations
 
 import html
+import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 _STYLE = (
     "body{font-family:'Segoe UI',Helvetica,Arial,sans-serif;color:#1d2a22;max-width:62em;margin:2em auto;"
@@ -126,3 +128,54 @@ def page(text: str, link: Callable[[str], str], language: str = "en") -> str:
         f"<title>{html.escape(title)} - Landloom</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"{body(text, link)}\n</body>\n</html>\n"
     )
+
+
+def hand_written(root: Path) -> dict[str, str]:
+    """Pages of docs/ that are written by hand -> their help pages, both relative to the root."""
+    topics = {
+        f"docs/{one.name}": f"resources/help/docs/{one.stem}.html" for one in sorted((root / "docs").glob("*.md"))
+    }
+    topics.pop("docs/parameters.md", None)  # made from the code, like those of the algorithms
+    guide = sorted((root / "docs" / "guide").glob("*.md"))
+    return topics | {f"docs/guide/{one.name}": f"resources/help/guide/{one.stem}.html" for one in guide}
+
+
+def algorithm_pages(root: Path) -> dict[str, str]:
+    """Pages of the algorithms and their list -> their English help pages, both relative to the root."""
+    pages = {
+        f"docs/algorithms/{one.name}": f"resources/help/en/{one.stem}.html"
+        for one in sorted((root / "docs" / "algorithms").glob("*.md"))
+    }
+    return pages | {"docs/parameters.md": "resources/help/en/index.html"}
+
+
+def leads_to(link: str, source: str, here: str, pages: Mapping[str, str]) -> str:
+    """Where a link of the docs leads from a help page.
+
+    Args:
+        link: as it stands in the Markdown page.
+        source: that page, relative to the root.
+        here: the help page, relative to the root.
+        pages: Markdown page -> help page, for those that have one.
+    """
+    if re.match(r"[a-z]+:", link) or link.startswith("#"):
+        return link
+    name, sign, heading = link.partition("#")
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(source), name))
+    return posixpath.relpath(pages.get(path, path), posixpath.dirname(here)) + sign + heading
+
+
+def help_of(root: Path, pages: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Help page -> its HTML, of the pages that are written by hand.
+
+    Args:
+        root: of the project.
+        pages: Markdown page -> help page, for links; those that are there by default.
+    """
+    own = hand_written(root)
+    known = pages if pages is not None else {**algorithm_pages(root), **own}
+    made = {}
+    for source, target in own.items():
+        text = (root / source).read_text(encoding="utf-8")
+        made[target] = page(text, lambda link, s=source, t=target: leads_to(link, s, t, known))  # type: ignore[misc]
+    return made

@@ -12,6 +12,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from markdown_html import help_of
+
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "landloom"
 LIMIT = 25_000_000  # bytes
@@ -79,15 +82,17 @@ def build(target: Path | None = None) -> Path:
     target = target or ROOT / "build" / f"{NAME}.{version}.zip"
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(".part")
+    fresh = help_of(ROOT)  # those in the folder may be older than the docs
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for relative in contents():
             source = ROOT / relative
             if not source.exists():
                 sys.exit(f"{relative} is missing: the zip needs it.")
-            entry = zipfile.ZipInfo(f"{NAME}/{relative.as_posix()}", _TIME)
+            name = relative.as_posix()
+            entry = zipfile.ZipInfo(f"{NAME}/{name}", _TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, source.read_bytes())
+            archive.writestr(entry, fresh[name].encode() if name in fresh else source.read_bytes())
     size = temporary.stat().st_size
     if size > LIMIT:
         temporary.unlink()

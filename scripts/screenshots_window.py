@@ -16,7 +16,7 @@ from pathlib import Path
 from qgis.core import QgsApplication, QgsMapLayer, QgsProject, QgsRectangle
 from qgis.PyQt.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
 from qgis.PyQt.QtGui import QMouseEvent, QPixmap
-from qgis.PyQt.QtWidgets import QDialog, QDockWidget, QMenu, QMessageBox, QTreeView, QWidget
+from qgis.PyQt.QtWidgets import QDialog, QDockWidget, QMenu, QMessageBox, QTreeView
 from qgis.utils import iface, plugins
 
 WORK, PICTURES = Path(os.environ["LANDLOOM_WORK"]), Path(os.environ["LANDLOOM_PICTURES"])
@@ -172,22 +172,21 @@ def install() -> None:
 
 
 def landloom_panel() -> None:
-    """The panel, where this version has one."""
-    dock: QWidget | None = next(
-        (one for one in iface.mainWindow().findChildren(QDockWidget) if one.objectName() == "LandloomPanel"), None
-    )
-    opener = getattr(plugins["landloom"].menu, "panel", None)
-    if dock is None and callable(opener):
-        opener()
-        dock = panel("LandloomPanel")
-    if dock is not None:
-        other = panel("LandloomPixelTimeSeries")
-        if other is not None:
-            other.hide()
-        dock.show()
-        wait(2)
-        screen("panel")
-        dock.hide()
+    """The panel at its second step, after it has prepared the stack of the scene."""
+    own = plugins["landloom"].menu.panel()
+    other = panel("LandloomPixelTimeSeries")
+    if other is not None:
+        other.hide()
+    own.show()
+    iface.mainWindow().resizeDocks([own], [560], Qt.Orientation.Horizontal)
+    own.open(str(WORK / "project"))
+    own.go(1)
+    own.steps[1].products.setFilePath(str(WORK / "scene"))
+    wait(1)
+    own.steps[1].prepare.click()
+    wait(until=lambda: (WORK / "project" / "stack.json").exists() and own.queue.running is None)
+    wait(8)  # for the small pictures
+    screen("panel")
 
 
 def tutorial() -> None:

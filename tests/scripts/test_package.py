@@ -44,6 +44,15 @@ def test_every_python_file_of_the_plugin_is_in_the_zip(package) -> None:
             assert f"landloom/{path.relative_to(ROOT).as_posix()}" in names
 
 
+def test_help_in_the_zip_is_that_of_the_docs(package) -> None:
+    with zipfile.ZipFile(package) as archive:
+        page = archive.read("landloom/resources/help/docs/limits.html").decode()
+        assert "landloom/resources/help/fr/train.html" in archive.namelist()
+    for line in (ROOT / "docs" / "limits.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            assert f">{line[3:]}</h2>" in page
+
+
 def test_the_same_tree_gives_the_same_bytes(package, tmp_path) -> None:
     assert _module().build(tmp_path / "again.zip").read_bytes() == package.read_bytes()
 
