@@ -24,6 +24,7 @@ from qgis.core import (
     QgsProcessingParameterEnum,
     QgsProcessingParameterField,
     QgsProcessingParameterFile,
+    QgsProcessingParameterNumber,
     QgsProcessingParameterVectorLayer,
 )
 from qgis.PyQt.QtCore import QPointF
@@ -137,6 +138,58 @@ def land_cover_from_products() -> QgsProcessingModelAlgorithm:
     return model
 
 
+def objects_from_a_stack() -> QgsProcessingModelAlgorithm:
+    """Stack and reference layer -> segments -> forest on their features -> classified polygons."""
+    model = QgsProcessingModelAlgorithm("Objects from a stack", "Landloom examples")
+    kind = QgsProcessingParameterNumber.Type
+    stack = QgsProcessingParameterFile("stack", "Stack", fileFilter="Stack (*.json)")
+    reference = QgsProcessingParameterVectorLayer(
+        "reference", "Reference layer", [QgsProcessing.SourceType.TypeVectorAnyGeometry]
+    )
+    field = QgsProcessingParameterField("class_field", "Class field", parentLayerParameterName="reference")
+    scale = QgsProcessingParameterNumber("scale", "Scale of the segments", kind.Double, defaultValue=10.0)
+    scale.setMinimum(0.01)
+    size = QgsProcessingParameterNumber("min_size", "Smallest segment (m²)", kind.Double, defaultValue=0.0)
+    size.setMinimum(0.0)
+    for row, definition in enumerate((stack, reference, field, scale, size)):
+        add_input(model, definition, row)
+    from_stack, segments = Source.fromModelParameter("stack"), Source.fromChildOutput("segment", "POLYGONS")
+    add_step(
+        model,
+        "segment",
+        {
+            "STACK": from_stack,
+            "SCALE": Source.fromModelParameter("scale"),
+            "MIN_SIZE": Source.fromModelParameter("min_size"),
+        },
+        0,
+        {"POLYGONS": "Segments"},
+    )
+    add_step(
+        model,
+        "trainobjects",
+        {
+            "STACK": from_stack,
+            "SEGMENTS": segments,
+            "REFERENCE": Source.fromModelParameter("reference"),
+            "CLASS_FIELD": Source.fromModelParameter("class_field"),
+        },
+        1,
+        {"OUTPUT": "Model of objects", "REPORT": "Accuracy report"},
+    )
+    add_step(
+        model,
+        "classifyobjects",
+        {"STACK": from_stack, "SEGMENTS": segments, "MODEL": Source.fromChildOutput("trainobjects", "OUTPUT")},
+        2,
+        {"OUTPUT": "Classified objects"},
+    )
+    return model
+
+
+MODELS = {"land_cover_from_products": land_cover_from_products, "objects_from_a_stack": objects_from_a_stack}
+
+
 def main() -> None:
     """Write every model.
 
@@ -148,7 +201,7 @@ def main() -> None:
     plugin = load_provider()
     folder = ROOT / "resources" / "models"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, make in {"land_cover_from_products": land_cover_from_products}.items():
+    for name, make in MODELS.items():
         model = make()
         valid, problems = model.validate()
         if not valid:
