@@ -93,6 +93,7 @@ class ObjectResult:
     Attributes:
         model: as saved.
         matched: the objects it knows.
+        features: ``[m, F]`` of these; the columns are named by ``model.recipe.names``.
         probabilities: ``[m, K]`` out of fold; NaN for objects that were never judged.
         matrix: ``[K, K]`` of the judged objects, rows the reference.
         scores: of it.
@@ -104,6 +105,7 @@ class ObjectResult:
 
     model: ObjectModel
     matched: Matched
+    features: np.ndarray
     probabilities: np.ndarray
     matrix: np.ndarray
     scores: Scores
@@ -201,7 +203,7 @@ def train_objects(
                 one.close()
     recipe = recipe.fitted(matrix, names)
     progress.text("Growing forests")
-    result = _fit(recipe, recipe.filled(matrix), matched, nomenclature, settings, progress.part(85, 98))
+    result = fit_and_judge(recipe, recipe.filled(matrix), matched, nomenclature, settings, progress.part(85, 98))
     result.model.descriptors = described
     result.left_out, result.warnings = left_out, warnings + result.warnings
     inputs = {"STACK": stack, "SEGMENTS": segments.source, "REFERENCE": reference, "RASTERS": list(rasters)}
@@ -287,7 +289,7 @@ def _present(matched: Matched, nomenclature: Nomenclature) -> tuple[Matched, Nom
     return renumbered, nomenclature.subset(present)
 
 
-def _fit(
+def fit_and_judge(
     recipe: FeatureRecipe,
     features: np.ndarray,
     matched: Matched,
@@ -295,6 +297,7 @@ def _fit(
     settings: ObjectTraining,
     progress: Progress,
 ) -> ObjectResult:
+    """A forest on ``features`` ``[m, F]`` (finite) of the matched objects; folds depend on these and the seed alone."""
     labels, groups, classes = matched.labels, matched.groups, len(nomenclature)
     pairs = np.unique(np.stack([labels, groups], axis=1), axis=0)
     per_class = np.bincount(pairs[:, 0], minlength=classes)
@@ -333,4 +336,4 @@ def _fit(
         f"Out of fold, per object: overall accuracy {found.overall_accuracy:.3f}, kappa {found.kappa:.3f}, macro F1 "
         f"{found.macro_f1:.3f} ({int(judged.sum())} objects)."
     )
-    return ObjectResult(model, matched, probabilities, matrix, found, fold_scores, warnings=warnings)
+    return ObjectResult(model, matched, features, probabilities, matrix, found, fold_scores, warnings=warnings)
