@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib.util
 import os
 import sys
 from pathlib import Path
+from types import TracebackType
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,6 +38,22 @@ def _load_package() -> None:
 
 
 _load_package()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_layer_outlives_qgis(qgis_app):
+    """An exception that went through QGIS stays for good, and with it the frames of tests and their layers.
+
+    The interpreter would delete such layers after QGIS has gone, which crashes it.
+    """
+    yield
+    for one in gc.get_objects():
+        frame = one.tb_frame if type(one) is TracebackType else None
+        while frame is not None:  # that frame and those that called it
+            with contextlib.suppress(RuntimeError):  # one that still runs
+                frame.clear()
+            frame = frame.f_back
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
