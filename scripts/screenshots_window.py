@@ -65,7 +65,7 @@ def run_dialog(algorithm: str, parameters: dict, picture: str = "", log: str = "
         save(dialog.grab(), picture)
     dialog.runButton().click()
     wait(1)
-    wait(until=lambda: dialog.runButton().isVisible() or dialog.wasExecuted())
+    wait(until=lambda: not dialog.cancelButton().isEnabled())  # it ended, well or not
     wait(2)
     if log:
         save(dialog.grab(), log)

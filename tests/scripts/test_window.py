@@ -22,5 +22,5 @@ def test_the_tutorial_in_a_window(tmp_path) -> None:
         assert (work / name).is_file(), name
     report = (work / "report.html").read_text(encoding="utf-8")
     assert "qgis_process run landloom:landcovermap" in report  # what a dialog leaves empty is no obstacle
-    for name in ("menu", "packages", "scene_dialog", "map_dialog", "map_log", "map", "confidence", "pixel"):
+    for name in ("menu", "packages", "scene_dialog", "map_dialog", "map_log", "map", "confidence", "pixel", "panel"):
         assert (pictures / f"{name}.png").stat().st_size > 10_000, name
