@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from qgis.core import (
     QgsContrastEnhancement,
-    QgsLayerTreeLayer,
-    QgsLayerTreeNode,
     QgsMultiBandColorRenderer,
     QgsProject,
     QgsRasterLayer,
@@ -37,7 +35,7 @@ def show_image(
         date: ISO.
         project: takes the layers.
         extent: where colours are stretched, in the CRS of the stack; all by default.
-        on_top: above every raster instead, so that a map does not hide the image; still beneath polygons.
+        on_top: above them instead, so that neither a map nor filled polygons hide the image.
 
     Raises:
         LandloomError: if the stack has no such date or it cannot be loaded.
@@ -72,13 +70,8 @@ def show_image(
     if before:
         project.removeMapLayers(before)
     root = project.layerTreeRoot()
-    place = next((i for i, node in enumerate(root.children()) if _is_raster(node)), len(root.children()))
     for layer in layers:
         project.addMapLayer(layer, False)
-        node = root.insertLayer(place if on_top else len(root.children()), layer)
+        node = root.insertLayer(0 if on_top else len(root.children()), layer)
         node.setExpanded(False)
     return layers
-
-
-def _is_raster(node: QgsLayerTreeNode) -> bool:
-    return isinstance(node, QgsLayerTreeLayer) and isinstance(node.layer(), QgsRasterLayer)

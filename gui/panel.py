@@ -49,6 +49,7 @@ STEP_CLASSES: tuple[type[Step], ...] = (
 )
 _SCOPE, _KEY = "Landloom", "/folder"
 _LAST = "landloom/folder"
+_NARROWEST = 400  # pixels
 
 
 class Panel(QgsDockWidget):
@@ -107,6 +108,7 @@ class Panel(QgsDockWidget):
         layout.addWidget(self.bar)
         whole = QWidget()
         whole.setLayout(layout)
+        whole.setMinimumWidth(_NARROWEST)
         self.setWidget(whole)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)

@@ -61,3 +61,17 @@ def test_the_dialog_of_packages_opens_and_goes_with_the_plugin(qgis_app, qgis_if
     assert dialog.isVisible()
     plugin.unload()
     assert not dialog.isVisible()
+
+
+def test_the_menu_speaks_the_language_of_qgis(qgis_app, qgis_iface, monkeypatch) -> None:
+    from landloom.model.base.language import use_language
+
+    monkeypatch.setattr(plugin_module.QgsApplication, "locale", lambda: "fr_FR")
+    window = Window(qgis_iface.mainWindow())
+    plugin = classFactory(window)
+    try:
+        plugin.initGui()
+        assert "Série temporelle d'un pixel" in [one.text().replace("\u2019", "'") for one in window.actions]
+        plugin.unload()
+    finally:
+        use_language("en")
