@@ -1,5 +1,5 @@
 # Two commands: `make demo` runs the main job on the built-in sample scene, `make test` runs every check and test.
-.PHONY: demo test lint types package screenshots setup-run setup-test clean
+.PHONY: demo test nightly lint types package screenshots setup-run setup-test clean
 
 PYTHON := .venv/bin/python
 export QT_QPA_PLATFORM ?= offscreen
@@ -9,6 +9,10 @@ demo: setup-run
 
 test: setup-test lint types
 	$(PYTHON) -m pytest
+
+# Kills, faults and fuzzing as in tests/reliability, but more than fifty kills and thousands of examples: about an hour.
+nightly: setup-test
+	LANDLOOM_NIGHTLY=1 $(PYTHON) -X faulthandler -m pytest tests/reliability
 
 lint:
 	$(PYTHON) -m ruff check .

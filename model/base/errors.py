@@ -36,5 +36,9 @@ class MissingPackageError(LandloomError):
         super().__init__(f"{purpose} needs the Python package {package}, which is not installed.")
 
 
+class ChangedError(LandloomError):
+    """A source changed while it was read: nothing that was made of it may be kept."""
+
+
 class NoAnswerError(LandloomError):
     """A server does not answer: what it holds is neither there nor gone, and nothing may be skipped for it."""

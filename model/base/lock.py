@@ -63,9 +63,14 @@ class Lock:
         make_folder(self._path.parent)
         for _attempt in range(3):
             if self._create():
+                thread = threading.Thread(target=self._beat, name="landloom lock", daemon=True)
+                try:
+                    start(thread)
+                except MemoryError:
+                    self._path.unlink()
+                    raise
                 self._held[self._key] = self
-                self._thread = threading.Thread(target=self._beat, name="landloom lock", daemon=True)
-                self._thread.start()
+                self._thread = thread
                 return self
             holder = self._holder()
             if holder is not None and is_at_work(holder, self._age()):
@@ -160,6 +165,18 @@ def process_exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def start(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    Raises:
+        MemoryError: if there is no memory for it, which Python calls a RuntimeError.
+    """
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise MemoryError(str(error)) from error
 
 
 def tidy(output: str | os.PathLike[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ class Inputs:
             grid=self.stack.grid,
             area=self.area,
             layers=layers,
-            open_reader=lambda: contextlib.nullcontext(reader),  # each thread gets data sets of its own from it
+            open_reader=lambda: _reading(reader),  # each thread gets data sets of its own from it
             compute=compute,
             halo=self.predictor.halo,
             bytes_per_pixel=reader.bytes_per_pixel + sum(np.dtype(one.dtype).itemsize * one.bands for one in layers),
@@ -180,3 +180,10 @@ def _device_kind(model: Any, device: str, progress: Progress) -> str:
     resolved = resolve_device(device)
     progress.info(f"Device: {describe_device(resolved)}.")
     return resolved.type
+
+
+@contextlib.contextmanager
+def _reading(reader: StackReader) -> Iterator[StackReader]:
+    """The reader of all threads; at the end of each the files must be what they were."""
+    yield reader
+    reader.check_unchanged()

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import Cancelled, LandloomError
+from ..base.errors import Cancelled, ChangedError, LandloomError
 from ..base.files import check_writable, writing_failed
-from ..base.lock import Lock, lock_path, tidy
+from ..base.lock import Lock, lock_path, start, tidy
 from ..base.progress import Progress
 from ..stack.grid import Window
 from ..stack.sensors import Series
@@ -88,7 +88,7 @@ class BlockRunner:
                     locks.enter_context(Lock(lock_path(layer.path), layer.path))
                     tidy(layer.path)
                 return self._locked(Journal(folder))
-            except Cancelled:
+            except (Cancelled, ChangedError):
                 raise
             except BaseException as error:
                 done = len(list(folder.glob("block_*[0-9].npz")))
@@ -188,8 +188,8 @@ class BlockRunner:
         total = sum(self._count_pixels(block, mask) for block in pending)
         watch = Watch(self._progress, job.threads, total, 1.0 - len(pending) / len(blocks))
         try:
-            for thread in (*readers, *computers, writer):
-                thread.start()
+            for thread in (writer, *readers, *computers):
+                start(thread)
             self._wait(readers, watch)
             for _ in computers:
                 self._tasks.put(None)
@@ -198,10 +198,12 @@ class BlockRunner:
             self._wait([writer], watch)
         except BaseException:
             self._stop.set()
-            writer.join()  # short: it writes the part in hand, never more
+            if writer.ident is not None:
+                writer.join()  # short: it writes the part in hand, never more
             deadline = time.monotonic() + PATIENCE
             for thread in (*readers, *computers):
-                thread.join(max(0.0, deadline - time.monotonic()))
+                if thread.ident is not None:
+                    thread.join(max(0.0, deadline - time.monotonic()))
             raise
 
     def _wait(self, threads: Sequence[threading.Thread], watch: Watch) -> None:

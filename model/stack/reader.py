@@ -74,8 +74,18 @@ class StackReader:
     def __enter__(self) -> StackReader:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close()
+        if kind is None:
+            self.check_unchanged()
+
+    def check_unchanged(self) -> None:
+        """Look again at the files, after reading: what changed meanwhile would be a mixture.
+
+        Raises:
+            ChangedError: naming a file that is gone or has another size or time.
+        """
+        check_sources([self.stack.sensors[name] for name in self._sensors])
 
     def close(self) -> None:
         """Close every data set; no thread may be reading."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..base.errors import LandloomError
+from ..base.errors import ChangedError, LandloomError
 from ..base.raster import is_remote, open_raster
 from .encoding import factors
 from .grid import Grid, Window, place
@@ -197,7 +197,7 @@ def check_sources(sensors: Sequence[Sensor]) -> None:
     """Compare every local file with what the stack remembers of it; asking a server for hundreds would take minutes.
 
     Raises:
-        LandloomError: naming the first file that is gone or has another size or time.
+        ChangedError: naming the first file that is gone or has another size or time.
     """
     checked = set()
     for sensor in sensors:
@@ -208,11 +208,11 @@ def check_sources(sensors: Sequence[Sensor]) -> None:
             try:
                 size, time = size_and_time(source.path)
             except LandloomError as error:
-                raise LandloomError(
+                raise ChangedError(
                     f"The file {source.path} of the stack is gone; put it back or make the stack again."
                 ) from error
             if size != source.size or abs(time - source.time) > 2:  # file systems keep times to 2 s at worst
-                raise LandloomError(
+                raise ChangedError(
                     f"The file {source.path} has changed since the stack was made; make the stack again."
                 )
 

@@ -16,6 +16,7 @@ from ..base.device import resolve_device
 from ..base.errors import LandloomError
 from ..base.files import check_writable, whole_file
 from ..base.language import mark, tr
+from ..base.lock import Lock, lock_path, tidy
 from ..base.metrics import Scores
 from ..base.optional import need
 from ..base.progress import Progress, Remembering
@@ -90,9 +91,22 @@ def train(
         LandloomError: if samples, settings or outputs do not do.
         Cancelled: if the user stops it.
     """
-    begin = time.monotonic()
-    progress = Remembering(progress or Progress())
     output = Path(output)
+    with Lock(lock_path(output), output) as lock:
+        if not lock.again:
+            tidy(output)
+        return _locked(stores, settings, output, report, Remembering(progress or Progress()))
+
+
+def _locked(
+    stores: Sequence[SampleStore],
+    settings: TrainingSettings,
+    output: Path,
+    report: str | os.PathLike[str] | None,
+    progress: Remembering,
+) -> TrainingResult:
+    """:func:`train`, while no other run writes the output."""
+    begin = time.monotonic()
     if network_info(settings.network).is_forest:
         need("sklearn.ensemble", "The random forest")
     else:
@@ -320,8 +334,10 @@ def _save(
     report: str | os.PathLike[str] | None,
     checkpoints: Checkpoints,
 ) -> None:
-    """Write model, report and log; what a failure leaves half done is removed."""
+    """Write model, report and log; of what a failure leaves half done, that which is new is removed."""
     written: list[Path] = []
+    paths = [output, Path(f"{output}{LOG}"), *(report_files(report) if report is not None else [])]
+    older = {path for path in paths if path.exists()}
     try:
         if report is not None:
             written += report_files(report)
@@ -335,7 +351,7 @@ def _save(
         written.append(output)
         result.model.save(output)
     except BaseException:
-        for path in written:
+        for path in set(written) - older:
             with contextlib.suppress(OSError):
                 path.unlink()
         raise

@@ -15,7 +15,10 @@ for place in (HERE, HERE.parent / "model" / "mapping", HERE.parent / "model" / "
 
 if os.environ.get("LANDLOOM_NIGHTLY") == "1":
     settings.register_profile(
-        "landloom-nightly", deadline=None, max_examples=int(os.environ.get("LANDLOOM_EXAMPLES", "1500")), suppress_health_check=[HealthCheck.too_slow]
+        "landloom-nightly",
+        deadline=None,
+        max_examples=int(os.environ.get("LANDLOOM_EXAMPLES", "1500")),
+        suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("landloom-nightly")
 

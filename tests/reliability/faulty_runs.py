@@ -51,18 +51,18 @@ class Zygote:
         self._process.stdin.flush()
         return self._answer()
 
-    def start(self, step: str, inputs: dict, output: Path, faults: dict | None = None, **order) -> Run:
+    def start(self, step: str, inputs: dict, output: Path, faults: dict | None = None, at: str = "", **order) -> Run:
+        """Begin a run; ``at`` is an output in a folder that cannot be made."""
         output.parent.mkdir(parents=True, exist_ok=True)
-        result = output.parent.parent / f"{output.parent.name}.{time.monotonic_ns()}.result"
-        order = {"step": step, "inputs": inputs, "output": str(output), "faults": faults or {}, **order}
+        order = {"step": step, "inputs": inputs, "output": at or str(output), "faults": faults or {}, **order}
         begin = time.monotonic()
-        return Run(self, self._ask({**order, "result": str(result)})["pid"], result, begin)
+        return Run(self, self._ask(order)["pid"], begin)
 
     def run(self, *arguments, **names) -> Run:
         return self.start(*arguments, **names).wait()
 
-    def wait(self, pid: int) -> int:
-        return self._ask({"wait": pid})["status"]
+    def wait(self, pid: int) -> dict:
+        return self._ask({"wait": pid})
 
     def close(self) -> None:
         self._process.stdin.close()
@@ -76,18 +76,15 @@ class Run:
 
     zygote: Zygote
     pid: int
-    result: Path
     begin: float
     status: int | None = None
     seconds: float = 0.0
     told: dict = field(default_factory=dict)
 
     def wait(self) -> Run:
-        self.status = self.zygote.wait(self.pid)
+        answer = self.zygote.wait(self.pid)
         self.seconds = time.monotonic() - self.begin
-        if self.status == 0:
-            self.told = json.loads(self.result.read_text("utf-8"))
-        self.result.unlink(missing_ok=True)
+        self.status, self.told = answer["status"], answer["told"]
         return self
 
     def kill_after(self, seconds: float) -> Run:

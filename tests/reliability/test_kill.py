@@ -35,7 +35,7 @@ def test_killed_at_random_moments(step, zygote, inputs, undisturbed, tmp_path):
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", STEPS if NIGHTLY else ["preparestack", "extractsamples"])
 def test_killed_at_a_renaming(step, before, zygote, inputs, undisturbed, tmp_path):
     """An output that exists is replaced: it is the older or the new one, and never a mixture."""
     _, expected = undisturbed(step)

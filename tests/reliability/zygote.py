@@ -1,7 +1,7 @@
 """Runs steps of the engine in processes that may be killed: imports once, then forks one process for each run.
 
 Reads one JSON object a line from its input and answers with one a line: ``{"pid": ...}`` when a run begins, and
-``{"status": ...}`` when its process has ended. A run writes what it gave, or its error, to its own result file.
+``{"status": ..., "told": ...}`` when its process has ended, with what the run gave, or its error.
 The process that forks computes nothing and has one thread, so that a fork is as good as a new process.
 """
 
@@ -166,18 +166,21 @@ def child(order):
         result = {"refused": f"{type(error).__name__} {error}", "system": True}
     except BaseException:
         result = {"crashed": traceback.format_exc()}
-    with open(order["result"], "w", encoding="utf-8") as stream:
-        json.dump({**result, "lines": lines}, stream)
+    os.write(order["answer"], json.dumps({**result, "lines": lines}).encode())  # a pipe: no disk, no limit
 
 
 def main():
+    answers = {}
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
-            status = os.waitpid(order["wait"], 0)[1]
-            print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), flush=True)
+            with os.fdopen(answers.pop(order["wait"]), encoding="utf-8") as stream:
+                told = stream.read()
+            status = os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])
+            print(json.dumps({"status": status, "told": json.loads(told) if told else {}}), flush=True)
             continue
+        told, order["answer"] = os.pipe()
         pid = os.fork()
         if pid == 0:
             code = 1
@@ -189,6 +192,8 @@ def main():
                 code = 0
             finally:
                 os._exit(code)
+        os.close(order["answer"])
+        answers[pid] = told
         print(json.dumps({"pid": pid}), flush=True)
 
 
