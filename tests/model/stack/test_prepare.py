@@ -184,7 +184,7 @@ def test_extent_and_resolution_choose_the_grid(archive, tmp_path):
     assert grid.bounds == (500040.0, 7999800.0, 500110.0, 7999960.0)
     grid = prepare(archive, tmp_path / "b.json", resolution=20.0).stack.grid
     assert (grid.resolution, grid.width, grid.height) == ((20.0, 20.0), 12, 12)
-    with pytest.raises(LandloomError, match="EXTENT does not overlap the images: in their CRS it is .*, they cover "):
+    with pytest.raises(LandloomError, match=r"EXTENT does not overlap the images: in their CRS it is .*, they cover "):
         prepare(archive, tmp_path / "c.json", extent=((0, 0, 10, 10), "EPSG:32738"))
 
 
