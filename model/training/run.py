@@ -94,7 +94,8 @@ def train(
     output = Path(output)
     with Lock(lock_path(output), output) as lock:
         if not lock.again:
-            tidy(output)
+            for path in (output, Path(f"{output}{LOG}"), *(report_files(report) if report is not None else [])):
+                tidy(path)
         return _locked(stores, settings, output, report, Remembering(progress or Progress()))
 
 
