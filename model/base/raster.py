@@ -130,7 +130,9 @@ def _is_disguised(name: str) -> bool:
     else:
         with contextlib.suppress(OSError), open(name, "rb") as stream:
             start = stream.read(64)
-    return start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<", b"{"))
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    # Raw values may begin with the byte of "<" too (0.02 as a big-endian float does): a description is all text.
+    return re.match(rb"<[A-Za-z?!]|\{\s*[\"}]", text) is not None and not re.search(rb"[\x00-\x08\x0e-\x1f]", text)
 
 
 def read_array(
