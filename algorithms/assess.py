@@ -15,7 +15,6 @@ from qgis.core import (
     QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterVectorDestination,
 )
@@ -82,9 +81,7 @@ class Assess(LandloomAlgorithm):
             "and in which folders they are, so that SAMPLES may be left out.",
             advanced=True,
         )
-        self._add_field(
-            "GROUP_FIELD", "Group field", "Features with the same value, such as a farm, count as one draw."
-        )
+        self.add_field("GROUP_FIELD", "Group field", "Features with the same value, such as a farm, count as one draw.")
         self.add(
             QgsProcessingParameterFile(
                 "NOMENCLATURE", self.tr("Nomenclature"), behavior=file, optional=True, fileFilter=TABLE_FILTER
@@ -92,8 +89,8 @@ class Assess(LandloomAlgorithm):
             "A table that says which value of CLASS_FIELD is which code of the map; those with use = no are left out. "
             "Without it classes are matched by the map's names or by code.",
         )
-        self._add_whole(
-            "LEVEL", "Level of the nomenclature", 0, 20, "0 for the classes themselves; 1, 2... for coarser."
+        self.add_whole(
+            "LEVEL", "Level of the nomenclature", 0, 0, 20, "0 for the classes themselves; 1, 2... for coarser.", True
         )
         self.add(
             QgsProcessingParameterRasterLayer("CONFIDENCE", self.tr("Confidence"), optional=True),
@@ -107,12 +104,12 @@ class Assess(LandloomAlgorithm):
             "or systematic sample of points. stratified: drawn by strata. auto: stratified where STRATUM_FIELD or "
             "PROBABILITY_FIELD is given, else purposive.",
         )
-        self._add_field(
+        self.add_field(
             "STRATUM_FIELD",
             "Stratum field",
             "Stratum of each point. Without PROBABILITY_FIELD strata must be the classes of this map.",
         )
-        self._add_field(
+        self.add_field(
             "PROBABILITY_FIELD",
             "Probability field",
             "Inclusion probability of each unit, above 0 to 1: pixels drawn over pixels in the stratum. Points without "
@@ -159,17 +156,6 @@ class Assess(LandloomAlgorithm):
                 "The reference features with mapped class, agreement, confidence and verdict, styled.",
             ),
         ]
-
-    def _add_field(self, name: str, label: str, help_text: str) -> None:
-        parameter = QgsProcessingParameterField(
-            name, self.tr(label), parentLayerParameterName="REFERENCE", optional=True
-        )
-        self.add(parameter, help_text, advanced=True)
-
-    def _add_whole(self, name: str, label: str, default: int, most: int, help_text: str) -> None:
-        kind = QgsProcessingParameterNumber.Type.Integer
-        parameter = QgsProcessingParameterNumber(name, self.tr(label), kind, default, minValue=0, maxValue=most)
-        self.add(parameter, help_text, advanced=True)
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

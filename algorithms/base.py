@@ -19,6 +19,7 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
+    QgsProcessingParameterField,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingUtils,
@@ -127,6 +128,21 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
         if advanced:
             parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
         self.addParameter(parameter)
+
+    def add_whole(
+        self, name: str, label: str, default: int, low: int, high: int, help: str, advanced: bool = False
+    ) -> None:
+        """A parameter that is a whole number from ``low`` to ``high``."""
+        kind = QgsProcessingParameterNumber.Type.Integer
+        parameter = QgsProcessingParameterNumber(name, self.tr(label), kind, default, minValue=low, maxValue=high)
+        self.add(parameter, help, advanced)
+
+    def add_field(self, name: str, label: str, help: str) -> None:
+        """An advanced, optional parameter that names a field of REFERENCE."""
+        parameter = QgsProcessingParameterField(
+            name, self.tr(label), parentLayerParameterName="REFERENCE", optional=True
+        )
+        self.add(parameter, help, advanced=True)
 
     def add_device(self) -> None:
         """The common parameter DEVICE."""

@@ -67,7 +67,7 @@ class Compare(LandloomAlgorithm):
             "takes several times as long as the others. None: only the forests and MAPS are compared, which needs no "
             "PyTorch.",
         )
-        self._add_number(
+        self.add_whole(
             "RUNS",
             "Runs",
             3,
@@ -116,9 +116,7 @@ class Compare(LandloomAlgorithm):
             "With SPLIT_BY block: side of a square, metres, above 0.",
             advanced=True,
         )
-        self._add_number(
-            "FOLDS", "Folds", 5, 2, 100, "With EVALUATION folds: number of folds of a run, 2 to 100.", True
-        )
+        self.add_whole("FOLDS", "Folds", 5, 2, 100, "With EVALUATION folds: number of folds of a run, 2 to 100.", True)
         self.add(
             QgsProcessingParameterNumber(
                 "TEST",
@@ -143,7 +141,7 @@ class Compare(LandloomAlgorithm):
             "within 2 points of the full season. Costs SEASON_DATES - 1 more trainings for each of the first run.",
             advanced=True,
         )
-        self._add_number(
+        self.add_whole(
             "SEASON_DATES",
             "Dates of the season curve",
             6,
@@ -153,7 +151,7 @@ class Compare(LandloomAlgorithm):
             "included, 2 to 100.",
             True,
         )
-        self._add_number(
+        self.add_whole(
             "EPOCHS",
             "Epochs",
             0,
@@ -163,7 +161,7 @@ class Compare(LandloomAlgorithm):
             "for the forests.",
             True,
         )
-        self._add_number(
+        self.add_whole(
             "STEP",
             "Days between regular dates",
             10,
@@ -199,19 +197,6 @@ class Compare(LandloomAlgorithm):
             ("P_VALUE", "Chance of a gain as large if there were none"),
         ):
             self.addOutput(QgsProcessingOutputNumber(name, self.tr(description)))
-
-    def _add_number(
-        self, name: str, label: str, default: int, low: int, high: int, help: str, advanced: bool = False
-    ) -> None:
-        parameter = QgsProcessingParameterNumber(
-            name,
-            self.tr(label),
-            QgsProcessingParameterNumber.Type.Integer,
-            defaultValue=default,
-            minValue=low,
-            maxValue=high,
-        )
-        self.add(parameter, help, advanced)
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

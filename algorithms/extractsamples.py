@@ -171,7 +171,7 @@ class ExtractSamples(LandloomAlgorithm):
             "must be listed.",
         )
         self._add_number("LEVEL")
-        self._add_field("GROUP_FIELD", "Group field", "Features with the same value stay together, such as a farm.")
+        self.add_field("GROUP_FIELD", "Group field", "Features with the same value stay together, such as a farm.")
         for name in ("GROUP_DISTANCE", "HALO", "INNER_BUFFER", "MIN_SHARE", "MAX_PER_CLASS", "MAX_PER_GROUP"):
             self._add_number(name)
         self._add_number("VALIDATION")
@@ -190,7 +190,7 @@ class ExtractSamples(LandloomAlgorithm):
             advanced=True,
         )
         self._add_number("BLOCK_SIZE")
-        self._add_field(
+        self.add_field(
             "SPLIT_FIELD",
             "Split field",
             "For SPLIT_BY field: a field that holds training, validation or test (apprentissage, validation, test).",
@@ -232,13 +232,6 @@ class ExtractSamples(LandloomAlgorithm):
         if most is not None:
             parameter.setMaximum(most)
         self.add(parameter, help_text, advanced)
-
-    def _add_field(self, name: str, label: str, help_text: str) -> None:
-        self.add(
-            QgsProcessingParameterField(name, self.tr(label), parentLayerParameterName="REFERENCE", optional=True),
-            help_text,
-            advanced=True,
-        )
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -63,7 +63,7 @@ class Train(LandloomAlgorithm):
             "ltae: reads the true dates, needs no gap filling, quick. twinns: also sees 5 x 5 pixels, slower. tempcnn: "
             "convolutions over gap-filled dates. randomforest: needs no PyTorch.",
         )
-        self._add_number(
+        self.add_whole(
             "EPOCHS",
             "Epochs",
             0,
@@ -72,7 +72,7 @@ class Train(LandloomAlgorithm):
             "Most passes over the training samples; 0 chooses by their number (25 to 100). Training stops earlier when "
             "the validation score gets no better. Not for the forest.",
         )
-        self._add_number(
+        self.add_whole(
             "BATCH_SIZE",
             "Batch size",
             128,
@@ -109,7 +109,7 @@ class Train(LandloomAlgorithm):
             QgsProcessingParameterString("SENSORS", self.tr("Sensors"), optional=True),
             "Sensors to use, separated by commas, such as S2 or S1,S2 (S1 means every S1_*); empty = all.",
         )
-        self._add_number(
+        self.add_whole(
             "STEP",
             "Days between regular dates",
             10,
@@ -134,7 +134,7 @@ class Train(LandloomAlgorithm):
             "not seen it, then the delivered model is trained on all, which takes about six times as long. auto: folds "
             "where classes have under about 50 groups.",
         )
-        self._add_number(
+        self.add_whole(
             "RUNS",
             "Members of the ensemble",
             1,
@@ -175,19 +175,6 @@ class Train(LandloomAlgorithm):
             ("MACRO_F1", "Mean F1 of the classes per pixel, 0 to 1"),
         ):
             self.addOutput(QgsProcessingOutputNumber(name, self.tr(description)))
-
-    def _add_number(
-        self, name: str, label: str, default: int, low: int, high: int, help: str, advanced: bool = False
-    ) -> None:
-        parameter = QgsProcessingParameterNumber(
-            name,
-            self.tr(label),
-            QgsProcessingParameterNumber.Type.Integer,
-            defaultValue=default,
-            minValue=low,
-            maxValue=high,
-        )
-        self.add(parameter, help, advanced)
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
