@@ -43,16 +43,6 @@ class Host:
         version = (sys.version_info.major, sys.version_info.minor)
         return cls(platform.system(), sys.executable or "", sys.prefix, sys.base_prefix, version, dict(os.environ))
 
-    @property
-    def flatpak(self) -> bool:
-        """Whether QGIS runs in Flatpak's sandbox."""
-        return "FLATPAK_ID" in self.environment
-
-    @property
-    def conda(self) -> bool:
-        """Whether QGIS comes from a conda environment."""
-        return bool(self.environment.get("CONDA_PREFIX")) and self.prefix == self.environment["CONDA_PREFIX"]
-
     def candidates(self) -> list[str]:
         """Paths where the interpreter may lie, the likeliest first, each once."""
         major, minor = self.version

@@ -31,7 +31,6 @@ from urllib.request import url2pathname
 from .failures import explain
 from .folder import pending_folder, put_in_place, size_of, write_record
 from .interpreter import NO_WINDOW
-from .packages import package_state
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CPU, CUDA = "cpu", "cuda"
@@ -218,11 +217,6 @@ def gpu_driver() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.splitlines()[0].strip() if done.returncode == 0 and done.stdout.strip() else ""
-
-
-def still_missing(modules: Sequence[str]) -> list[str]:
-    """Modules that cannot be found after an installation."""
-    return [name for name in modules if package_state(name) is None]
 
 
 def _sources(request: Request) -> list[str]:
