@@ -5,9 +5,7 @@ Run it as ``.venv/bin/python scripts/make_models.py``; the result is committed, 
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -35,12 +33,9 @@ Source = QgsProcessingModelChildParameterSource
 
 def load_provider() -> object:
     """Register the plugin's algorithms, which the model names."""
-    spec = importlib.util.spec_from_file_location(
-        "landloom", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["landloom"] = package
-    spec.loader.exec_module(package)
+    from loading import load_package  # beside this script
+
+    package = load_package()
     plugin = package.classFactory(None)
     plugin.initProcessing()
     return plugin

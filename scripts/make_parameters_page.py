@@ -345,15 +345,11 @@ def _as_html(tool: ModuleType, text: str, source: str, target: str, pages: dict[
 
 def load_provider() -> tuple[object, object, QgsApplication]:
     """Plugin, provider and application, all to be kept."""
+    from loading import load_package  # beside this script
+
     application = QgsApplication([], False)
     application.initQgis()
-    spec = importlib.util.spec_from_file_location(
-        "landloom", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec is not None and spec.loader is not None
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["landloom"] = package
-    spec.loader.exec_module(package)
+    package = load_package()
     plugin = package.classFactory(None)
     plugin.initProcessing()
     return plugin, plugin.provider, application

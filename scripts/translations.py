@@ -12,11 +12,9 @@ QGIS lists them, for labels that are kept in tables.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import string
 import struct
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -223,17 +221,12 @@ def _quoted(text: str) -> str:
 
 def load_provider() -> tuple[object, object]:
     """The plugin's provider in English, and QGIS's application, to be kept."""
+    from loading import load_package  # beside this script
     from qgis.core import QgsApplication
 
     application = QgsApplication([], False)
     application.initQgis()
-    spec = importlib.util.spec_from_file_location(
-        "landloom", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec is not None and spec.loader is not None
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["landloom"] = package
-    spec.loader.exec_module(package)
+    load_package()
     from landloom.algorithms.provider import LandloomProvider
     from landloom.model.base.language import use_language
 
