@@ -10,18 +10,19 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from osgeo import gdal, ogr
+from osgeo import gdal
 
 from ..base.errors import LandloomError
-from ..base.files import whole_file, write_text
+from ..base.files import write_text
 from ..base.nomenclature import hex_color, source_value
 from ..base.raster import gdal_options, quiet_gdal
+from ..base.tablefile import SHEETS, write_rows
 from .stylefiles import read_style_table, write_style_table
 from .table import NomenclatureTable, Row
 
 TEXT_SUFFIXES = (".txt",)
 STYLE_SUFFIX = ".qml"
-SHEETS = {".ods": "ODS", ".xlsx": "XLSX"}
+_KINDS = {"code": int, "count": int, "hectares": float}  # columns of numbers in a sheet
 SUFFIXES = (".csv", *SHEETS, STYLE_SUFFIX, *TEXT_SUFFIXES)
 
 #: Names under which iota2 users keep the colours beside the nomenclature.
@@ -85,7 +86,12 @@ def write_table(
         write_style_table(table, path, field, points)
         return [path]
     if suffix in SHEETS:
-        _write_sheet(table, path, SHEETS[suffix])
+        header, *lines = _cells(table)
+        rows = [
+            [_KINDS.get(name, str)(cell) if cell else None for name, cell in zip(header, line, strict=True)]
+            for line in lines
+        ]
+        write_rows(path, header, rows, "nomenclature")
         return [path]
     if suffix != ".csv":
         raise LandloomError(f"Cannot write a nomenclature as {path.name}: end its name in {', '.join(SUFFIXES)}.")
@@ -237,35 +243,6 @@ def _read_sheet(path: Path) -> list[list[str]]:
             [feature.GetFieldAsString(i) if feature.IsFieldSetAndNotNull(i) else "" for i in range(count)]
             for feature in layer
         ]
-
-
-def _write_sheet(table: NomenclatureTable, path: Path, driver_name: str) -> None:
-    driver = ogr.GetDriverByName(driver_name)
-    if driver is None:
-        raise LandloomError(f"This GDAL cannot write {path.suffix}; choose an output that ends in .csv.")
-    header, *lines = _cells(table)
-    with whole_file(path) as temporary, quiet_gdal() as messages:
-        try:
-            _fill_sheet(driver.CreateDataSource(str(temporary)), header, lines)
-        except RuntimeError as error:  # when someone switched GDAL's exceptions on
-            messages.append(str(error))
-        if not temporary.exists():
-            raise LandloomError(f"Cannot write {path}: {' '.join(messages)}.")
-
-
-def _fill_sheet(dataset: ogr.DataSource | None, header: list[str], lines: list[list[str]]) -> None:
-    if dataset is None:
-        return
-    kinds = {"code": ogr.OFTInteger, "count": ogr.OFTInteger, "hectares": ogr.OFTReal}
-    layer = dataset.CreateLayer("nomenclature", geom_type=ogr.wkbNone)
-    for name in header:
-        layer.CreateField(ogr.FieldDefn(name, kinds.get(name, ogr.OFTString)))
-    for line in lines:
-        feature = ogr.Feature(layer.GetLayerDefn())
-        for i, cell in enumerate(line):
-            if cell:
-                feature.SetField(i, cell)
-        layer.CreateFeature(feature)
 
 
 def _read_iota2(path: Path, text: str) -> NomenclatureTable:
