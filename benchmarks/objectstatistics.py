@@ -2,7 +2,7 @@
 
 Makes a raster of random bands and irregular objects of about ``--pixels`` pixels, measures mean and standard deviation
 of every object and band with each program. QGIS measures one band at a time: it is timed on ``--bands-of-qgis`` bands,
-and its time for all is that times their number (it starts anew for every band). The Orfeo ToolBox writes a file of numbers
+and its time for all is that times their number (it starts anew for every band). The Orfeo ToolBox writes numbers alone
 (XML) in one run and polygons with them (GeoPackage, its fastest vector output) in another; each is stopped after
 ``--limit`` seconds, and its time is then given as longer than that. Seconds are those of the processor, of all threads,
 which other programs on the machine change little; those of the clock stand beside.
