@@ -21,7 +21,7 @@ from ..base.nomenclature import source_value
 from ..base.progress import Progress
 from ..base.raster import quiet_gdal, spatial_reference
 from ..samples.reference import EQUAL_AREA, ReferenceLayer
-from .mapreading import CategoricalMap, Count, MapCounts, counted
+from .mapreading import Count, MapCounts, ValueSource, counted
 
 MOST_ZONES = 20_000
 _OFF_BORDER = 1e-6  # of a pixel
@@ -83,7 +83,7 @@ class _Zone:
 
 
 def measure_areas(
-    source: CategoricalMap,
+    source: ValueSource,
     zones_path: str | os.PathLike[str] | None,
     zone_field: str,
     zones_crs: str,
@@ -145,7 +145,7 @@ def measure_areas(
 
 
 def _read_zones(
-    source: CategoricalMap,
+    source: ValueSource,
     path: str | os.PathLike[str],
     zone_field: str,
     crs: str,
@@ -227,7 +227,7 @@ def _transformed(geometry: ogr.Geometry, transformation: osr.CoordinateTransform
 
 def _count_zone(
     zone: _Zone,
-    source: CategoricalMap,
+    source: ValueSource,
     row: int,
     values: np.ndarray,
     area: float | np.ndarray,
@@ -290,7 +290,7 @@ def _count_covered(target: ZoneCounts, values: np.ndarray, area: float | np.ndar
         target.add(int(value), round(n), float(size))
 
 
-def _tell(result: Areas, source: CategoricalMap) -> None:
+def _tell(result: Areas, source: ValueSource) -> None:
     if result.again is not None and result.again.values:
         total = sum(one.hectares for one in result.again.values.values())
         result.warnings.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from osgeo import gdal
@@ -15,7 +16,7 @@ from ..base.nomenclature import listed
 from ..base.progress import Progress
 from ..base.raster import open_raster, read_array
 from ..mapping.unsure import UNSURE_TAG
-from ..stack.grid import Window
+from ..stack.grid import Grid, Window
 from ..stack.rasterinfo import inspect
 from .pixelareas import PixelAreas
 
@@ -54,6 +55,28 @@ class MapCounts:
     def hectares(self) -> float:
         """Hectares with data."""
         return sum(one.hectares for one in self.values.values())
+
+
+class ValueSource(Protocol):
+    """Values of pixels that can be counted by zones: a map, or two of them together.
+
+    Attributes:
+        path: what is read, for messages.
+        grid: its pixels.
+        nodata: values that are no data.
+        areas: hectares of its pixels.
+    """
+
+    path: str
+    grid: Grid
+    nodata: set[int]
+    areas: PixelAreas
+
+    def strips(self, memory_mb: float, progress: Progress) -> Iterator[tuple[int, np.ndarray]]:
+        """First row and values ``[H, W]`` of strips as wide as the grid, from the top down."""
+
+    def name_of(self, value: int) -> str:
+        """The name of a value."""
 
 
 class CategoricalMap:

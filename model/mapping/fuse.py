@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..base.files import PARTIAL, make_folder
 from ..base.language import tr
 from ..base.nomenclature import HIGHEST_CODE, LandCoverClass, Nomenclature
 from ..base.progress import Progress
@@ -32,6 +28,7 @@ from .fuseinputs import (
     masses_of,
 )
 from .fuserules import NO_DATA, UNDECIDED, Fused, dempster_shafer, majority, mean_probability
+from .tilewriter import write_tiles
 
 MAJORITY, MEAN, DEMPSTER_SHAFER = "majority", "mean", "dempstershafer"
 METHODS = (MAJORITY, MEAN, DEMPSTER_SHAFER)
@@ -187,7 +184,6 @@ def _write(
     progress: Progress,
 ) -> Fusion:
     """Compute and write tile by tile; the files take their names when all is written."""
-    area = Area(0, 0, grid.width, grid.height)
     count = ties = 0
 
     def values(piece: Area) -> dict[str, np.ndarray]:
@@ -200,64 +196,5 @@ def _write(
         percent = np.rint(fused.confidence * 100).clip(0, 100)
         return {"map": codes, "confidence": np.where(codes == NO_DATA, CONFIDENCE_NODATA, percent)}
 
-    temporary: dict[str, Path] = {}
-    try:
-        for layer in layers:
-            make_folder(layer.path.parent)
-            name = f"{layer.path.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{layer.path.suffix}"
-            temporary[layer.name] = layer.path.with_name(name)
-        _fill(layers, temporary, grid, area, values, pixels, progress)
-        for layer in reversed(layers):
-            outputs.publish(layer, temporary[layer.name])
-    finally:
-        for path in temporary.values():
-            for suffix in ("", *outputs.SIDECARS):
-                with contextlib.suppress(OSError):
-                    Path(f"{path}{suffix}").unlink(missing_ok=True)
+    write_tiles(layers, grid, values, pixels, progress)
     return Fusion(classes, count, ties)
-
-
-def _fill(
-    layers: Sequence[outputs.Layer],
-    temporary: dict[str, Path],
-    grid: Grid,
-    area: Area,
-    values: Callable[[Area], dict[str, np.ndarray]],
-    pixels: int,
-    progress: Progress,
-) -> None:
-    width = max(1, pixels // outputs.TILE**2) * outputs.TILE
-    checksums: dict[str, list[tuple[Area, int]]] = {layer.name: [] for layer in layers}
-    with outputs.collected_errors() as errors:
-        datasets: dict[str, Any] = {}
-        try:
-            for layer in layers:
-                datasets[layer.name] = outputs.create(layer, temporary[layer.name], grid, area)
-            for row in range(0, grid.height, outputs.TILE):
-                progress.percent(100.0 * row / grid.height)
-                for column in range(0, grid.width, width):
-                    progress.check()
-                    size = min(width, grid.width - column), min(outputs.TILE, grid.height - row)
-                    piece = Area(column, row, *size)
-                    made = values(piece)
-                    for layer in layers:
-                        if errors or datasets[layer.name] is None:
-                            break
-                        pixels_of = made[layer.name].astype(layer.dtype)
-                        checksums[layer.name].append((piece, outputs.checksum(pixels_of[None])))
-                        band = datasets[layer.name].GetRasterBand(1)
-                        band.WriteArray(pixels_of, column, row)
-                        band = None
-            for dataset in datasets.values():
-                if dataset is not None:
-                    dataset.FlushCache()
-            dataset = None
-        except RuntimeError as error:  # when someone switched GDAL's exceptions on
-            errors.append(str(error))
-        finally:
-            datasets.clear()
-    for layer in layers:
-        whole = not errors and outputs.reads_back(layer, temporary[layer.name], area, checksums[layer.name], progress)
-        if not whole:
-            reason = errors[-1].rstrip(".") if errors else "the file is not whole"
-            raise LandloomError(f"Cannot write {layer.path}: {reason}. Free space there or choose another output.")
