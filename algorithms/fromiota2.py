@@ -75,8 +75,7 @@ class FromIota2(LandloomAlgorithm):
         for section, key, value, text in found.missing:
             feedback.pushWarning(f"{section}.{key} = {value}: {text}.")
         feedback.pushInfo("To run it:")
-        for line in command_lines(found, output):
-            feedback.pushCommandInfo(line)
+        feedback.pushCommandInfo(command_line(output))
         outputs: dict[str, Any] = {"OUTPUT": output, "WITHOUT_COUNTERPART": len(found.missing)}
         report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""
         if report:
@@ -85,34 +84,16 @@ class FromIota2(LandloomAlgorithm):
         return outputs
 
 
-def command_lines(found: Translation, output: str) -> list[str]:
-    """The shortest way to run it: one command, or the steps where settings belong to single steps.
-
-    A setting of a step cannot be given to 'Land-cover map', so the stack is prepared first where it has some.
-    """
-    lines = []
-    inputs = dict(found.inputs)
-    prepare = found.steps.get("preparestack")
-    if prepare and "INPUT" in inputs:
-        stack = str(Path(inputs.get("WORK_FOLDER", "work")) / "stack.json")
-        lines.append(_command("preparestack", {"INPUT": inputs.pop("INPUT"), **prepare, "OUTPUT": stack}))
-        lines.append(_command("landcovermap", {"STACK": stack, **inputs}))
-    else:
-        lines.append(f"qgis_process run landloom:landcovermap - < {shlex.quote(output)}")
-    return lines
-
-
-def _command(algorithm: str, parameters: dict[str, Any]) -> str:
-    words = [f"--{name}={value}" for name, value in parameters.items()]
-    return shlex.join(["qgis_process", "run", f"landloom:{algorithm}", *words])
+def command_line(output: str) -> str:
+    """How to run it."""
+    return f"qgis_process run landloom:landcovermap - < {shlex.quote(output)}"
 
 
 def write_report(found: Translation, path: str, config: str, output: str) -> None:
     """The page that lists every setting."""
     report = Report(tr("From iota2 to Landloom"), config)
     report.heading(tr("To run it"))
-    for line in command_lines(found, output):
-        report.paragraph(line)
+    report.paragraph(command_line(output))
     report.heading(tr("Settings without a counterpart"))
     header = [tr("section"), tr("setting"), tr("value")]
     if found.missing:

@@ -68,6 +68,9 @@ def translate(config: dict[str, Any]) -> Translation:
                 result.lines.append((section, key, shown(value), rule(result, value)))
             except Unknown as reason:
                 result.missing.append((section, key, shown(value), str(reason)))
+    if "PROBABILITIES" in result.inputs and "OUTPUT" in result.inputs:
+        beside = PurePosixPath(result.inputs["OUTPUT"]).with_name(result.inputs["PROBABILITIES"])
+        result.inputs["PROBABILITIES"] = str(beside)
     return result
 
 
@@ -117,8 +120,8 @@ def _seed(result: Translation, value: Any) -> str:
 def _ratio(result: Translation, value: Any) -> str:
     share = round(1.0 - float(value), 6)
     if not 0 <= share <= 0.9:
-        raise Unknown("is outside 0.1 to 1: set TEST of extractsamples by hand")
-    return f"{result.step('extractsamples', 'TEST', share)}, by class and group as in iota2"
+        raise Unknown("is outside 0.1 to 1: set TEST by hand")
+    return f"{result.input('TEST', share)}, by class and group as in iota2"
 
 
 def _runs(result: Translation, value: Any) -> str:
@@ -133,21 +136,21 @@ def _no_split(result: Translation, value: Any) -> str:
 
 def _proj(result: Translation, value: Any) -> str:
     text = str(value) if ":" in str(value) else f"EPSG:{value}"
-    return result.step("preparestack", "CRS", text)
+    return result.input("CRS", text)
 
 
 def _resolution(result: Translation, value: Any) -> str:
     values = value if isinstance(value, list) else str(value).split()
     sizes = {float(one) for one in values}
     if len(sizes) != 1:
-        raise Unknown("has pixels that are not square: set RESOLUTION of preparestack by hand")
-    return result.step("preparestack", "RESOLUTION", sizes.pop())
+        raise Unknown("has pixels that are not square: set RESOLUTION by hand")
+    return result.input("RESOLUTION", sizes.pop())
 
 
 def _step(result: Translation, value: Any) -> str:
     if not re.fullmatch(r"\d+", str(value)):
         raise Unknown("is no number of days")
-    return f"{result.step('train', 'STEP', int(value))} (one step for all sensors)"
+    return f"{result.input('STEP', int(value))} (one step for all sensors)"
 
 
 def _date(parameter: str) -> Rule:
@@ -155,7 +158,7 @@ def _date(parameter: str) -> Rule:
         digits = str(value)
         if not re.fullmatch(r"\d{8}", digits):
             raise Unknown("is not written YYYYMMDD")
-        return result.step("preparestack", parameter, f"{digits[:4]}-{digits[4:6]}-{digits[6:]}")
+        return result.input(parameter, f"{digits[:4]}-{digits[4:6]}-{digits[6:]}")
 
     return rule
 
@@ -177,7 +180,7 @@ def _deep(result: Translation, value: Any) -> str:
 def _probabilities(result: Translation, value: Any) -> str:
     if not value:
         return "not asked for"
-    return result.step("classify", "PROBABILITIES", "probabilities.tif")
+    return f"{result.input('PROBABILITIES', 'probabilities.tif')}, beside the map"
 
 
 def _features(result: Translation, value: Any) -> str:
@@ -209,7 +212,7 @@ _RULES: dict[str, Rule] = {
     "colortable": _kept(
         "read from colors.txt beside the nomenclature: copy it there under that name if it has another"
     ),
-    "listtile": _kept("all tiles found are read and mosaicked by date; give EXTENT for a part"),
+    "listtile": _kept("all tiles found are read and mosaicked by date; give EXTENT or MASK for a part"),
     "runs": _runs,
     "randomseed": _seed,
     "ratio": _ratio,
@@ -219,7 +222,7 @@ _RULES: dict[str, Rule] = {
     "temporalresolution": _step,
     "startdate": _date("START"),
     "enddate": _date("END"),
-    "autodate": _kept("the dates found decide, unless START and END of preparestack are set"),
+    "autodate": _kept("the dates found decide, unless START and END are set"),
     "usegapfilling": _kept(
         "networks that need regular dates are given filled ones; ltae reads the clouds' mask instead"
     ),
@@ -248,22 +251,22 @@ _WITHOUT = {
     "regionpath": "one model a region: run landcovermap once for each region with EXTENT or MASK",
     "regionfield": "goes with regionPath",
     "cloudthreshold": "pixels with few clear dates stay: VALID_COUNT of preparestack shows where they are",
-    "mergefinalclassifications": "give RUNS of train members whose mean is the map, or join maps with fuse",
+    "mergefinalclassifications": "give RUNS members whose mean is the map, or join maps with fuse",
     "options": "options of OTB's classifiers have no meaning here",
-    "sampleselection": "MAX_PER_CLASS and MAX_PER_GROUP of extractsamples bound the samples",
-    "sampleaugmentation": "networks augment by themselves, and CLASS_WEIGHTS of train balances classes",
+    "sampleselection": "MAX_PER_CLASS and MAX_PER_GROUP bound the samples",
+    "sampleaugmentation": "networks augment by themselves, and CLASS_WEIGHTS balances classes",
     "samplemanagement": "samples are not copied between regions",
     "cropmix": "give train the samples of several years instead",
     "dempstershafersaropticalfusion": "networks fuse the sensors themselves; fuse joins maps",
     "dempstershafersaroptfusion": "networks fuse the sensors themselves; fuse joins maps",
-    "additionalfeatures": "write expressions of bands in INDICES of train",
+    "additionalfeatures": "write expressions of bands in INDICES",
     "keepbands": "all bands are used; give addrasters fewer to leave some out",
 }
 _SECTIONS = {
     "dimred": "descriptors of a network take the place of reduced dimensions",
     "coregistration": "see coregister",
     "simplification": "see regularise and vectorise",
-    "externalfeatures": "functions of the user's own are not run; write expressions in INDICES of train",
+    "externalfeatures": "functions of the user's own are not run; write expressions in INDICES",
     "scikitmodelsparameters": "scikit-learn's other models are not used",
     "iota2featureextraction": "features are made at reading, in reflectance",
 }

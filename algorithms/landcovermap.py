@@ -31,6 +31,7 @@ from ..model.networks.registry import network_info
 from .base import FeedbackProgress, LandloomAlgorithm
 from .mapinputs import add_classes
 from .overview import write_overview
+from .passedon import add_passed_on, passed_on, refuse_image_settings
 from .steps import StepFeedback, StepLog, features_fingerprint, fingerprint
 
 NETWORKS = ["ltae", "twinns", "tempcnn", "randomforest"]
@@ -126,6 +127,7 @@ class LandCoverMap(LandloomAlgorithm):
             advanced=True,
         )
         add_classes(self)
+        add_passed_on(self)
         self.add_seed()
         self.add_device()
         self.add_memory()
@@ -138,6 +140,12 @@ class LandCoverMap(LandloomAlgorithm):
                 "CONFIDENCE", self.tr("Confidence"), optional=True, createByDefault=True
             ),
             "Probability of the mapped class in percent, 255 is no data.",
+        )
+        self.add(
+            QgsProcessingParameterRasterDestination(
+                "PROBABILITIES", self.tr("Probabilities of all classes"), optional=True, createByDefault=False
+            ),
+            "GeoTIFF with one band a class: 0 to 10000, scale 0.0001; 65535 = no data.",
         )
         self.add(
             QgsProcessingParameterFileDestination(
@@ -204,9 +212,14 @@ class _Job:
             raise LandloomError(
                 "Give either INPUT (a folder of products) or STACK (a stack.json), not both or neither."
             )
-        self.output = Path(algorithm.parameterAsOutputLayer(parameters, "OUTPUT", context))
-        confidence = algorithm.parameterAsOutputLayer(parameters, "CONFIDENCE", context)
-        self.confidence = Path(confidence) if confidence else None
+        if self.stack_input:
+            refuse_image_settings(algorithm, parameters)
+        rasters = {
+            name: algorithm.parameterAsOutputLayer(parameters, name, context)
+            for name in ("OUTPUT", "CONFIDENCE", "PROBABILITIES")
+        }
+        self.maps = {name: Path(path) for name, path in rasters.items() if path}
+        self.output = self.maps["OUTPUT"]
         work = algorithm.parameterAsString(parameters, "WORK_FOLDER", context)
         self.work = Path(work) if work else self.output.with_name(f"{self.output.stem}_work")
         model = algorithm.parameterAsFileOutput(parameters, "MODEL", context)
@@ -272,7 +285,8 @@ class _Job:
         if self.stack_input:
             return Path(self.stack_input)
         outputs = {"OUTPUT": self.work / "stack.json", "REPORT": self.work / "stack.html"}
-        self.child("preparestack", {"INPUT": self.folder_input}, [self.folder_input], outputs)
+        inputs = {"INPUT": self.folder_input, **self._passed_on("preparestack")}
+        self.child("preparestack", inputs, [self.folder_input], outputs)
         return outputs["OUTPUT"]
 
     def samples(self, stack: Path) -> Path:
@@ -283,6 +297,7 @@ class _Job:
             "STACK": str(stack),
             "REFERENCE": reference,
             "CLASS_FIELD": self.algorithm.parameterAsString(self.parameters, "CLASS_FIELD", self.context),
+            **self._passed_on("extractsamples"),
         }
         if nomenclature:
             inputs["NOMENCLATURE"] = nomenclature
@@ -290,7 +305,8 @@ class _Job:
         features = self.algorithm.parameterAsSource(self.parameters, "REFERENCE", self.context)
         if features is None:
             raise LandloomError("REFERENCE cannot be opened: give a layer of polygons or points.")
-        content = features_fingerprint(features, inputs["CLASS_FIELD"], self.progress)
+        fields = [inputs[name] for name in ("CLASS_FIELD", "GROUP_FIELD") if name in inputs]
+        content = features_fingerprint(features, fields, self.progress)
         outputs = {
             "OUTPUT": self.work / "samples",
             "POINTS": self.work / "samples.gpkg",
@@ -301,7 +317,11 @@ class _Job:
 
     def train(self, samples: Path) -> dict[str, Any]:
         """The network asked for."""
-        inputs: dict[str, Any] = {"SAMPLES": [str(samples)], "NETWORK": self.network}
+        inputs: dict[str, Any] = {
+            "SAMPLES": [str(samples)],
+            "NETWORK": self.network,
+            **self._passed_on("train"),
+        }
         evaluation = self.algorithm.parameterAsEnumString(self.parameters, "EVALUATION", self.context)
         if evaluation != "auto":
             inputs["EVALUATION"] = evaluation
@@ -313,8 +333,8 @@ class _Job:
         model = {"OUTPUT": self.work / "preview.safetensors", "REPORT": self.work / "preview.html"}
         self.child("train", {"SAMPLES": [str(samples)], "NETWORK": "randomforest"}, [samples], model)
         path = self.work / "preview.tif"
-        inputs = {"STACK": str(stack), "MODEL": str(model["OUTPUT"]), **self._extent()}
-        self.child("classify", inputs, [stack, model["OUTPUT"]], {"OUTPUT": path})
+        inputs = {"STACK": str(stack), "MODEL": str(model["OUTPUT"]), **self._area()}
+        self.child("classify", inputs, [stack, model["OUTPUT"], self._mask()], {"OUTPUT": path})
         self.progress.info(f"The random forest's map is ready: {path}")
         project = self.context.project()
         if project is not None:
@@ -323,13 +343,11 @@ class _Job:
 
     def classify(self, stack: Path, trained: dict[str, Any]) -> dict[str, Any]:
         """The map, its confidence and the overview."""
-        outputs = {"OUTPUT": self.output}
-        if self.confidence:
-            outputs["CONFIDENCE"] = self.confidence
-        inputs = {"STACK": str(stack), "MODEL": str(self.model), **self._extent()}
+        outputs = self.maps
+        inputs = {"STACK": str(stack), "MODEL": str(self.model), **self._area()}
         given = ((name, self.parameters.get(name)) for name in ("LEVEL", "UNSURE_ERROR"))
         inputs |= {name: value for name, value in given if value not in (None, "")}
-        mapped = self.child("classify", inputs, [stack, self.model], outputs)
+        mapped = self.child("classify", inputs, [stack, self.model, self._mask()], outputs)
         results: dict[str, Any] = {name: str(path) for name, path in outputs.items()}
         results["MODEL"] = str(self.model)
         for number in ("OVERALL_ACCURACY", "KAPPA", "MACRO_F1"):
@@ -356,9 +374,20 @@ class _Job:
         }
         return gather(inputs, self.algorithm.parameterAsInt(self.parameters, "SEED", self.context))
 
-    def _extent(self) -> dict[str, Any]:
+    def _passed_on(self, step: str) -> dict[str, Any]:
+        return passed_on(self.algorithm, step, self.parameters)
+
+    def _area(self) -> dict[str, Any]:
+        """EXTENT and MASK where they are given."""
         extent = self.parameters.get("EXTENT")
-        return {} if extent is None or extent == "" else {"EXTENT": extent}
+        return {**({} if extent in (None, "") else {"EXTENT": extent}), **self._passed_on("classify")}
+
+    def _mask(self) -> str:
+        """The file of MASK, which decides whether a map must be made anew; empty without one."""
+        if "MASK" not in self._passed_on("classify"):
+            return ""
+        layer = self.algorithm.parameterAsLayer(self.parameters, "MASK", self.context)
+        return "" if layer is None else layer.source().split("|")[0]
 
 
 def _definitions(algorithm: str) -> list:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +81,21 @@ def fingerprint(algorithm: str, inputs: dict[str, Any], sources: Iterable[Any], 
     return digest.hexdigest()
 
 
-def features_fingerprint(source: QgsFeatureSource, field: str, progress: Progress) -> str:
-    """A hash of the geometries and the class of the features that are read, as they are now.
+def features_fingerprint(source: QgsFeatureSource, fields: Sequence[str], progress: Progress) -> str:
+    """A hash of the geometries and some attributes of the features that are read, as they are now.
 
     Args:
         source: the layer, with its filter and selection.
-        field: the class field; one that does not exist is left for the step to refuse.
+        fields: the class field and others; one that does not exist is left for the step to refuse.
         progress: asked whether to stop.
     """
     digest = hashlib.sha256(source.sourceCrs().toWkt().encode())
-    position = source.fields().lookupField(field)
+    positions = [source.fields().lookupField(field) for field in fields]
     for feature in source.getFeatures():
         progress.check()
         digest.update(bytes(feature.geometry().asWkb().data()))
-        digest.update(str(feature.attribute(position) if position >= 0 else None).encode() + b"\n")
+        for position in positions:
+            digest.update(str(feature.attribute(position) if position >= 0 else None).encode() + b"\n")
     return digest.hexdigest()
 
 

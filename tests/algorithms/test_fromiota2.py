@@ -19,6 +19,7 @@ chain : {
   runs : 5
   ratio : 0.7
   random_seed : 3
+  enable_probability_map : True
   spatialResolution : 10
   regionPath : None
   some_new_key : 'x'
@@ -51,10 +52,15 @@ def test_every_setting_becomes_a_parameter_or_is_named(landloom_provider, tmp_pa
         "NOMENCLATURE": "/data/nomenclature.txt",
         "SEED": 3,
         "NETWORK": "randomforest",
+        "TEST": 0.3,
+        "CRS": "EPSG:2154",
+        "RESOLUTION": 10.0,
+        "START": "2018-01-01",
+        "END": "2018-12-31",
+        "STEP": 10,
+        "PROBABILITIES": "/data/results_landloom/probabilities.tif",
     }
-    assert written["steps"]["extractsamples"] == {"TEST": 0.3}
-    prepare = {"CRS": "EPSG:2154", "RESOLUTION": 10.0, "START": "2018-01-01", "END": "2018-12-31"}
-    assert written["steps"]["preparestack"] == prepare
+    assert written["steps"] == {"compare": {"RUNS": 5}}
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     # S1Path, options of OTB, and a key that nobody knows.
     assert result["WITHOUT_COUNTERPART"] == 3

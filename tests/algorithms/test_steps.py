@@ -28,7 +28,7 @@ def test_edits_of_a_layer_in_memory_count(steps, layer):
     from landloom.model.base.progress import Progress
 
     def hashed():
-        return steps.features_fingerprint(layer, "class", Progress())
+        return steps.features_fingerprint(layer, ["class"], Progress())
 
     first = hashed()
     assert hashed() == first

@@ -88,6 +88,46 @@ def test_a_changed_input_runs_only_what_depends_on_it(job, qgis_process):
     assert (folder / "map_work" / "stack.json").stat().st_mtime_ns == stack_time
 
 
+def test_settings_of_single_steps_reach_them(qgis_process, scene, tmp_path):
+    """Those that landcovermap passes on change what the steps read, and only them."""
+    from osgeo import ogr
+
+    reference = ogr.Open(str(scene / "reference.gpkg"))
+    x, _, y, _ = reference.GetLayer(0).GetExtent()
+    mask = tmp_path / "mask.geojson"
+    ring = f"[{x},{y}],[{x + 600},{y}],[{x + 600},{y + 600}],[{x},{y + 600}],[{x},{y}]"
+    crs = reference.GetLayer(0).GetSpatialRef().GetAuthorityCode(None)
+    mask.write_text(
+        f'{{"type":"FeatureCollection","crs":{{"type":"name","properties":{{"name":"EPSG:{crs}"}}}},"features":'
+        f'[{{"type":"Feature","properties":{{}},"geometry":{{"type":"Polygon","coordinates":[[{ring}]]}}}}]}}'
+    )
+    inputs = {
+        "INPUT": str(scene),
+        "REFERENCE": str(scene / "reference.gpkg"),
+        "CLASS_FIELD": "class",
+        "NETWORK": "randomforest",
+        "SENSORS": "S2",
+        "RESOLUTION": 20,
+        "TEST": 0.4,
+        "STEP": 20,
+        "MASK": str(mask),
+        "OUTPUT": str(tmp_path / "map.tif"),
+        "WORK_FOLDER": str(tmp_path / "work"),
+    }
+    run = qgis_process("landloom:landcovermap", inputs)
+    assert run.code == 0, run.errors
+    stack = json.loads((tmp_path / "work" / "stack.json").read_text(encoding="utf-8"))
+    assert [one["name"] for one in stack["sensors"]] == ["S2"]
+    assert stack["grid"]["transform"][1] == 20
+    samples = json.loads((tmp_path / "work" / "samples" / "samples.json").read_text(encoding="utf-8"))
+    assert samples["split"]["test"] == 0.4
+    mapped = read(tmp_path / "map.tif")
+    assert 0 < (mapped > 0).mean() < 0.6, "the mask has no effect"
+    stacked = {**inputs, "STACK": str(tmp_path / "work" / "stack.json"), "INPUT": None, "RESOLUTION": None}
+    refused = qgis_process("landloom:landcovermap", {k: v for k, v in stacked.items() if v is not None})
+    assert refused.code == 1 and "SENSORS cannot be used with STACK" in refused.errors + refused.output
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
