@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..base.calibration import FEW_GROUPS
+from ..base.elsewhere import Elsewhere
 from ..base.errors import LandloomError
 from ..base.levels import Levels
 from ..base.nomenclature import LandCoverClass, Nomenclature
 from ..base.progress import Progress
 from ..networks.modelfile import Model
+from ..networks.predictor import Predictor
 from ..stack.grid import Bounds
 from ..stack.sensors import SensorSpec, Series
 from .chunks import Area
 from .domain import DomainCount
-from .job import STATISTICS, Summary
+from .job import STATISTICS, Job, Summary
 from .opening import dated_sensors, observed, open_inputs
 from .outputs import Layer
 from .runner import BlockRunner
@@ -81,6 +84,7 @@ def classify(
     progress: Progress | None = None,
     level: int = 0,
     unsure_error: float | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Classification:
     """Map a stack.
 
@@ -99,17 +103,86 @@ def classify(
         level: 1 for the coarsest classes of the model's nomenclature, 0 for its own; see :class:`Levels`.
         unsure_error: share of wrong pixels, 0..1, that the held-out samples of the model may have among those kept;
             what is less confident becomes the class 'unsure'. None: no pixel does.
+        elsewhere: other processes that compute the blocks; None for this one.
 
     Raises:
         LandloomError: if an input is missing, damaged or does not fit, or an output cannot be written.
         Cancelled: if the user asked to stop; nothing is left then.
     """
     progress = progress or Progress()
-    inputs = open_inputs(stack, model, bounds, device, threads, progress)
+    arguments = {
+        "stack": os.fspath(stack),
+        "model": os.fspath(model),
+        "output": os.fspath(output),
+        "confidence": os.fspath(confidence) if confidence else None,
+        "probabilities": os.fspath(probabilities) if probabilities else None,
+        "bounds": bounds,
+        "memory_mb": memory_mb,
+        "device": device,
+        "level": level,
+        "unsure_error": unsure_error,
+    }
+    with open_classification(progress, elsewhere, mask, threads, arguments) as opened:
+        job, domain, unsure = opened.job, opened.domain, opened.unsure
+        progress.info(opened.sentence)
+        summary = BlockRunner(job, progress).run()
+        opened.predictor.close()  # not after an error: a cancelled run does not wait for pixels that nobody wants
+    if summary.pixels:
+        progress.info(
+            f"Mapped {summary.pixels:,} pixels in {duration(summary.seconds)}: "
+            f"{summary.pixels / max(summary.seconds, 1e-9):,.0f} pixels a second."
+        )
+    outside = domain.shares(summary.statistics)
+    for warning in domain.warnings(summary.statistics):
+        progress.warning(warning)
+    by_name = {layer.name: layer.path for layer in job.layers}
+    share = 0.0
+    if unsure:
+        count, mapped = count_unsure(by_name["map"], unsure.land_cover.code, progress)
+        share = count / max(mapped, 1)
+        progress.info(f"{percent(share)} of the map is {unsure.land_cover.name} ({count:,} of {mapped:,} pixels).")
+    return Classification(
+        by_name["map"], by_name.get("confidence"), by_name.get("probabilities"), summary, outside, share
+    )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A classification that can begin: its job, and what its end needs."""
+
+    job: Job
+    predictor: Predictor
+    domain: DomainCount
+    unsure: Unsure | None
+    sentence: str
+
+
+@contextlib.contextmanager
+def open_classification(
+    progress: Progress,
+    elsewhere: Elsewhere | None,
+    mask: str | None,
+    threads: int | None,
+    arguments: dict[str, Any],
+) -> Iterator[Opened]:
+    """Open what :func:`classify` needs; processes elsewhere do the same.
+
+    Args:
+        progress: told of what does not fit.
+        elsewhere: who computes the blocks.
+        mask: as for :func:`classify`.
+        threads: as for :func:`classify`.
+        arguments: its other arguments, as JSON can hold them.
+    """
+    model, level, memory_mb = arguments["model"], arguments["level"], arguments["memory_mb"]
+    inputs = open_inputs(
+        arguments["stack"], model, arguments["bounds"], arguments["device"], threads, progress, elsewhere
+    )
     loaded, predictor, area = inputs.model, inputs.predictor, inputs.area
     levels = Levels(loaded.header.nomenclature)
     nomenclature = levels.nomenclature(level)
-    unsure = _unsure(loaded, level, unsure_error, model, progress)
+    unsure = _unsure(loaded, level, arguments["unsure_error"], model, progress)
+    output, confidence, probabilities = (arguments[name] for name in ("output", "confidence", "probabilities"))
     layers = map_layers(nomenclature, output, confidence, probabilities, level, unsure.land_cover if unsure else None)
     with inputs.reader(memory_mb) as reader:
         domain = DomainCount(predictor.recipe, reader.specs)
@@ -126,30 +199,13 @@ def classify(
             mask,
             memory_mb,
             statistics=domain.size,
+            order=arguments,
         )
-        progress.info(
+        sentence = (
             f"Mapping {area.width:,} x {area.height:,} pixels with {loaded.header.network} on {inputs.kind}, "
             f"sensors {', '.join(inputs.needed)}."
         )
-        summary = BlockRunner(job, progress).run()
-        predictor.close()  # not after an error: a cancelled run does not wait for pixels that nobody wants
-    if summary.pixels:
-        progress.info(
-            f"Mapped {summary.pixels:,} pixels in {duration(summary.seconds)}: "
-            f"{summary.pixels / max(summary.seconds, 1e-9):,.0f} pixels a second."
-        )
-    outside = domain.shares(summary.statistics)
-    for warning in domain.warnings(summary.statistics):
-        progress.warning(warning)
-    by_name = {layer.name: layer.path for layer in layers}
-    share = 0.0
-    if unsure:
-        count, mapped = count_unsure(by_name["map"], unsure.land_cover.code, progress)
-        share = count / max(mapped, 1)
-        progress.info(f"{percent(share)} of the map is {unsure.land_cover.name} ({count:,} of {mapped:,} pixels).")
-    return Classification(
-        by_name["map"], by_name.get("confidence"), by_name.get("probabilities"), summary, outside, share
-    )
+        yield Opened(job, predictor, domain, unsure, sentence)
 
 
 def _unsure(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..base.elsewhere import Elsewhere
 from ..stack.grid import Grid, Window
 from ..stack.lattice import Lattice
 from ..stack.sensors import Series
@@ -83,6 +84,8 @@ class Job:
         readers: reading threads.
         threads: computing threads.
         statistics: how many numbers a computation counts, in the array named ``statistics``.
+        elsewhere: who computes the blocks; None for this process.
+        order: algorithm and arguments from which another process opens the same job; see ``blockwork.py``.
     """
 
     grid: Grid
@@ -100,6 +103,8 @@ class Job:
     readers: int = 1
     threads: int = 1
     statistics: int = 0
+    elsewhere: Elsewhere | None = None
+    order: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def slots(self) -> int:

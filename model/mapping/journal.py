@@ -12,8 +12,9 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,13 @@ def fingerprint(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def file_hash(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 class Journal:
     """The finished blocks of one run."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, check: Callable[[], None] | None = None) -> None:
+        """Parts take their names only if ``check``, called before, does not raise."""
         self.folder = folder
+        self._check = check
         self._file = folder / "journal.json"
 
     def read(self) -> dict[str, Any] | None:
@@ -101,7 +95,7 @@ class Journal:
             OSError: if the disk is full or cannot be written.
         """
         final = self.part(block)
-        temporary = final.with_suffix(f"{PARTIAL}.npz")
+        temporary = final.with_suffix(f".{uuid.uuid4().hex[:8]}{PARTIAL}.npz")  # two processes may make one part
         try:
             with open(temporary, "wb") as stream:
                 # Level 1: parts live for hours at most; the final file is compressed better.
@@ -111,6 +105,8 @@ class Journal:
                             np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
                 stream.flush()
                 os.fsync(stream.fileno())
+            if self._check is not None:
+                self._check()
             os.replace(temporary, final)
         finally:
             with contextlib.suppress(OSError):

@@ -27,7 +27,8 @@ class AreaMask:
 
     Args:
         source: a polygon layer or a raster; ``file.gpkg|layername=name`` names a layer. A raster masks by its first
-            band: 0, no data and NaN are outside. Pixels count as inside a polygon by their centre.
+            band: 0, no data and NaN are outside. Pixels count as inside a polygon by their centre. None where another
+            process has already written ``path``.
         grid: the stack's grid.
         area: the part of the grid to be mapped.
         path: where the raster is written.
@@ -37,17 +38,20 @@ class AreaMask:
         LandloomError: if the source cannot be read, has no CRS, is not of polygons, or leaves nothing to map.
     """
 
-    def __init__(self, source: str, grid: Grid, area: Area, path: Path, progress: Progress) -> None:
+    def __init__(self, source: str | None, grid: Grid, area: Area, path: Path, progress: Progress) -> None:
         self._path = str(path)
         self._area = area
         self._local = threading.local()
+        self.pixels = 0
+        self._chunks: set[tuple[int, int]] = set()
+        if source is None:
+            self._summarise(progress)
+            return
         dataset = _open(source)
         if isinstance(dataset, tuple):
             _burn(dataset, source, grid, area, self._path, progress)
         else:
             _resample(dataset, source, grid, area, self._path, progress)
-        self.pixels = 0
-        self._chunks: set[tuple[int, int]] = set()
         self._summarise(progress)
         if self.pixels == 0:
             raise LandloomError(

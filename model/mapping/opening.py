@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..base.device import describe_device, resolve_device, thread_count
+from ..base.elsewhere import Elsewhere
 from ..base.errors import LandloomError
+from ..base.files import file_hash
 from ..base.progress import Progress
 from ..networks.modelfile import Model
 from ..networks.predictor import Predictor
@@ -23,7 +25,6 @@ from ..stack.reader import StackReader
 from ..stack.sensors import STATIC, SensorSpec, Series
 from .chunks import Area
 from .job import Compute, Job
-from .journal import file_hash
 from .mask import mask_identity
 from .outputs import Layer
 
@@ -40,6 +41,7 @@ class Inputs:
         needed: bands to read, by sensor.
         kind: of device.
         threads: computing threads.
+        elsewhere: who computes; None for this process.
     """
 
     stack: Stack
@@ -49,6 +51,7 @@ class Inputs:
     needed: dict[str, Sequence[str]]
     kind: str
     threads: int
+    elsewhere: Elsewhere | None = None
 
     @property
     def model(self) -> Model:
@@ -71,8 +74,25 @@ class Inputs:
         memory_mb: int,
         reserve_mb: int = 0,
         statistics: int = 0,
+        order: Mapping[str, Any] | None = None,
     ) -> Job:
-        """The job for a block runner; ``identity`` is what makes it the same run beside stack, model, mask, device."""
+        """The job for a block runner.
+
+        Args:
+            reader: from :meth:`reader`.
+            layers: the outputs.
+            compute: called for each chunk.
+            identity: what makes it the same run beside stack, model, mask and device.
+            mask: polygons or a raster.
+            memory_mb: working memory.
+            reserve_mb: what computing needs of it beside the usual.
+            statistics: as in :class:`Job`.
+            order: arguments from which other processes open the same; ``stack``, ``model`` and ``device`` among them.
+        """
+        if self.elsewhere is not None:
+            path = self.elsewhere.path
+            places = {"stack": path(str(self.stack.path)), "model": path(os.path.abspath(self.model_path))}
+            order = {**(order or {}), **places, "device": self.kind}
         return Job(
             grid=self.stack.grid,
             area=self.area,
@@ -95,6 +115,8 @@ class Inputs:
             readers=1 if self.threads <= 2 and self.kind == "cpu" else min(4, self.threads),
             threads=self.threads if self.kind == "cpu" else 2,
             statistics=statistics,
+            elsewhere=self.elsewhere,
+            order={"algorithm": identity["algorithm"], "arguments": order or {}, "mask": mask},
         )
 
 
@@ -105,8 +127,9 @@ def open_inputs(
     device: str,
     threads: int | None,
     progress: Progress,
+    elsewhere: Elsewhere | None = None,
 ) -> Inputs:
-    """Open a stack and a model and check that they fit.
+    """Open a stack and a model and check that they fit; ``elsewhere`` is who will compute, None for this process.
 
     Raises:
         LandloomError: if one is missing or damaged, they do not fit, or the bounds do not meet the stack.
@@ -115,12 +138,15 @@ def open_inputs(
     area = area_of(opened.grid, bounds)
     loaded = Model.load(model)
     threads = threads or thread_count()
-    kind = _device_kind(loaded, device, progress)
-    predictor = Predictor(loaded, device=kind, threads=threads)
+    if elsewhere is None:
+        kind = own = _device_kind(loaded, device, progress)
+    else:  # this process only checks that stack and model fit
+        kind, own = elsewhere.device(device, not network_info(loaded.header.network).is_forest), "cpu"
+    predictor = Predictor(loaded, device=own, threads=threads)
     for warning in predictor.check_fits({name: opened.spec(name) for name in opened.sensors}):
         (progress.info if warning.startswith("Ignored") else progress.warning)(warning)
     needed = needed_bands(opened, loaded.header.recipe.sensors)
-    return Inputs(opened, os.fspath(model), predictor, area, needed, kind, threads)
+    return Inputs(opened, os.fspath(model), predictor, area, needed, kind, threads, elsewhere)
 
 
 def dated_sensors(specs: Mapping[str, SensorSpec]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.elsewhere import Planned, write_order
 from ..base.errors import Cancelled, ChangedError, LandloomError
 from ..base.files import check_writable, writing_failed
 from ..base.lock import Lock, lock_path, start, tidy
@@ -92,7 +93,7 @@ class BlockRunner:
                 raise
             except BaseException as error:
                 done = len(list(folder.glob("block_*[0-9].npz")))
-                keep = done > 0
+                keep = done > 0 or isinstance(error, Planned)
                 if keep and type(error) is LandloomError:
                     raise LandloomError(f"{error} {_kept(done, folder)}") from error
                 raise
@@ -117,7 +118,9 @@ class BlockRunner:
             if job.statistics:
                 self._statistics += np.sum([journal.load(block, STATISTICS) for block in done], axis=0)
         begin = time.monotonic()
-        if pending:
+        if pending and job.elsewhere is not None:
+            self._elsewhere(journal, blocks, pending, mask)
+        elif pending:
             self._pipeline(journal, blocks, pending, mask)
         seconds = time.monotonic() - begin
         progress.text("Assembling the files")
@@ -125,6 +128,32 @@ class BlockRunner:
         assemble(job.layers, job.grid, job.area, blocks, journal, memory, progress.part(97, 100))
         progress.percent(100)
         return Summary(self._pixels, seconds, len(blocks), len(done), self._statistics)
+
+    def _elsewhere(
+        self, journal: Journal, blocks: Sequence[Block], pending: Sequence[Block], mask: AreaMask | None
+    ) -> None:
+        """Let other processes compute the blocks: they get the path of an order, and numbers."""
+        job = self._job
+        assert job.elsewhere is not None
+        run = (journal.read() or {}).get("hash", "")
+        order = write_order(journal.folder, run, **job.order, layout=[self._reach, self._room])
+        sizes = {block.index: self._count_pixels(block, mask) for block in pending}
+        by_index = {block.index: block for block in pending}
+        before = 97.0 * (1.0 - len(pending) / len(blocks))
+        job.elsewhere.compute(
+            order, sizes, lambda index: journal.part(by_index[index]), self._progress.part(before, 97.0)
+        )
+        for block in pending:
+            if not journal.has(block):
+                raise LandloomError(f"The part {journal.part(block)} is damaged or gone: run again, it is made anew.")
+            if job.statistics:
+                self._statistics += journal.load(block, STATISTICS)
+        self._pixels += sum(sizes.values())
+
+    def compute(self, journal: Journal, blocks: Sequence[Block], layout: Sequence[int], mask: AreaMask | None) -> None:
+        """Compute blocks of a run that another process has planned and will assemble; their parts are left."""
+        self._reach, self._room = layout
+        self._pipeline(journal, blocks, blocks, mask)
 
     def _plan(self, journal: Journal) -> tuple[list[Block], AreaMask | None]:
         job, progress = self._job, self._progress
@@ -177,7 +206,9 @@ class BlockRunner:
             )
         return layout
 
-    def _pipeline(self, journal: Journal, blocks: list[Block], pending: list[Block], mask: AreaMask | None) -> None:
+    def _pipeline(
+        self, journal: Journal, blocks: Sequence[Block], pending: Sequence[Block], mask: AreaMask | None
+    ) -> None:
         job = self._job
         if job.files is not None:
             job.files.expect([Window(*block.chunked) for block in pending], job.halo, self._reach, self._room)
