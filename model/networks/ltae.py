@@ -38,24 +38,25 @@ class LightTemporalAttention(nn.Module):
 
     halo = 0
     needs_regular_dates = False
+    name, defaults = "ltae", DEFAULTS
 
     def __init__(self, sensors: dict[str, SensorShape], classes: int, settings: dict | None = None) -> None:
         super().__init__()
-        self.settings = check_settings("ltae", DEFAULTS, settings or {})
+        self.settings = check_settings(self.name, self.defaults, settings or {})
         self.groups = sensor_groups(sensors)
         width = self.settings["descriptor"]
         self.branches = nn.ModuleDict(
-            {
-                group: AttentionBranch(
-                    sensors[members[0]], len(members), self.settings["widths"], self.settings["heads"], width
-                )
-                for group, members in self.groups.items()
-            }
+            {group: self.branch(sensors[members[0]], len(members)) for group, members in self.groups.items()}
         )
         self.auxiliary = nn.ModuleDict({group: PlanarLinear(width, classes) for group in self.groups})
         self.fusion = PlanarLinear(len(self.groups) * (width + 1), width, norm=True)
         self.dropout = nn.Dropout(self.settings["dropout"])
         self.head = PlanarLinear(width, classes)
+
+    def branch(self, shape: SensorShape, members: int) -> AttentionBranch:
+        """The branch of a group of sensors."""
+        chosen = self.settings
+        return AttentionBranch(shape, members, chosen["widths"], chosen["heads"], chosen["descriptor"])
 
     def forward(self, inputs: dict[str, SensorInput]) -> Prediction:
         """Classify; a sensor may be absent from ``inputs``, and any date of any pixel may be masked.
@@ -66,10 +67,16 @@ class LightTemporalAttention(nn.Module):
         if not inputs:
             raise ValueError("no sensor is given")
         batch, _dates, _channels, height, width = next(iter(inputs.values())).x.shape
+        return self.fuse(inputs, batch, height, width)
+
+    def fuse(
+        self, inputs: dict[str, SensorInput], batch: int, height: int, width: int, extra: Tensor | None = None
+    ) -> Prediction:
+        """The prediction for ``batch`` windows of ``height`` x ``width`` units; ``extra`` goes to every branch."""
         descriptors, flags = {}, []
         for group, members in self.groups.items():
             present = [(place, inputs[name]) for place, name in enumerate(members) if name in inputs]
-            descriptor, flag = self.branches[group](present, batch * height * width)
+            descriptor, flag = self.branches[group](present, batch * height * width, extra)
             descriptors[group] = descriptor
             flags.append(flag)
         joined = torch.cat([*descriptors.values(), *flags]).unsqueeze(0)
@@ -87,23 +94,49 @@ class LightTemporalAttention(nn.Module):
 
 
 class AttentionBranch(nn.Module):
-    """Perceptron, attention and descriptor of one group of sensors."""
+    """Perceptron, attention and descriptor of one group of sensors.
 
-    def __init__(self, shape: SensorShape, members: int, widths: tuple[int, ...], heads: int, descriptor: int) -> None:
+    Args:
+        shape: of each of its sensors.
+        members: so many sensors share it.
+        widths: of the perceptron.
+        heads: of the attention.
+        descriptor: length of the descriptor.
+        attended: channels that the attention reads; None = those that the perceptron gives.
+    """
+
+    def __init__(
+        self,
+        shape: SensorShape,
+        members: int,
+        widths: tuple[int, ...],
+        heads: int,
+        descriptor: int,
+        attended: int | None = None,
+    ) -> None:
         super().__init__()
-        self.heads = math.gcd(heads, widths[-1])
+        attended = attended or widths[-1]
+        self.heads = math.gcd(heads, attended)
         sizes = (shape.channels, *widths)
         self.layers = nn.ModuleList(PlanarLinear(first, last, norm=True) for first, last in itertools.pairwise(sizes))
         self.offsets = nn.Parameter(torch.zeros(members, widths[0]))  # one a sensor: an orbit sees another angle
-        self.timing = nn.ModuleList(nn.Linear(widths[-1], width, bias=False) for width in widths)
-        self.key = PlanarLinear(widths[-1], self.heads)
-        self.descriptor = PlanarLinear(widths[-1], descriptor, norm=True)
+        self.timing = nn.ModuleList(nn.Linear(attended, width, bias=False) for width in widths)
+        self.key = PlanarLinear(attended, self.heads)
+        self.descriptor = PlanarLinear(attended, descriptor, norm=True)
         self.absent = nn.Parameter(torch.zeros(descriptor))
 
-    def forward(self, present: list[tuple[int, SensorInput]], pixels: int) -> tuple[Tensor, Tensor]:
-        """Descriptor ``[D, N]`` and presence ``[1, N]`` (1 where a pixel has any valid date)."""
+    def forward(
+        self, present: list[tuple[int, SensorInput]], units: int, extra: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Descriptor ``[D, units]`` and presence ``[1, units]`` (1 where a unit has any valid date).
+
+        Args:
+            present: the sensors that are there, each with its place in the group.
+            units: what gets a descriptor each: pixels here, objects in a subclass.
+            extra: ``[G, units]``, known of a unit besides its series; for :meth:`by_date`.
+        """
         if not present or not sum(sensor.x.shape[1] for _place, sensor in present):
-            return self.absent[:, None].expand(-1, pixels), self.absent.new_zeros(1, pixels)
+            return self.absent[:, None].expand(-1, units), self.absent.new_zeros(1, units)
         planes = [to_planes(sensor.x) for _place, sensor in present]
         x = torch.cat(planes) if len(planes) > 1 else planes[0]
         mask = torch.cat([mask_to_planes(sensor.mask) for _place, sensor in present])
@@ -114,18 +147,29 @@ class AttentionBranch(nn.Module):
             if not bool(kept.all()):
                 x, mask, days, places = x[kept], mask[kept], days[kept], places[kept]
                 if not len(days):
-                    return self.absent[:, None].expand(-1, pixels), self.absent.new_zeros(1, pixels)
-        weight = mask.to(x.dtype).unsqueeze(1)
+                    return self.absent[:, None].expand(-1, units), self.absent.new_zeros(1, units)
         encoding = day_encoding(days, self.key.weight.shape[1])
-        for number, (layer, timing) in enumerate(zip(self.layers, self.timing, strict=True)):
-            shift = timing(encoding)
-            x = torch.relu_(layer(x, weight, shift + self.offsets[places] if number == 0 else shift))
+        x, mask = self.by_date(x, mask, encoding, places, units, extra)
         summary = self._attend(x, mask, encoding)
         flag = mask.any(dim=0).to(x.dtype).unsqueeze(0)
         descriptor = torch.relu_(self.descriptor(summary.unsqueeze(0), flag.unsqueeze(0))).squeeze(0)
         if bool((flag == 1).all()):
             return descriptor, flag
         return torch.where(flag > 0, descriptor, self.absent[:, None]), flag
+
+    def by_date(
+        self, x: Tensor, mask: Tensor, encoding: Tensor, places: Tensor, units: int, extra: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """What the attention reads of each date: ``[T, C, N]`` and its mask ``[T, N]``, here of each pixel."""
+        return self.perceptron(x, mask, encoding, places), mask
+
+    def perceptron(self, x: Tensor, mask: Tensor, encoding: Tensor, places: Tensor) -> Tensor:
+        """The perceptron on planes ``[T, C, N]``; dates shift it by their day, sensors by their offset."""
+        weight = mask.to(x.dtype).unsqueeze(1)
+        for number, (layer, timing) in enumerate(zip(self.layers, self.timing, strict=True)):
+            shift = timing(encoding)
+            x = torch.relu_(layer(x, weight, shift + self.offsets[places] if number == 0 else shift))
+        return x
 
     def _attend(self, x: Tensor, mask: Tensor, encoding: Tensor) -> Tensor:
         """Attention over the valid dates: ``[T, C, N]`` -> ``[C, N]``, 0 for a pixel without one.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 FORMAT = "landloom-model"
 VERSION = 1
 MOST_MEMBERS = 100
+SET_PIXELS = 64  # of the object for which the cost of a network that reads sets is told
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,10 @@ class Model:
         Raises:
             LandloomError: if it cannot be written.
         """
+        write_tensors(path, *self.to_arrays())
+
+    def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """What the file holds: arrays by name, and the description that JSON can hold."""
         tensors = axes_tensors(self.axes)
         for number, member in enumerate(self.members):
             for name, array in _member_arrays(member).items():
@@ -134,7 +140,7 @@ class Model:
         # All settings, also those left at their defaults: a later version may have other defaults.
         settings = {**getattr(self.members[0], "settings", {}), **self.header.settings}
         header = replace(self.header, settings=settings)
-        write_tensors(path, tensors, {**header.to_json(), "members": len(self.members)})
+        return tensors, {**header.to_json(), "members": len(self.members)}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Model:
@@ -144,29 +150,47 @@ class Model:
             LandloomError: if the file is missing, damaged or made by something else, or if torch is missing.
         """
         tensors, metadata = read_tensors(path)
-        try:
-            header = ModelHeader.from_json(metadata)
-            count = metadata.get("members")
-            if type(count) is not int or not 1 <= count <= MOST_MEMBERS:
-                raise LandloomError("The header of the model is damaged: the number of its members is wrong.")
-            members: list[dict[str, np.ndarray]] = [{} for _ in range(count)]
-            axes = axes_from({name: tensors.pop(name) for name in [*tensors] if name.startswith(f"{PREFIX}.")})
-            for name, tensor in tensors.items():
-                number, _, rest = name.partition(".")
-                if not number.isdecimal() or int(number) >= count:
-                    raise LandloomError("The model holds arrays of no member: train the model again.")
-                members[int(number)][rest] = tensor
-            make = _forest if network_info(header.network).is_forest else _module
-            return cls(header, [make(header, arrays) for arrays in members], axes)
-        except LandloomError as error:
-            if str(path) in str(error) or type(error) is not LandloomError:
-                raise
-            raise LandloomError(f"{path}: {error}") from error
+        with naming(path):
+            return cls.from_arrays(tensors, metadata)
+
+    @classmethod
+    def from_arrays(cls, tensors: dict[str, np.ndarray], metadata: dict[str, Any]) -> Model:
+        """The inverse of :meth:`to_arrays`.
+
+        Raises:
+            LandloomError: if they do not fit together, or if torch is missing.
+        """
+        header = ModelHeader.from_json(metadata)
+        count = metadata.get("members")
+        if type(count) is not int or not 1 <= count <= MOST_MEMBERS:
+            raise LandloomError("The header of the model is damaged: the number of its members is wrong.")
+        members: list[dict[str, np.ndarray]] = [{} for _ in range(count)]
+        axes = axes_from({name: array for name, array in tensors.items() if name.startswith(f"{PREFIX}.")})
+        for name, tensor in tensors.items():
+            if name.startswith(f"{PREFIX}."):
+                continue
+            number, _, rest = name.partition(".")
+            if not number.isdecimal() or int(number) >= count:
+                raise LandloomError("The model holds arrays of no member: train the model again.")
+            members[int(number)][rest] = tensor
+        make = _forest if network_info(header.network).is_forest else _module
+        return cls(header, [make(header, arrays) for arrays in members], axes)
 
     @staticmethod
     def load_header(path: str | os.PathLike[str]) -> ModelHeader:
         """Read the header alone: quick, and needs no torch; errors as in :meth:`load`."""
         return ModelHeader.from_json(read_metadata(path))
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the file's name before an error that lacks it."""
+    try:
+        yield
+    except LandloomError as error:
+        if str(path) in str(error) or type(error) is not LandloomError:
+            raise
+        raise LandloomError(f"{path}: {error}") from error
 
 
 def _member_arrays(member: Any) -> dict[str, np.ndarray]:
@@ -215,7 +239,8 @@ def describe(model: Model) -> dict[str, Any]:
 
     Returns:
         ``parameters`` (or ``nodes`` of a forest) of all members, ``mflop_per_pixel`` (None where it cannot be
-        counted), and ``text``, a sentence for the log. One multiply-add is two FLOP.
+        counted; of a network that reads sets that for an object of 64 pixels), and ``text``, a sentence for the log.
+        One multiply-add is two FLOP.
     """
     network = model.header.network
     if network_info(network).is_forest:
@@ -223,9 +248,14 @@ def describe(model: Model) -> dict[str, Any]:
         trees = sum(member.trees for member in model.members)
         return {"nodes": nodes, "mflop_per_pixel": None, "text": f"{network}: {trees} trees, {nodes:,} nodes"}
     parameters = sum(weights.numel() for member in model.members for weights in member.parameters())
-    counts = [flop_per_pixel(member, model.header.recipe) for member in model.members]
+    side = round(SET_PIXELS**0.5) if network_info(network).reads_sets else 32
+    counts = [flop_per_pixel(member, model.header.recipe, side) for member in model.members]
     cost = None if None in counts else sum(count for count in counts if count is not None) / 1e6
-    text = f"{network}: {parameters:,} parameters" + (f", {cost:.2f} MFLOP per pixel" if cost is not None else "")
+    unit = "MFLOP per pixel"
+    if network_info(network).reads_sets:
+        unit = f"MFLOP per object of {SET_PIXELS} pixels"
+        cost = None if cost is None else cost * SET_PIXELS
+    text = f"{network}: {parameters:,} parameters" + (f", {cost:.2f} {unit}" if cost is not None else "")
     return {"parameters": parameters, "mflop_per_pixel": cost, "text": text}
 
 

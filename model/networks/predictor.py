@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Pixels computed at a time. On a CPU a block and its activations should stay in the second-level cache; the windows
 # of twinns are larger, since their borders are computed twice.
-CPU_BLOCK = {"ltae": 512, "tempcnn": 512, "twinns": 2048, "randomforest": 2048}
+CPU_BLOCK = {"ltae": 512, "tempcnn": 512, "twinns": 2048, "randomforest": 2048, "pixelset": 1024}
 GPU_BLOCK = 16384
 FUSED = "fused"  # the branch that joins all others
 USUAL_DATES = 54  # with more dates than this the blocks are smaller
@@ -115,8 +115,8 @@ class Predictor:
                 training. Sensors that the model does not know are ignored.
 
         Returns:
-            ``[B, K, H - 2 * halo, W - 2 * halo]`` float32; they sum to 1. A pixel does not depend on what else is in
-            the batch. The mean of the members of an ensemble.
+            ``[B, K, H - 2 * halo, W - 2 * halo]`` float32, of a network that reads sets ``[B, K, 1, 1]``; they sum to
+            1. A pixel does not depend on what else is in the batch. The mean of the members of an ensemble.
 
         Raises:
             LandloomError: if the batch has no sensor of the model, or lacks one that the network needs.
@@ -179,7 +179,9 @@ class Predictor:
         height, width = height - 2 * self.halo, width - 2 * self.halo
         if height < 1 or width < 1:
             raise ValueError(f"a window must be larger than {2 * self.halo} pixels")
-        result = np.empty((size, planes, height, width), dtype=np.float32)
+        if self.info.reads_sets and height != 1:
+            raise ValueError("a set of pixels lies in one row")
+        result = np.empty((size, planes, height, 1 if self.info.reads_sets else width), dtype=np.float32)
 
         def compute(block: _Block) -> None:
             result[block.first : block.last, :, block.top : block.bottom] = work(_cut(batch, block, self.halo))
@@ -237,7 +239,7 @@ class Predictor:
             inputs = self.recipe.network_inputs(
                 batch, self.device, self.info.needs_regular_dates, self.info.needs_raw_dates
             )
-            total = None
+            total: Any = 0
             described: dict[str, list[torch.Tensor]] = {branch: [] for branch in branches}
             for member in self.model.members:
                 if member.training:
@@ -246,9 +248,7 @@ class Predictor:
                 logits = found.logits
                 for branch, own in described.items():
                     own.append(found.descriptors[branch])
-                shares = torch.softmax(logits / self.model.header.temperature, dim=1)
-                total = shares if total is None else total + shares
-            assert total is not None
+                total = total + torch.softmax(logits / self.model.header.temperature, dim=1)
             parts = [total / len(self.model.members), *itertools.chain.from_iterable(described.values())]
             return torch.cat(parts, dim=1).cpu().numpy()
 

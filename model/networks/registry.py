@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 NETWORKS = ("twinns", "ltae", "tempcnn", "randomforest")
+PIXELSET = "pixelset"  # the network of objects: what it reads are sets of pixels
+GEOMETRY = "geometry"  # among its sensors, features of the object itself; no sensor of a stack has lower-case letters
 
 
 class NetworkInfo(NamedTuple):
@@ -27,6 +29,7 @@ class NetworkInfo(NamedTuple):
         needs_raw_dates: whether it reads the dates as they were acquired.
         mask_aware: whether it works without a sensor that it was trained with.
         indices: the indices that join the bands by default.
+        reads_sets: whether a sample is a set of pixels, of which all together get one class.
     """
 
     halo: int
@@ -36,6 +39,7 @@ class NetworkInfo(NamedTuple):
     needs_raw_dates: bool = True
     mask_aware: bool = False
     indices: tuple[str, ...] = NETWORK_INDICES
+    reads_sets: bool = False
 
 
 _INFO = {
@@ -43,6 +47,7 @@ _INFO = {
     "ltae": NetworkInfo(0, False, False, "torch", mask_aware=True),
     "tempcnn": NetworkInfo(0, True, False, "torch", needs_raw_dates=False),
     "randomforest": NetworkInfo(0, True, True, "sklearn", needs_raw_dates=False, indices=FOREST_INDICES),
+    PIXELSET: NetworkInfo(0, False, False, "torch", mask_aware=True, reads_sets=True),
 }
 
 
@@ -63,7 +68,7 @@ def build(
     """Build a network with random weights (seed torch before).
 
     Args:
-        name: one of NETWORKS, but not the forest.
+        name: one of NETWORKS, but not the forest, or PIXELSET.
         sensors: name -> shape, in the order of the recipe.
         classes: number of classes.
         settings: widths and the like; what is left out takes the default, what is unknown is an error.
@@ -88,6 +93,10 @@ def _builder(name: str) -> Callable[[dict[str, SensorShape], int, dict[str, Any]
         from .twinns import Twinns
 
         return Twinns
+    if name == PIXELSET:
+        from .pixelset import PixelSetAttention
+
+        return PixelSetAttention
     from .tempcnn import TemporalConvolutions
 
     return TemporalConvolutions

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def draw_kept(
-    centres: dict[str, np.ndarray], kinds: dict[str, str], settings: TrainingSettings, random: np.random.Generator
+    centres: dict[str, np.ndarray], kinds: dict[str, str], settings: TrainingSettings, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Choose the acquisitions that stay: dates are hidden at random, and sometimes one of several sensors wholly.
 
@@ -29,7 +29,7 @@ def draw_kept(
         centres: sensor name -> ``[B, T]``, True where the centre pixel is valid.
         kinds: sensor name -> kind; static layers are never hidden.
         settings: the chances.
-        random: where numbers come from.
+        rng: where numbers come from.
 
     Returns:
         sensor name -> ``[B, T]``, True = stays. A sample keeps at least one valid acquisition if it had one: else
@@ -40,15 +40,43 @@ def draw_kept(
         return {}
     batch = len(centres[names[0]])
     chance = settings.sensor_dropout if len(names) > 1 else 0.0
-    drawn = random.random(batch)  # one number a sample, so that at most one sensor of it is hidden
+    drawn = rng.random(batch)  # one number a sample, so that at most one sensor of it is hidden
     kept = {}
     left = np.zeros(batch, dtype=bool)
     for position, name in enumerate(names):
         share = settings.date_dropout_optical if kinds[name] == OPTICAL else settings.date_dropout_radar
         there = (drawn < position * chance) | (drawn >= (position + 1) * chance)
-        kept[name] = (random.random(centres[name].shape) >= share) & there[:, None]
+        kept[name] = (rng.random(centres[name].shape) >= share) & there[:, None]
         left |= (kept[name] & centres[name]).any(axis=1)
     return {name: stays | ~left[:, None] for name, stays in kept.items()}
+
+
+def draw_pixels(inputs: dict[str, SensorInput], most: int, rng: np.random.Generator) -> dict[str, SensorInput]:
+    """Draw pixels of each set without repeating one, those before all others that any sensor sees on some date.
+
+    Args:
+        inputs: ``x`` ``[B, T, C, 1, S]``; sensors whose S is 1 are left as they are.
+        most: so many pixels of each, if there are as many.
+        rng: where numbers come from.
+
+    Returns:
+        the same with S at most ``most``, the same pixels of every sensor.
+    """
+    sets = {name: one for name, one in inputs.items() if one.x.shape[4] > 1}
+    if not sets or next(iter(sets.values())).x.shape[4] <= most:
+        return inputs
+    seen = torch.stack([one.mask.any(dim=1)[:, 0] for one in sets.values()]).any(dim=0).numpy()
+    keys = rng.random(seen.shape) + ~seen
+    chosen = torch.from_numpy(np.argpartition(keys, most, axis=1)[:, :most])
+    rows = torch.arange(len(chosen))[:, None]
+    drawn = {
+        name: one._replace(
+            x=one.x[rows, :, :, 0, chosen].permute(0, 2, 3, 1).unsqueeze(3).contiguous(),
+            mask=one.mask[rows, :, 0, chosen].permute(0, 2, 1).unsqueeze(2).contiguous(),
+        )
+        for name, one in sets.items()
+    }
+    return {**inputs, **drawn}
 
 
 def hide_in_series(batch: dict[str, Series], kept: dict[str, np.ndarray]) -> dict[str, Series]:
@@ -71,21 +99,21 @@ def hide_in_inputs(inputs: dict[str, SensorInput], kept: dict[str, np.ndarray]) 
 
 
 def move_season(
-    inputs: dict[str, SensorInput], kinds: dict[str, str], settings: TrainingSettings, random: np.random.Generator
+    inputs: dict[str, SensorInput], kinds: dict[str, str], settings: TrainingSettings, rng: np.random.Generator
 ) -> dict[str, SensorInput]:
     """Move all sensors of a batch by the same few days, as an early or late year does."""
     if settings.shift_days <= 0:
         return inputs
-    shift = float(random.uniform(-settings.shift_days, settings.shift_days))
+    shift = float(rng.uniform(-settings.shift_days, settings.shift_days))
     return {name: one if kinds[name] == STATIC else one._replace(days=one.days + shift) for name, one in inputs.items()}
 
 
-def turn(inputs: dict[str, SensorInput], random: np.random.Generator) -> dict[str, SensorInput]:
+def turn(inputs: dict[str, SensorInput], rng: np.random.Generator) -> dict[str, SensorInput]:
     """Turn and mirror square patches: one of the eight symmetries for a batch, the same for all sensors."""
     first = next(iter(inputs.values())).x
     if first.shape[-1] < 2 or first.shape[-1] != first.shape[-2]:
         return inputs
-    symmetry = int(random.integers(8))
+    symmetry = int(rng.integers(8))
 
     def turned(values: torch.Tensor) -> torch.Tensor:
         values = torch.rot90(values, symmetry % 4, dims=(-2, -1))

@@ -96,6 +96,10 @@ def fit(
     pool = SamplePool.of(stores, settings.sensors)
     training, validation = np.asarray(training, dtype=np.int64), np.asarray(validation, dtype=np.int64)
     check_training_labels(pool, training)
+    if network_info(settings.network).reads_sets and not pool.of_sets:
+        raise LandloomError(
+            f"{settings.network} reads the pixels of objects: use it in 'Train on objects', or choose ltae for pixels."
+        )
     if settings.is_forest:
         learnt = np.sort(np.concatenate([training, validation]))
         fitted = _fit_forest(pool, learnt, settings, progress, 1.0 if temperature is None else temperature)
@@ -126,10 +130,10 @@ def check_training_labels(pool: SamplePool, training: np.ndarray) -> None:
 def fit_recipe(pool: SamplePool, training: np.ndarray, settings: TrainingSettings, progress: Progress) -> InputRecipe:
     """The recipe of the inputs, fitted on the training samples of all stores."""
     info = network_info(settings.network)
-    random = np.random.default_rng(settings.seed)
+    rng = np.random.default_rng(settings.seed)
     chosen = np.sort(training)
     if len(chosen) > FITTED_SAMPLES:
-        chosen = np.sort(random.choice(chosen, FITTED_SAMPLES, replace=False))
+        chosen = np.sort(rng.choice(chosen, FITTED_SAMPLES, replace=False))
     cut = pool.batches(chosen, _READ_AT_ONCE)
 
     def batches():  # noqa: ANN202
@@ -171,7 +175,7 @@ def _fit_networks(
         check_start(start, pool, settings)
         recipe, widths = start.header.recipe, dict(start.header.settings)
     trainer = Trainer(pool, recipe, settings, device, checkpoints, progress, widths)
-    threads = training_threads(settings.network, settings.batch_for(len(training)))
+    threads = training_threads(settings.network, settings.batch_for(len(training)), settings.set_pixels)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), threads:
         torch.manual_seed(settings.seed)
         network = trainer.network()
@@ -323,9 +327,24 @@ def describe_axes(model: Model, pool: SamplePool, indices: np.ndarray, device: s
     if network_info(model.header.network).is_forest or len(indices) < 2:
         return
     progress.text("Finding the main axes of the descriptors")
-    if len(indices) > _DESCRIBED:
-        indices = np.sort(np.random.default_rng(0).choice(indices, _DESCRIBED, replace=False))
-    found: dict[str, list[np.ndarray]] = {}
+    found = describe_samples(model, pool, drawn(indices), device, progress)
+    model.axes = {branch: fit_axes([values]) for branch, values in found.items()}
+
+
+def drawn(indices: np.ndarray) -> np.ndarray:
+    """Some thousands of samples at most, in their order; always the same ones."""
+    if len(indices) <= _DESCRIBED:
+        return indices
+    return np.sort(np.random.default_rng(0).choice(indices, _DESCRIBED, replace=False))
+
+
+def describe_samples(
+    model: Model, pool: SamplePool, indices: np.ndarray, device: str, progress: Progress
+) -> dict[str, np.ndarray]:
+    """The descriptors of samples by branch, ``[n, D]``, in the order of ``indices``."""
+    found: dict[str, np.ndarray] = {}
+    position = np.zeros(len(pool), dtype=np.int64)
+    position[indices] = np.arange(len(indices))
     for own in pool.split_by_store(indices):
         with Predictor(model, resolve_device(device), thread_count()) as predictor:
             predictor.check_fits(pool.store_specs(int(pool.part[own[0]])))
@@ -333,8 +352,9 @@ def describe_axes(model: Model, pool: SamplePool, indices: np.ndarray, device: s
                 progress.check()
                 description = predictor.describe(pool.batch(few, predictor.halo), list(predictor.branches()))
                 for branch, values in description.descriptors.items():
-                    found.setdefault(branch, []).append(values[:, :, 0, 0])
-    model.axes = {branch: fit_axes(pieces) for branch, pieces in found.items()}
+                    whole = found.setdefault(branch, np.empty((len(indices), values.shape[1]), np.float32))
+                    whole[position[few]] = values[:, :, 0, 0]
+    return found
 
 
 def predict_members(model: Model, pool: SamplePool, indices: np.ndarray, device: str, progress: Progress) -> Held:

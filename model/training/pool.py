@@ -34,10 +34,13 @@ class SamplePool:
         polygons: ``[N]`` int64.
         split, fold: ``[N]``, as the stores say.
         part: ``[N]``, the store of each sample.
+        of_sets: whether a sample is a set of pixels, as in a subclass.
 
     Raises:
         LandloomError: if the stores do not fit together, or a sensor asked for is missing.
     """
+
+    of_sets = False
 
     def __init__(
         self,

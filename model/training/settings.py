@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..networks.registry import PIXELSET
 from ..stack.indices import check_indices
 
 NETWORKS = ("ltae", "twinns", "tempcnn", "randomforest")
@@ -31,7 +32,7 @@ class TrainingSettings:
     that reached the best validation score on small field data; see ``docs/benchmarks.md``.
 
     Attributes:
-        network: one of :data:`NETWORKS`.
+        network: one of :data:`NETWORKS`, or ``pixelset``, which learns from objects only.
         epochs: most passes over the training samples; 0 chooses by the number of samples.
         batch_size: samples a step; made smaller for few samples and when the GPU is out of memory.
         learning_rate: highest rate of AdamW; 0 takes the default, a quarter of it with ``start_from``.
@@ -55,6 +56,7 @@ class TrainingSettings:
         shift_days: the series moves by up to this many days, earlier or later.
         averaging: decay of the moving average of the weights, by which the model is validated and delivered.
         gradient_clip: largest norm of the gradient.
+        set_pixels: of an object's set so many pixels are drawn anew at each step, for a network that reads sets.
     """
 
     network: str = "ltae"
@@ -81,6 +83,7 @@ class TrainingSettings:
     shift_days: float = 3.0
     averaging: float = 0.98
     gradient_clip: float = 1.0
+    set_pixels: int = 16
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -89,7 +92,7 @@ class TrainingSettings:
             LandloomError: naming the parameter and what it may be.
         """
         for name, value, options in (
-            ("NETWORK", self.network, NETWORKS),
+            ("NETWORK", self.network, NETWORKS if self.network != PIXELSET else (PIXELSET,)),
             ("CLASS_WEIGHTS", self.class_weights, CLASS_WEIGHTS),
             ("EVALUATION", self.evaluation, EVALUATIONS),
         ):

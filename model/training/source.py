@@ -11,7 +11,7 @@ import torch
 
 from ..base.progress import Progress
 from ..networks.base import SensorInput
-from .augmentation import draw_kept, hide_in_inputs, hide_in_series, move_season, turn
+from .augmentation import draw_kept, draw_pixels, hide_in_inputs, hide_in_series, move_season, turn
 from .pool import SamplePool, kinds_of
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ class InputSource:
     def _keep(self, indices: np.ndarray) -> None:
         for own in self._pool.split_by_store(indices):
             pieces = []
-            for start in range(0, len(own), _PREPARED_AT_ONCE):
+            for few in self._pool.batches(own, _PREPARED_AT_ONCE):
                 self._progress.check()
-                pieces.append(self._prepare(own[start : start + _PREPARED_AT_ONCE]))
+                pieces.append(self._prepare(few))
             self._row[own] = np.arange(len(own))
             self._ready[int(self._pool.part[own[0]])] = {
                 name: _joined([piece[name] for piece in pieces]) for name in pieces[0]
@@ -138,17 +138,27 @@ class InputSource:
                 for name, one in ready.items()
             }
             if settings is not None and random is not None:
-                centres = {name: _centre(one.mask.numpy()) for name, one in inputs.items()}
+                if self._info.reads_sets:
+                    inputs = draw_pixels(inputs, settings.set_pixels, random)
+                centres = {name: self._seen(one.mask.numpy()) for name, one in inputs.items()}
                 inputs = hide_in_inputs(inputs, draw_kept(centres, self._kinds, settings, random))
         else:
             raw = self._pool.batch(indices, self._info.halo)
             if settings is not None and random is not None:
-                centres = {name: _centre(one.mask) for name, one in raw.items()}
+                centres = {name: self._seen(one.mask) for name, one in raw.items()}
                 raw = hide_in_series(raw, draw_kept(centres, self._kinds, settings, random))
             inputs = self._inputs(raw, part)
+            if self._info.reads_sets and settings is not None and random is not None:
+                inputs = draw_pixels(inputs, settings.set_pixels, random)
         if settings is not None and random is not None:
             inputs = turn(move_season(inputs, self._kinds, settings, random), random)
         return Batch(inputs, labels)
+
+    def _seen(self, mask: np.ndarray) -> np.ndarray:
+        """``[B, T]``: where the centre pixel is valid, or any pixel of a set."""
+        if self._info.reads_sets:
+            return mask.any(axis=(2, 3))
+        return mask[:, :, mask.shape[2] // 2, mask.shape[3] // 2]
 
 
 def _joined(pieces: list[SensorInput]) -> SensorInput:
@@ -161,17 +171,13 @@ def _joined(pieces: list[SensorInput]) -> SensorInput:
     )
 
 
-def _centre(mask: np.ndarray) -> np.ndarray:
-    return mask[:, :, mask.shape[2] // 2, mask.shape[3] // 2]
-
-
 def _to(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
 
     def moved(one: SensorInput) -> SensorInput:
-        x, mask, days, filled = (None if part is None else part.to(device, non_blocking=True) for part in one)
-        assert x is not None and mask is not None and days is not None
+        filled = None if one.filled is None else one.filled.to(device, non_blocking=True)
+        x, mask, days = (part.to(device, non_blocking=True) for part in (one.x, one.mask, one.days))
         return SensorInput(x, mask, days, filled)
 
     inputs = {name: moved(one) for name, one in batch.inputs.items()}

@@ -127,7 +127,7 @@ class Trainer:
 
 
 @contextlib.contextmanager
-def training_threads(network: str, batch: int) -> Iterator[None]:
+def training_threads(network: str, batch: int, set_pixels: int = 1) -> Iterator[None]:
     """Let torch use as many threads as a step is worth, and put back what was set.
 
     A step of a pixel network on some hundred samples is a chain of small products: threads that wait for each other at
@@ -136,9 +136,11 @@ def training_threads(network: str, batch: int) -> Iterator[None]:
     Args:
         network: its name.
         batch: samples a step.
+        set_pixels: of each, where they are sets of pixels.
     """
     before = torch.get_num_threads()
-    pixels = batch * (2 * network_info(network).halo + 1) ** 2
+    info = network_info(network)
+    pixels = batch * (set_pixels if info.reads_sets else (2 * info.halo + 1) ** 2)
     torch.set_num_threads(thread_count() if pixels >= _PIXELS_FOR_THREADS else 1)
     try:
         yield
