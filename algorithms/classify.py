@@ -120,11 +120,23 @@ class MapLayer(QgsProcessingLayerPostProcessorInterface):
         self._title = title
 
     @classmethod
-    def name_on_load(cls, context: QgsProcessingContext, path: str, title: str) -> None:
-        """Ask for this when, and if, the layer is loaded."""
-        if context.willLoadLayerOnCompletion(path):
-            cls._kept[path] = cls(title)
-            context.layerToLoadOnCompletionDetails(path).setPostProcessor(cls._kept[path])
+    def name_on_load(cls, context: QgsProcessingContext, path: str, title: str, group: str = "") -> bool:
+        """Ask for this when, and if, the layer is loaded; gives whether it will be.
+
+        Args:
+            context: of the run.
+            path: of the raster.
+            title: of the layer.
+            group: of layers, in which it comes; it is made where there is none of that name.
+        """
+        if not context.willLoadLayerOnCompletion(path):
+            return False
+        cls._kept[path] = cls(title)
+        details = context.layerToLoadOnCompletionDetails(path)
+        details.setPostProcessor(cls._kept[path])
+        if group:
+            details.groupName = group
+        return True
 
     def postProcessLayer(  # noqa: N802
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback

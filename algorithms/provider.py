@@ -17,6 +17,7 @@ from .classifyobjects import ClassifyObjects
 from .compare import Compare
 from .composite import Composite
 from .descriptors import Descriptors
+from .difference import Difference
 from .extractsamples import ExtractSamples
 from .fromiota2 import FromIota2
 from .fuse import Fuse
@@ -55,6 +56,7 @@ ALGORITHMS = (
     Fuse,
     Regularise,
     Vectorise,
+    Difference,
     Segment,
     Descriptors,
     SuggestLabels,

@@ -42,6 +42,7 @@ GUIDE = {
     "classify": ("guide/how-to.md#map-another-place-or-year", "guide/files.md#the-map"),
     "landcovermap": ("guide/tutorial.md", "guide/how-to.md#map-your-own-archive-folder"),
     "fuse": ("fusion.md",),
+    "difference": ("guide/how-to.md#compare-two-years-or-two-runs", "accuracy.md"),
     "regularise": ("objects.md#clean-a-map-regularise",),
     "vectorise": ("objects.md#a-map-as-polygons-vectorise",),
     "segment": ("guide/how-to.md#classify-fields-instead-of-pixels", "objects.md"),

@@ -135,7 +135,14 @@ class CategoricalMap:
         Raises:
             LandloomError: if pixels cannot be read, or are not whole numbers.
         """
-        values = read_array(self._dataset, window, [1])[0]
+        return self.whole_numbers(read_array(self._dataset, window, [1])[0])
+
+    def whole_numbers(self, values: np.ndarray) -> np.ndarray:
+        """Values as whole numbers, NaN as no data.
+
+        Raises:
+            LandloomError: if they are not whole.
+        """
         if values.dtype.kind == "f":
             known = np.isfinite(values)
             if (values[known] != np.round(values[known])).any():

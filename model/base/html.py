@@ -140,6 +140,7 @@ class Report:
         shares: np.ndarray | None = None,
         totals: bool = False,
         digits: int | None = None,
+        corner: str = "",
     ) -> None:
         """A confusion matrix: rows the reference, columns the prediction.
 
@@ -149,6 +150,7 @@ class Report:
             shares: ``[K, K]`` 0 to 1, by which cells are shaded; by default the share of the row.
             totals: add the sum of each row and column.
             digits: behind the point of every cell; by default one, and none for whole numbers.
+            corner: what rows and columns are, where they are something else.
         """
         matrix = np.asarray(matrix, dtype=float)
         share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12) if shares is None else shares
@@ -171,8 +173,8 @@ class Report:
                 value = number(int(cell) if whole else cell, 1 if digits is None else digits)
                 cells.append(f'<td class="n" style="background:{shade}">{value}</td>')
             rows.append(f"<tr><th>{html.escape(str(name))}</th>{''.join(cells)}</tr>")
-        corner = html.escape(f"{tr('reference')} \\ {tr('predicted')}")
-        content = f"<thead><tr><th>{corner}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        corner = corner or f"{tr('reference')} \\ {tr('predicted')}"
+        content = f"<thead><tr><th>{html.escape(corner)}</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
         self._parts.append(f'<div class="scroll"><table{_width(len(names))}>{content}</table></div>')
 
     def lines(
