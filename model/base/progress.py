@@ -81,6 +81,19 @@ class Remembering(Progress):
         return self._inner.is_cancelled()
 
 
+class Quiet(Progress):
+    """Shows how far it is and can be cancelled, but tells nothing: for what is done again and was told of once."""
+
+    def __init__(self, inner: Progress | None = None) -> None:
+        self._inner = inner or Progress()
+
+    def percent(self, value: float) -> None:
+        self._inner.percent(value)
+
+    def is_cancelled(self) -> bool:
+        return self._inner.is_cancelled()
+
+
 class PrintedProgress(Progress):
     """Progress on a terminal, for benchmarks and scripts."""
 

@@ -149,26 +149,30 @@ def _decide(
     )
 
 
-def holding(segments: Segments, objects: np.ndarray, x: np.ndarray, y: np.ndarray, crs_wkt: str) -> np.ndarray:
-    """``[m]`` whether each of ``objects`` holds any of the points ``x``, ``y``."""
+def groups_within(
+    segments: Segments, objects: np.ndarray, x: np.ndarray, y: np.ndarray, groups: np.ndarray, crs_wkt: str
+) -> list[np.ndarray]:
+    """For each of ``objects`` the groups that have any of their points ``x``, ``y`` in it, ascending."""
     points = np.stack([x, y], axis=1)
     if not same_crs(segments.crs_wkt, crs_wkt):
         points = transformed(points, crs_wkt, segments.crs_wkt)
     order = np.argsort(points[:, 0], kind="stable")
-    points = points[order]
-    result = np.zeros(len(objects), bool)
-    for place, (one, wkb) in enumerate(zip(objects.tolist(), segments.geometries(objects), strict=True)):
+    points, groups = points[order], groups[order]
+    result = []
+    for one, wkb in zip(objects.tolist(), segments.geometries(objects), strict=True):
         west, south, east, north = segments.bounds[one]
         first, last = np.searchsorted(points[:, 0], [west, east + 1e-9])
-        near = points[first:last]
-        near = near[(near[:, 1] >= south) & (near[:, 1] <= north)]
-        if not len(near):
-            continue
+        near = np.arange(first, last)
+        near = near[(points[near, 1] >= south) & (points[near, 1] <= north)]
         shape = ogr.CreateGeometryFromWkb(wkb)
-        many = ogr.Geometry(ogr.wkbMultiPoint)
-        for east_north in near.tolist():
-            point = ogr.Geometry(ogr.wkbPoint)
-            point.AddPoint_2D(*east_north)
-            many.AddGeometry(point)
-        result[place] = shape.Intersects(many)
+        inside = []
+        for group in np.unique(groups[near]):
+            many = ogr.Geometry(ogr.wkbMultiPoint)
+            for east_north in points[near[groups[near] == group]].tolist():
+                point = ogr.Geometry(ogr.wkbPoint)
+                point.AddPoint_2D(*east_north)
+                many.AddGeometry(point)
+            if shape.Intersects(many):
+                inside.append(group)
+        result.append(np.array(inside, np.int64))
     return result

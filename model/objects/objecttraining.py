@@ -14,14 +14,12 @@ import numpy as np
 
 from ..base.device import thread_count
 from ..base.errors import LandloomError
+from ..base.files import file_hash
 from ..base.metrics import Scores, confusion_matrix, scores
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.provenance import gather
-from ..mapping.descriptors import map_descriptors
-from ..mapping.journal import file_hash
 from ..networks.forest import CLASS_WEIGHTS, fit_forest
-from ..networks.modelfile import Model
 from ..networks.predictor import FUSED
 from ..samples.classes import classes_of
 from ..samples.extraction import metric_scale
@@ -29,14 +27,14 @@ from ..samples.groups import group_features
 from ..samples.reference import ReferenceLayer
 from ..samples.settings import ExtractionSettings
 from ..samples.splits import stratified_group_folds
-from ..samples.store import SampleStore
 from ..stack.grid import reproject_bounds
 from ..stack.manifest import Stack
 from .features import FeatureSettings, measure_objects
 from .features_segments import Segments
 from .features_sources import Measured, RasterSource, StackSource
-from .objectmatching import Matched, holding, match
+from .objectmatching import Matched, match
 from .objectmodel import FeatureRecipe, ObjectModel
+from .outoffold import Describers, describers
 
 STEP = 10  # days between the target days of the series of objects
 
@@ -98,7 +96,8 @@ class ObjectResult:
         matrix: ``[K, K]`` of the judged objects, rows the reference.
         scores: of it.
         fold_scores: of each fold.
-        left_out: objects that trained the pixel model whose descriptors are used.
+        left_out: objects without a network that has not seen their group.
+        by_folds: objects whose descriptors are those of a fold's network.
         warnings: what the reader should know.
         seconds: time it took.
     """
@@ -111,6 +110,7 @@ class ObjectResult:
     scores: Scores
     fold_scores: list[Scores] = field(default_factory=list)
     left_out: int = 0
+    by_folds: int = 0
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -130,8 +130,7 @@ def train_objects(
 ) -> ObjectResult:
     """Train a forest on objects and judge it out of fold.
 
-    With descriptors, objects of the groups that trained the pixel model are left out altogether: it knows their labels,
-    so that their descriptors look better than those of any other object, and scores on them would be too good.
+    With descriptors, every object is described by a network that has not seen its group, see ``outoffold.py``.
 
     Args:
         stack: a ``stack.json``.
@@ -141,7 +140,7 @@ def train_objects(
         settings: the rest.
         rasters: other rasters to measure.
         descriptors: a pixel model whose descriptors are features too; empty = none.
-        samples: the folder of samples that trained it.
+        samples: the folder of samples that trained it; empty = where the model says that they are.
         memory_mb: working memory.
         device: for the descriptors.
         progress: shown, and asked whether to stop.
@@ -168,11 +167,11 @@ def train_objects(
     crs_wkt, part = opened.grid.crs_wkt, progress.part(0, 20)
     matched = match(segments, classes.features, classes.labels, groups, crs_wkt, settings.min_share, part)
     warnings = _tell(matched, classes.nomenclature, settings.min_share, progress)
-    left_out = 0
-    if descriptors:
-        matched, left_out = _unseen(matched, segments, descriptors, samples, progress)
-    matched, nomenclature = _present(matched, classes.nomenclature)
-    with tempfile.TemporaryDirectory(prefix="landloom") as folder:
+    with tempfile.TemporaryDirectory(prefix="landloom", ignore_cleanup_errors=True) as folder:
+        networks: Describers | None = None
+        if descriptors:
+            matched, networks = describers(matched, segments, descriptors, samples, Path(folder), progress)
+        matched, nomenclature = _present(matched, classes.nomenclature)
         source = StackSource(opened, settings.sensors, settings.indices, memory_mb / 4)
         sources: list[Measured] = [source]
         try:
@@ -180,32 +179,34 @@ def train_objects(
             sources += others
             recipe = FeatureRecipe.of(source, others, chosen, texture, STEP)
             described: dict[str, Any] = {}
-            if descriptors:
-                path = Path(folder) / "descriptors.tif"
+            if networks is not None:
                 described = {
                     "model": os.fspath(descriptors),
                     "hash": file_hash(descriptors),
                     "branch": FUSED,
                     "dimensions": settings.dimensions,
                 }
-                bounds = segment_bounds(segments, matched.objects, opened.grid.crs_wkt)
                 progress.text("Computing descriptors")
-                map_descriptors(
-                    stack, descriptors, path, FUSED, settings.dimensions, bounds=bounds, memory_mb=memory_mb,
-                    device=device, progress=progress.part(20, 50),
-                )  # fmt: skip
-                sources.append(RasterSource(path))
+                part = progress.part(20, 50)
+                objects, dimensions = matched.objects, settings.dimensions
+                first = networks.compute(stack, segments, objects, dimensions, Path(folder), memory_mb, device, part)
+                sources.append(RasterSource(first))
             progress.text(f"Measuring {len(matched.objects)} objects")
-            table = measure_objects(segments, sources, chosen, memory_mb, progress.part(50, 85), matched.objects)
+            table = measure_objects(segments, sources, chosen, memory_mb, progress.part(50, 80), matched.objects)
+            if networks is not None:
+                networks.measure(table, matched.objects, chosen, memory_mb, progress.part(80, 85))
             matrix, names = recipe.matrix(table, sources, matched.objects)
         finally:
             for one in sources:
                 one.close()
     recipe = recipe.fitted(matrix, names)
     progress.text("Growing forests")
-    result = fit_and_judge(recipe, recipe.filled(matrix), matched, nomenclature, settings, progress.part(85, 98))
+    folds = None if networks is None else networks.folds
+    result = fit_and_judge(recipe, recipe.filled(matrix), matched, nomenclature, settings, progress.part(85, 98), folds)
     result.model.descriptors = described
-    result.left_out, result.warnings = left_out, warnings + result.warnings
+    result.warnings = warnings + result.warnings
+    if networks is not None:
+        result.left_out, result.by_folds = networks.left_out, networks.by_folds
     inputs = {"STACK": stack, "SEGMENTS": segments.source, "REFERENCE": reference, "RASTERS": list(rasters)}
     made = gather({**inputs, "DESCRIPTORS": descriptors, "SAMPLES": samples}, settings.seed)
     result.model.provenance = made.to_json()
@@ -242,39 +243,6 @@ def _tell(matched: Matched, nomenclature: Nomenclature, min_share: float, progre
     return warnings
 
 
-def _unseen(
-    matched: Matched, segments: Segments, descriptors: str, samples: str, progress: Progress
-) -> tuple[Matched, int]:
-    """The objects of groups that the pixel model has never seen, and how many are left out."""
-    header = Model.load_header(descriptors)
-    if not samples:
-        raise LandloomError(
-            "SAMPLES is missing: give the folder of samples that trained the model of DESCRIPTORS, so that no object "
-            "that trained it is learnt from or tested."
-        )
-    store = SampleStore.open(samples)
-    known = np.isin(store.groups, np.asarray(header.training_groups, np.int64))
-    if not known.any():
-        raise LandloomError(f"None of the samples in {samples} trained {descriptors}: give the folder that did.")
-    seen = holding(segments, matched.objects, store.x[known], store.y[known], store.crs_wkt)
-    tainted = np.isin(matched.groups, np.unique(matched.groups[seen]))
-    if tainted.all():
-        raise LandloomError(
-            f"Every object with a class trained the pixel model {descriptors}: nothing is left to learn from honestly. "
-            "Train that model with EVALUATION holdout and a larger TEST share of the samples, such as 0.5."
-        )
-    progress.info(
-        f"{int(tainted.sum()):,} objects of groups that trained the pixel model are left out; "
-        f"{int((~tainted).sum()):,} remain."
-    )
-    kept = ~tainted
-    remaining = Matched(
-        matched.objects[kept], matched.labels[kept], matched.groups[kept], matched.shares[kept],
-        matched.thin, matched.disputed, matched.lost,
-    )  # fmt: skip
-    return remaining, int(tainted.sum())
-
-
 def _present(matched: Matched, nomenclature: Nomenclature) -> tuple[Matched, Nomenclature]:
     """Only classes that have objects, and the labels in the new order."""
     present, labels = np.unique(matched.labels, return_inverse=True)
@@ -296,8 +264,12 @@ def fit_and_judge(
     nomenclature: Nomenclature,
     settings: ObjectTraining,
     progress: Progress,
+    folds: np.ndarray | None = None,
 ) -> ObjectResult:
-    """A forest on ``features`` ``[m, F]`` (finite) of the matched objects; folds depend on these and the seed alone."""
+    """A forest on ``features`` ``[m, F]`` (finite) of the matched objects.
+
+    They are judged by ``folds`` ``[m]``; without these, by folds that depend on the objects and the seed alone.
+    """
     labels, groups, classes = matched.labels, matched.groups, len(nomenclature)
     pairs = np.unique(np.stack([labels, groups], axis=1), axis=0)
     per_class = np.bincount(pairs[:, 0], minlength=classes)
@@ -310,7 +282,8 @@ def fit_and_judge(
         progress.warning(warnings[-1])
     if count < 2 or lonely.all():
         raise LandloomError("No class has objects of two groups, so nothing can be judged: add reference polygons.")
-    fold = stratified_group_folds(labels, groups, count, settings.seed)
+    fold = stratified_group_folds(labels, groups, count, settings.seed) if folds is None else folds
+    numbers = np.unique(fold).tolist()
     probabilities = np.full((len(labels), classes), np.nan, np.float32)
     fold_scores = []
 
@@ -318,7 +291,7 @@ def fit_and_judge(
         weights, threads = settings.class_weights, thread_count()
         return fit_forest(features[rows], labels[rows], classes, {}, weights, settings.seed, threads, progress.check)
 
-    for number in range(count):
+    for place, number in enumerate(numbers):
         progress.check()
         test = (fold == number) & ~lonely
         train = (fold != number) | lonely
@@ -326,7 +299,7 @@ def fit_and_judge(
             continue
         probabilities[test] = grow(train).predict_proba(np.asfortranarray(features[test]))
         fold_scores.append(scores(confusion_matrix(labels[test], probabilities[test].argmax(axis=1), classes)))
-        progress.percent(80.0 * (number + 1) / count)
+        progress.percent(80.0 * (place + 1) / len(numbers))
     judged = np.isfinite(probabilities).all(axis=1)
     matrix = confusion_matrix(labels[judged], probabilities[judged].argmax(axis=1), classes)
     found = scores(matrix)

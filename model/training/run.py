@@ -20,11 +20,14 @@ from ..base.lock import Lock, lock_path, tidy
 from ..base.metrics import Scores
 from ..base.optional import need
 from ..base.progress import Progress, Remembering
+from ..networks.foldfile import KEY, folds_path, save_folds
 from ..networks.modelfile import Model
+from ..networks.predictor import FUSED
 from ..networks.registry import network_info
 from .calibrate import Calibrated, Held, calibrate_folds, calibrate_holdout, temperature_of
 from .checkpoints import Checkpoints, training_hash
 from .evaluate import Evaluation, evaluate
+from .foldmodels import align
 from .folds import FOLDS, HOLDOUT, Parts, choose_evaluation, folds, groups_by_class, holdout
 from .loop import Fitted, check_training_labels, describe_axes, fit, predict_members
 from .pool import SamplePool, describe
@@ -51,6 +54,7 @@ class TrainingResult:
         fitted: the delivered model's training.
         calibrated: temperature, and curves of confidence and error.
         fold_scores: scores of each fold.
+        fold_models: the networks of the folds, saved beside the model; empty for the forest and in ``holdout``.
         histories: the epoch log, folds included.
         warnings: what the reader should know.
         seconds: time it took.
@@ -63,6 +67,7 @@ class TrainingResult:
     fitted: Fitted
     calibrated: Calibrated
     fold_scores: list[Scores] = field(default_factory=list)
+    fold_models: list[Model] = field(default_factory=list)
     histories: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -94,9 +99,15 @@ def train(
     output = Path(output)
     with Lock(lock_path(output), output) as lock:
         if not lock.again:
-            for path in (output, Path(f"{output}{LOG}"), *(report_files(report) if report is not None else [])):
+            for path in _outputs(output, report):
                 tidy(path)
         return _locked(stores, settings, output, report, Remembering(progress or Progress()))
+
+
+def _outputs(output: Path, report: str | os.PathLike[str] | None) -> list[Path]:
+    """Every file that a training may write."""
+    files = [output, folds_path(output), Path(f"{output}{LOG}")]
+    return files + (report_files(report) if report is not None else [])
 
 
 def _locked(
@@ -229,6 +240,7 @@ def _train_folds(
     held: list[Held] = []
     histories: list[dict[str, Any]] = []
     epochs: list[int] = []
+    models: list[Model] = []
     share = 100.0 / (len(divided) + 1)
     for place, (number, parts) in enumerate(divided):
         name = f"fold {number + 1}"
@@ -238,6 +250,7 @@ def _train_folds(
         held.append(predict_members(one.model, pool, parts.test, settings.device, progress))
         histories += one.history
         epochs += one.epochs
+        models.append(one.model)
     fold = np.repeat(np.arange(len(held)), [len(one.indices) for one in held])
     judged = Held(
         np.concatenate([one.indices for one in held]), np.concatenate([one.probabilities for one in held], axis=1)
@@ -260,6 +273,7 @@ def _train_folds(
         start=start,
     )
     describe_axes(fitted.model, pool, every, settings.device, progress)
+    models = _aligned(models, fitted.model, pool, divided, settings, progress)
     evaluation = evaluate(pool, judged.indices, calibrated.after, calibrated.before)
     _name_thin(pool, judged.indices, progress)
     parts = Parts(every, every[:0], every[:0])
@@ -268,7 +282,30 @@ def _train_folds(
         for own in (fold == place for place in range(len(held)))
     ]
     every_history = histories + fitted.history
-    return TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, calibrated, by_fold, every_history)
+    return TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, calibrated, by_fold, models, every_history)
+
+
+def _aligned(
+    models: list[Model],
+    delivered: Model,
+    pool: SamplePool,
+    divided: Sequence[tuple[int, Parts]],
+    settings: TrainingSettings,
+    progress: Progress,
+) -> list[Model]:
+    """The networks of the folds with descriptors on the axes of the delivered one; none of forests."""
+    if settings.is_forest:
+        return []
+    progress.text("Bringing the descriptors of the folds onto the same axes")
+    shares = [
+        align(model, delivered, pool, parts.training, settings.device, progress)[FUSED]
+        for model, (_number, parts) in zip(models, divided, strict=True)
+    ]
+    progress.info(
+        "The networks of the folds are kept for out-of-fold descriptors: of the variance of the delivered model's "
+        f"descriptors they explain {min(shares):.0%} to {max(shares):.0%}."
+    )
+    return models
 
 
 def _doubt_calibration(result: TrainingResult, progress: Progress) -> None:
@@ -337,8 +374,8 @@ def _save(
 ) -> None:
     """Write model, report and log; of what a failure leaves half done, that which is new is removed."""
     written: list[Path] = []
-    paths = [output, Path(f"{output}{LOG}"), *(report_files(report) if report is not None else [])]
-    older = {path for path in paths if path.exists()}
+    beside = folds_path(output)
+    older = {path for path in _outputs(output, report) if path.exists()}
     try:
         if report is not None:
             written += report_files(report)
@@ -349,8 +386,15 @@ def _save(
             lines = checkpoints.log_lines()
             with whole_file(log) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        if result.fold_models:
+            written.append(beside)
+            kept = save_folds(beside, result.fold_models)
+            header = result.model.header
+            result.model.header = replace(header, provenance={**header.provenance, KEY: kept})
         written.append(output)
         result.model.save(output)
+        if not result.fold_models:
+            beside.unlink(missing_ok=True)  # of an older model, which is gone
     except BaseException:
         for path in set(written) - older:
             with contextlib.suppress(OSError):

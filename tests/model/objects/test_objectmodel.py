@@ -10,7 +10,7 @@ from landloom.model.base.raster import spatial_reference, write_raster
 from landloom.model.base.vectorfile import write_table
 from landloom.model.objects.features_segments import open_segments
 from landloom.model.objects.objectclassify import classify_objects
-from landloom.model.objects.objectmatching import holding, match
+from landloom.model.objects.objectmatching import groups_within, match
 from landloom.model.objects.objectmodel import ObjectModel
 from landloom.model.objects.objecttraining import ObjectTraining, train_objects
 from landloom.model.samples.reference import Feature
@@ -128,8 +128,9 @@ def test_matching_by_hand(tmp_path):
     assert found.shares.tolist() == pytest.approx([0.6, 0.6, 1.0, 1.0])
     assert found.groups[1] == found.groups[2] and len(set(found.groups.tolist())) == 3
     assert (found.thin, found.disputed, found.lost) == (1, 1, 3)
-    inside = holding(segments, np.array([0, 2, 5]), np.array([500005.0, 500551.0]), np.array([7999995.0] * 2), UTM)
-    assert inside.tolist() == [True, False, True]
+    x, y = np.array([500005.0, 500551.0, 500004.0, 500003.0]), np.full(4, 7999995.0)
+    inside = groups_within(segments, np.array([0, 2, 5]), x, y, np.array([7, 4, 9, 7]), UTM)
+    assert [one.tolist() for one in inside] == [[7, 9], [], [4]]
 
 
 def test_fields_are_learnt_and_told_in_another_year(world, result, tmp_path):
