@@ -17,6 +17,7 @@ nightly: setup-test
 lint:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) scripts/scan_package.py
 
 types:
 	sh scripts/check_types

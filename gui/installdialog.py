@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-import subprocess  # nosec B404: asks the interpreter of QGIS to import PyTorch; no shell
+import subprocess  # nosec B404 # asks the interpreter of QGIS to import PyTorch; no shell
 from pathlib import Path
 
 from qgis.core import Qgis, QgsApplication, QgsSettings, QgsTask
@@ -86,7 +86,7 @@ def import_trouble(request: Request) -> str:
     """Why PyTorch cannot be imported, in one sentence; empty text when it can. Tried in another process."""
     code = "import sys; sys.path.append(sys.argv[1]); import torch"
     try:
-        done = subprocess.run(  # nosec B603: the interpreter of QGIS, a constant program
+        done = subprocess.run(  # nosec B603 # the interpreter of QGIS, a constant program
             [request.python, "-c", code, str(request.folder)],
             capture_output=True,
             text=True,

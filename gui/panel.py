@@ -117,7 +117,7 @@ class Panel(QgsDockWidget):
         queue.ended.connect(self._ended)
         QgsProject.instance().readProject.connect(self._project_read)
         self._project_read()
-        self.go(0 if self.project is None else self._first_open())
+        self.go(self._first_open())
 
     # ------------------------------------------------------------------ the project
 
@@ -196,8 +196,10 @@ class Panel(QgsDockWidget):
     # ------------------------------------------------------------------ inside
 
     def _first_open(self) -> int:
-        assert self.project is not None
-        undone = (i for i, step in enumerate(self.steps) if not is_done(self.project, step.NAME))
+        project = self.project
+        if project is None:
+            return 0
+        undone = (i for i, step in enumerate(self.steps) if not is_done(project, step.NAME))
         return next(undone, len(self.steps) - 1)
 
     def _project_read(self, *_document: object) -> None:

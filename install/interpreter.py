@@ -9,7 +9,7 @@ import ntpath
 import os
 import platform
 import posixpath
-import subprocess  # nosec B404: runs the interpreter found here, with a list of arguments and no shell
+import subprocess  # nosec B404 # runs the interpreter found here, with a list of arguments and no shell
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -115,7 +115,7 @@ def find_interpreter(
 def probe(path: str) -> str:
     """``major.minor`` of an interpreter, or empty text when it does not run."""
     try:
-        done = subprocess.run(  # nosec B603: a path found above, a constant program
+        done = subprocess.run(  # nosec B603 # a path found above, a constant program
             [path, "-E", "-c", _PROBE], capture_output=True, text=True, timeout=20, check=False, creationflags=NO_WINDOW
         )
     except (OSError, subprocess.SubprocessError):

@@ -14,7 +14,7 @@ import os
 import platform
 import re
 import shutil
-import subprocess  # nosec B404: runs the interpreter of QGIS with a list of arguments and no shell
+import subprocess  # nosec B404 # runs the interpreter of QGIS with a list of arguments and no shell
 import sys
 import tempfile
 import threading
@@ -61,7 +61,7 @@ class Request:
         packages: names as pip knows them.
         build: ``cpu`` or ``cuda``, for PyTorch.
         wheels: a folder of wheels to install from without network, or None.
-        proxy: such as ``http://user:password@host:8080``; empty for none.
+        proxy: such as ``http://host:8080``, with a name and password before the host if need be; empty for none.
     """
 
     python: str
@@ -206,7 +206,7 @@ def gpu_driver() -> str:
     if program is None:
         return ""
     try:
-        done = subprocess.run(  # nosec B603: a program on the path with constant arguments
+        done = subprocess.run(  # nosec B603 # a program on the path with constant arguments
             [program, "--query-gpu=name", "--format=csv,noheader"],
             capture_output=True,
             text=True,
@@ -251,7 +251,7 @@ def _size(url: str) -> int | None:
         return None
     try:
         request = urllib.request.Request(url, method="HEAD")
-        with urllib.request.urlopen(request, timeout=10) as answer:  # nosec B310: https only, checked above
+        with urllib.request.urlopen(request, timeout=10) as answer:  # nosec B310 # https only, checked above
             return int(answer.headers.get("Content-Length", "")) or None
     except (OSError, ValueError):
         return None
@@ -289,7 +289,7 @@ def _pip(request: Request, arguments: Sequence[str], log: Log, stopped: Stopped)
     command = [request.python, "-m", "pip", *arguments]
     lines: list[str] = []
     try:
-        process = subprocess.Popen(  # nosec B603: the interpreter of QGIS, arguments as a list
+        process = subprocess.Popen(  # nosec B603 # the interpreter of QGIS, arguments as a list
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -122,7 +122,8 @@ class Step(QWidget):
     @property
     def project(self) -> Project:
         """The project of the panel; steps but the first are shown with one only."""
-        assert self.panel.project is not None
+        if self.panel.project is None:
+            raise RuntimeError("a step is asked for its project before there is one")
         return self.panel.project
 
     def load(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransform, QgsCsException, QgsProject
 from qgis.PyQt.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QLabel, QLineEdit, QPushButton
 
-from ...algorithms.train import NETWORKS
 from ...model.base.errors import LandloomError
 from ...model.base.language import tr
 from ...model.stack.manifest import Stack
@@ -102,7 +101,6 @@ class NetworkStep(Step):
             ("tempcnn", tr("tempcnn: convolutions in time")),
             ("randomforest", tr("randomforest: needs no PyTorch")),
         ):
-            assert name in NETWORKS
             self.network.addItem(text, name)
         self.network.currentIndexChanged.connect(lambda _i: self.choose("network", self.network.currentData()))
         self.form.addRow(tr("Network"), self.network)

@@ -15,7 +15,7 @@ from ..base.metrics import Scores
 from ..base.provenance import Provenance, gather
 from .assessment import Assessment
 from .design import RANDOM
-from .estimators import Estimate
+from .estimators import Estimate, Estimates
 
 _SCORES = ("overall_accuracy", "kappa", "macro_f1", "weighted_f1")
 
@@ -31,8 +31,8 @@ def assessment_report(result: Assessment) -> Report:
     _about(report, result)
     report.warnings(result.warnings)
     if result.estimates is not None:
-        _whole_map(report, result)
-        _areas(report, result)
+        _whole_map(report, result, result.estimates)
+        _areas(report, result, result.estimates)
     _scores(report, result)
     _by_class(report, result)
     _matrices(report, result)
@@ -60,14 +60,13 @@ def made_from(result: Assessment) -> Provenance:
 
 def design_sentence(result: Assessment) -> str:
     """What the figures hold for, by how the reference was chosen."""
-    if result.estimates is None:
+    if result.estimates is None or result.design is None:
         what = tr("points") if result.is_point else tr("polygons")
         return tr(
             "These reference {what} are not a probability sample: they were chosen by purpose, not drawn by chance. "
             "The figures hold for the inside of these {what} only. They do not estimate the accuracy of the whole map, "
             "and no area of a class can be drawn from them; for that, draw points with 'Sample design' and label them."
         ).format(what=what)
-    assert result.design is not None
     if result.design.kind == RANDOM:
         return tr(
             "The reference is a simple random or systematic sample. Accuracy and areas are estimated for the whole "
@@ -128,9 +127,7 @@ def _short(one: Estimate) -> list[str]:
     return [f"{value}{nowrap}±{nowrap}{error}" if np.isfinite(one.value) else "–", span.replace(" – ", "\u2060–\u2060")]
 
 
-def _whole_map(report: Report, result: Assessment) -> None:
-    found = result.estimates
-    assert found is not None
+def _whole_map(report: Report, result: Assessment, found: Estimates) -> None:
     report.heading(tr("Accuracy of the whole map, by area"))
     value, error, span = _interval(found.overall)
     report.paragraph(
@@ -166,9 +163,7 @@ def _whole_map(report: Report, result: Assessment) -> None:
         )
 
 
-def _areas(report: Report, result: Assessment) -> None:
-    found = result.estimates
-    assert found is not None
+def _areas(report: Report, result: Assessment, found: Estimates) -> None:
     report.heading(tr("Area of the classes"))
     mapped = [sum(result.counts.values[v].hectares for v in one.map_values) for one in result.matching.classes]
     rows = []

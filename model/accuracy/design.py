@@ -177,11 +177,10 @@ def _by_probability(
     sizes, drawn = np.zeros(len(strata)), np.zeros(len(strata))
     least, most = np.full(len(strata), np.inf), np.zeros(len(strata))
     for unit in units.values():
-        assert unit.probability is not None
-        h = index[unit.stratum or ""]
-        sizes[h] += 1 / unit.probability
+        h, chance = index[unit.stratum or ""], unit.probability or 1.0  # none is 0 or missing: checked above
+        sizes[h] += 1 / chance
         drawn[h] += 1
-        least[h], most[h] = min(least[h], unit.probability), max(most[h], unit.probability)
+        least[h], most[h] = min(least[h], chance), max(most[h], chance)
     own = np.array([index[units[fid].stratum or ""] for fid in fids])
     labelled = np.bincount(own, minlength=len(strata))
     probabilities = None

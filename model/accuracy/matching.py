@@ -215,8 +215,7 @@ def _by_table(
     left_out = []
     for text in wanted:
         row = table.find(text)
-        assert row is not None
-        if row.use and row.code is not None:
+        if row is not None and row.use and row.code is not None:
             of_reference.setdefault(codes[row.code], []).append(text)
         else:
             left_out.append(text)

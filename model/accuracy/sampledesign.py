@@ -137,9 +137,9 @@ def draw(source: CategoricalMap, plan: SamplePlan, progress: Progress) -> Points
     seed = plan.settings.seed
     ranks = []
     for value, pixels, size in zip(plan.values, plan.pixels, plan.sizes, strict=True):
-        random = np.random.default_rng([seed, value & 0xFFFFFFFF])
+        rng = np.random.default_rng([seed, value & 0xFFFFFFFF])
         # The ranks of the chosen among the stratum's pixels, counted from the map's upper left, row by row.
-        ranks.append(np.sort(random.choice(int(pixels), int(size), replace=False)))
+        ranks.append(np.sort(rng.choice(int(pixels), int(size), replace=False)))
     seen = dict.fromkeys(plan.values, 0)
     found: list[tuple[np.ndarray, int]] = []
     width = source.grid.width

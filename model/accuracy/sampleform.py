@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.sax.saxutils import quoteattr
 
 from ..base.language import tr
+from ..base.xmltext import quoteattr
 from .layerstyle import labeling, marker, qml
 
 HIDDEN = ("fid", "stratum", "probability", "pixels")

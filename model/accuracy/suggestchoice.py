@@ -93,7 +93,7 @@ def choose(
     Returns:
         indices; fewer than ``count`` where no candidate is left.
     """
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     left = weights > 0
     spread = np.full(len(weights), np.inf)
     chosen: list[int] = []
@@ -103,7 +103,7 @@ def choose(
             chance = np.where(left, weights * spread, 0.0)
             if chance.sum() <= 0:
                 chance = np.where(left, weights, 0.0)
-            drawn = int(np.searchsorted(np.cumsum(chance), random.random() * chance.sum(), side="right"))
+            drawn = int(np.searchsorted(np.cumsum(chance), rng.random() * chance.sum(), side="right"))
             best = min(drawn, len(weights) - 1)
             if not left[best]:  # a rounding error at the end of the sum
                 best = int(np.flatnonzero(left & (chance > 0))[-1])

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from osgeo import ogr
@@ -15,6 +14,7 @@ from ..base.files import write_text
 from ..base.nomenclature import LandCoverClass, Nomenclature
 from ..base.progress import Progress
 from ..base.vectorfile import write_table
+from ..base.xmltext import quoteattr
 
 if TYPE_CHECKING:
     from .suggest import Suggestions

@@ -6,7 +6,7 @@ import datetime
 import re
 import uuid
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element, SubElement, indent, tostring  # nosec B405: only written, nothing is parsed
+from xml.etree.ElementTree import Element, SubElement, indent, tostring  # nosec B405 # only written
 
 GMD, GCO = "http://www.isotc211.org/2005/gmd", "http://www.isotc211.org/2005/gco"
 GML, XLINK = "http://www.opengis.net/gml", "http://www.w3.org/1999/xlink"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from .errors import LandloomError
 from .files import parse_json
 from .nomenclature import hex_color
 from .raster import quiet_gdal
+from .xmltext import Element, parse_xml
 
 _LARGEST = 20_000_000  # bytes; a style of that size is no style of classes
 TABLE_PROPERTY = "landloom/nomenclature"
@@ -63,12 +63,10 @@ def read_style(path: str | os.PathLike[str]) -> Style:
         if path.stat().st_size > _LARGEST:
             raise LandloomError(f"The style {path} is larger than 20 MB: it is no style of classes.")
         content = path.read_bytes()
-        if b"<!ENTITY" in content or b"\x00" in content:  # entities could name other files, or grow without end
-            raise ValueError("it defines entities, which no style does")
-        root = ET.fromstring(content)
+        root = parse_xml(content, document_type=True)
     except OSError as error:
         raise LandloomError(f"Cannot read the style {path}: {error.strerror or error}; check the path.") from error
-    except (ET.ParseError, ValueError, LookupError) as error:
+    except ValueError as error:
         raise LandloomError(f"{path} is no QGIS style ({error}); save it again from the layer's properties.") from error
     style = Style()
     for one in root.iter("paletteEntry"):
@@ -143,7 +141,7 @@ def _number(text: str) -> str:
     return whole if point and whole.lstrip("-").isdigit() and not rest.strip("0") else text
 
 
-def _symbol_color(symbol: ET.Element) -> str:
+def _symbol_color(symbol: Element) -> str:
     """The fill colour of a symbol, in the forms of QGIS before and since 3.26."""
     for layer in symbol.iterfind("layer"):
         for option in layer.iterfind("Option/Option"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-from xml.sax.saxutils import quoteattr
+
+from .xmltext import quoteattr
 
 
 def pseudocolor(low: float, high: float, ramp: Iterable[tuple[float, str, str]]) -> str:

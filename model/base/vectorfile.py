@@ -166,7 +166,8 @@ def _fill(
             done = 0
             while piece := [(blob, *values) for blob, values in islice(rows, _AT_ONCE)]:
                 progress.check()
-                connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", piece)
+                insert = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # nosec B608 # names are quoted, values bound
+                connection.executemany(insert, piece)
                 done += len(piece)
                 progress.percent(100.0 * done / count)
             if np.isfinite(extent).all():

@@ -90,7 +90,8 @@ def choose_layout(
                 best = loss, tried
         if best is not None and best[1].decoded <= GOOD_ENOUGH:
             break
-    assert best is not None
+    if best is None:
+        raise RuntimeError("no size of blocks was tried")
     found = best[1]
     return replace(found, memory_needed=0 if found.decoded < 1.01 else needed)
 

@@ -8,20 +8,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
-from ..base.files import whole_file, write_text
+from ..base.files import file_hash, whole_file, write_text
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.raster import DTYPES, gdal_options, quiet_gdal, read_array, writing_raster_failed
 from ..base.vectorfile import check_vector_path
+from ..base.xmltext import quoteattr
 from ..mapping.descriptors import map_descriptors
-from ..mapping.journal import file_hash
 from ..mapping.style import category_names, classes_qml, color_table
+from ..networks.registry import PIXELSET
+from ..networks.tensorfile import read_metadata
 from ..stack.grid import Grid, Window
 from ..stack.manifest import Stack
 from .features import FeatureSettings, ObjectTable, measure_objects
@@ -111,7 +112,60 @@ def classify_objects(
             f"OUTPUT and RASTER have the same name {Path(output).stem}, so that their styles would be one file: give "
             "them different names."
         )
-    loaded = ObjectModel.load(model)
+    if read_metadata(model).get("network") == PIXELSET:
+        from .pixelsetmodel import SetModel  # needs torch
+
+        sets = SetModel.load(model)
+        reading, warnings = sets.source(stack, rasters, memory_mb / 4)
+        for warning in warnings:
+            progress.warning(warning)
+        progress.text(f"Classifying {len(segments)} objects by their pixels")
+        try:
+            probabilities, pixels = sets.predict(segments, reading, memory_mb, device, progress.part(0, 80))
+        finally:
+            reading.close()
+        nomenclature = sets.nomenclature
+    else:
+        loaded = ObjectModel.load(model)
+        measured = stack, segments, loaded, rasters, descriptors, memory_mb, device, progress
+        probabilities, pixels = _by_features(*measured)
+        nomenclature = loaded.nomenclature
+    outside = pixels == 0
+    if outside.all():
+        raise LandloomError(
+            f"None of the {len(segments):,} segments of {segments.source} lies on the images: check the CRS and the "
+            "place of both."
+        )
+    labels = np.where(outside, -1, probabilities.argmax(axis=1))
+    confidence = np.where(outside, np.nan, probabilities.max(axis=1))
+    probabilities[outside] = np.nan
+    columns = _columns(nomenclature, labels, confidence, probabilities)
+    if class_map:
+        progress.text("Counting the classes of the map")
+        columns |= _shares(segments, class_map, nomenclature, memory_mb, progress.part(80, 88))
+    progress.text("Writing the objects")
+    bare = ObjectTable(segments, [], np.zeros((len(segments), 0), np.float32), pixels)
+    bare.write(output, progress.part(88, 96), columns)
+    write_text(Path(output).with_suffix(".qml"), objects_qml(nomenclature))
+    if raster_output:
+        if stack is None:
+            raise LandloomError("RASTER is written on the grid of a stack: give STACK too, or leave RASTER empty.")
+        progress.text("Writing the raster")
+        rasterise(output, raster_output, Stack.read(stack).grid, nomenclature, progress)
+    return ClassifiedObjects(labels, confidence)
+
+
+def _by_features(
+    stack: str | os.PathLike[str] | None,
+    segments: Segments,
+    loaded: ObjectModel,
+    rasters: Sequence[str],
+    descriptors: str,
+    memory_mb: int,
+    device: str,
+    progress: Progress,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class probabilities ``[n, K]`` of all segments by a forest on their features, and their sizes in pixels ``[n]``."""
     recipe = loaded.recipe
     sources, warnings = recipe.sources(stack, rasters, memory_mb / 4)
     for warning in warnings:
@@ -125,27 +179,10 @@ def classify_objects(
                 )
             progress.text(f"Measuring {len(segments)} objects")
             table = measure_objects(segments, sources, recipe.settings, memory_mb, progress.part(40, 80))
-            probabilities = loaded.predict(table, sources, every)
+            return loaded.predict(table, sources, every), table.pixels
         finally:
             for source in sources:
                 source.close()
-    outside = table.pixels == 0
-    labels = np.where(outside, -1, probabilities.argmax(axis=1))
-    confidence = np.where(outside, np.nan, probabilities.max(axis=1))
-    probabilities[outside] = np.nan
-    columns = _columns(loaded.nomenclature, labels, confidence, probabilities)
-    if class_map:
-        progress.text("Counting the classes of the map")
-        columns |= _shares(segments, class_map, loaded.nomenclature, memory_mb, progress.part(80, 88))
-    progress.text("Writing the objects")
-    bare = ObjectTable(segments, [], np.zeros((len(segments), 0), np.float32), table.pixels)
-    bare.write(output, progress.part(88, 96), columns)
-    write_text(Path(output).with_suffix(".qml"), objects_qml(loaded.nomenclature))
-    if raster_output:
-        assert stack is not None
-        progress.text("Writing the raster")
-        rasterise(output, raster_output, Stack.read(stack).grid, loaded.nomenclature, progress)
-    return ClassifiedObjects(labels, confidence)
 
 
 def _described(

@@ -77,14 +77,13 @@ def open_image(
     Raises:
         LandloomError: if neither or both are given.
     """
-    if bool(raster) == bool(stack):
-        raise LandloomError("Give either INPUT, a raster, or STACK, a stack.json.")
-    if raster:
+    if raster and not stack:
         if sensors or dates:
             raise LandloomError("SENSOR and DATES choose from a STACK; leave them empty with INPUT.")
         return RasterImage(raster)
-    assert stack is not None
-    return StackImage(stack, sensors, dates, memory_mb / 4)
+    if stack and not raster:
+        return StackImage(stack, sensors, dates, memory_mb / 4)
+    raise LandloomError("Give either INPUT, a raster, or STACK, a stack.json.")
 
 
 def segment(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..base.errors import LandloomError
 from ..base.progress import Progress
 from ..stack.indices import find_role, normalised_difference
 from ..stack.sensors import OPTICAL, RADAR, STATIC, SensorSpec, Series
@@ -191,7 +192,8 @@ def quantity(spec: SensorSpec, series: Series) -> tuple[np.ndarray, np.ndarray]:
 
     def band(role: str) -> np.ndarray:
         position = find_role(spec.bands, role)
-        assert position is not None
+        if position is None:
+            raise LandloomError(f"Sensor {spec.name} has no band for {role}: its bands are {', '.join(spec.bands)}.")
         return series.values[:, :, position, 0, 0].astype(np.float32) * spec.scale + spec.offset
 
     mask = series.mask[:, :, 0, 0]

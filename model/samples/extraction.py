@@ -166,8 +166,7 @@ def extract_samples(
         with SampleWriter(folder, reader.specs, n_pixels) as writer:
             valid = write_series(reader, writer, plan.windows, tiles, samples, chips, progress.part(25, 85))
             samples = _drop_never_valid(samples, valid, progress)
-            if settings.split_by == "field":
-                assert parts is not None
+            if parts is not None:
                 by_fid = dict(zip((one.fid for one in features), parts, strict=True))
                 samples["split"] = [by_fid[fid] for fid in samples["polygon"]]
             _split(samples, settings, scale, progress)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from osgeo import gdal, ogr
@@ -16,6 +15,7 @@ from ..base.files import whole_file, write_text
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.raster import quiet_gdal, spatial_reference
+from ..base.xmltext import quoteattr
 from .splits import PART_NAMES
 from .store import SampleStore
 

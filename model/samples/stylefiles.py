@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 from ..base.errors import LandloomError
 from ..base.files import write_text
 from ..base.legend import TABLE_PROPERTY, Entry, Style, read_style
 from ..base.nomenclature import as_code, normalise_color
 from ..base.qml import Category, categorized, paletted
+from ..base.xmltext import quoteattr
 from .table import NomenclatureTable, Row
 
 _POINTS, _POLYGONS = 0, 2  # QGIS's types of geometry: a style is for one of them

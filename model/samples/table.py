@@ -101,9 +101,9 @@ class NomenclatureTable:
             raise LandloomError(f"{self.source} leaves out every class: set use to yes for some.")
         classes: dict[int, LandCoverClass] = {}
         for row in sorted(used.values(), key=lambda one: one.code or 0):
-            assert row.code is not None
-            one = LandCoverClass(row.code, row.name, row.color, row.parents)
-            classes.setdefault(row.code, one)
+            if row.code is not None:
+                one = LandCoverClass(row.code, row.name, row.color, row.parents)
+                classes.setdefault(row.code, one)
         return Nomenclature(tuple(classes.values()))
 
     def update(self, counts: Mapping[str, tuple[int, float | None]]) -> NomenclatureTable:
@@ -160,9 +160,8 @@ def _complete(rows: list[Row], source: str) -> list[Row]:
     names: dict[int, str] = {}
     codes: dict[str, int] = {}
     for row in rows:
-        if not row.use:
+        if not row.use or row.code is None:
             continue
-        assert row.code is not None
         if names.setdefault(row.code, row.name) != row.name:
             raise LandloomError(
                 f"In {source} code {row.code} has two names, '{names[row.code]}' and '{row.name}': values that are one "

@@ -258,7 +258,8 @@ def _read(reader: StackReader, spec: SensorSpec, window: Window, progress: Progr
             values = np.empty((count, *series.values.shape[2:]), series.values.dtype)
         values[dates.start : dates.stop] = series.values[0]
         mask[dates.start : dates.stop] = series.mask[0]
-    assert values is not None
+    if values is None:
+        raise LandloomError(f"Sensor {spec.name} has no dates to compose.")
     return values, mask
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping, Sequence
-from xml.sax.saxutils import escape
 
+from ..base.xmltext import escape
 from .manifest import Sensor
 from .prepared import Line
 

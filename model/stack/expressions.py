@@ -145,13 +145,13 @@ def _value(node: ast.expr, arrays: dict[str, np.ndarray]) -> np.ndarray:
     if isinstance(node, ast.UnaryOp):
         value = _value(node.operand, arrays)
         return np.negative(value) if isinstance(node.op, ast.USub) else value
-    if isinstance(node, ast.Call):
-        assert isinstance(node.func, ast.Name)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return _FUNCTIONS[node.func.id][2](*(_value(one, arrays) for one in node.args))
     if isinstance(node, ast.Name):
         return arrays[node.id]
-    assert isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
-    return _number(node.value)
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        return _number(node.value)
+    raise TypeError(f"{type(node).__name__} passed the check of expressions")
 
 
 def _number(value: int | float) -> np.ndarray:

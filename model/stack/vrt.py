@@ -10,12 +10,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.raster import DTYPES, open_raster, quiet_gdal
+from ..base.xmltext import escape
 from .grid import Grid, Window, place
 
 NEAREST, BILINEAR, AVERAGE = "nearest", "bilinear", "average"

@@ -62,7 +62,7 @@ class Checkpoints:
         progress = progress or Progress()
         if self.folder is None or not self.folder.exists():
             return
-        if self._saved_key() == key:
+        if self._saved_key(self.folder) == key:
             self.goes_on = True
             progress.info(f"Going on from the interrupted training in {self.folder}.")
         else:
@@ -72,19 +72,18 @@ class Checkpoints:
             )
             self.clear()
 
-    def _saved_key(self) -> str:
-        assert self.folder is not None
+    @staticmethod
+    def _saved_key(folder: Path) -> str:
         try:
-            return str(json.loads((self.folder / "checkpoint.json").read_text(encoding="utf-8"))["key"])
+            return str(json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["key"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
-    def _prepare(self) -> Path:
-        assert self.folder is not None
-        if not self.folder.exists():
-            make_folder(self.folder)
-            write_json(self.folder / "checkpoint.json", {"format": "landloom-checkpoint", "key": self._key})
-        return self.folder
+    def _prepare(self, folder: Path) -> Path:
+        if not folder.exists():
+            make_folder(folder)
+            write_json(folder / "checkpoint.json", {"format": "landloom-checkpoint", "key": self._key})
+        return folder
 
     def save(self, name: str, state: dict[str, Any]) -> None:
         """Save a state of tensors, numbers, texts, lists and dictionaries, whole or not at all."""
@@ -94,7 +93,7 @@ class Checkpoints:
 
         content = io.BytesIO()  # torch's own writer answers a full disk with a riddle instead of an OSError
         torch.save(state, content)
-        with whole_file(self._prepare() / f"{name}.pt") as temporary:
+        with whole_file(self._prepare(self.folder) / f"{name}.pt") as temporary:
             temporary.write_bytes(content.getbuffer())
 
     def load(self, name: str) -> dict[str, Any] | None:
@@ -113,7 +112,7 @@ class Checkpoints:
         if self.folder is None:
             return
         try:
-            with (self._prepare() / "training.jsonl").open("a", encoding="utf-8") as file:
+            with (self._prepare(self.folder) / "training.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
         except OSError as error:
             raise LandloomError(writing_failed(self.folder, error)) from error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from xml.etree import ElementTree
 
 from osgeo import gdal
 
 from ...base.errors import LandloomError
 from ...base.raster import quiet_gdal
+from ...base.xmltext import Element, parse_xml
 
 MAX_BYTES = 50_000_000
 
@@ -42,20 +42,14 @@ def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
     return content
 
 
-def read_xml(path: str) -> ElementTree.Element:
+def read_xml(path: str) -> Element:
     """The root element.
 
     Raises:
         LandloomError: if it is no XML, or has a document type, by which entities could name other files or grow without
             end.
     """
-    content = read_bytes(path)
-    # in UTF-16 and UTF-32 the words below would look otherwise: products are never written so
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content or b"\x00" in content:
-        raise LandloomError(f"The metadata {path} hold a document type, which products never do; get them again.")
     try:
-        return ElementTree.fromstring(content)
-    except ElementTree.ParseError as error:
-        raise LandloomError(f"The metadata {path} are no whole XML ({error}); get them again.") from error
-    except (LookupError, ValueError) as error:  # an unknown encoding
-        raise LandloomError(f"The metadata {path} cannot be read ({error}); get them again.") from error
+        return parse_xml(read_bytes(path))
+    except ValueError as error:
+        raise LandloomError(f"The metadata {path} cannot be read as XML: {error}. Get them again.") from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from xml.sax.saxutils import escape
 
+from ...base.xmltext import escape
 from ..manifest import Acquisition
 from .hrefs import lasting
 from .links import renewed
