@@ -1,5 +1,5 @@
 # Two commands: `make demo` runs the main job on the built-in sample scene, `make test` runs every check and test.
-.PHONY: demo test nightly lint types package screenshots setup-run setup-test clean
+.PHONY: demo test nightly lint types qt6 package screenshots setup-run setup-test clean
 
 PYTHON := .venv/bin/python
 export QT_QPA_PLATFORM ?= offscreen
@@ -21,6 +21,10 @@ lint:
 
 types:
 	sh scripts/check_types
+
+# Against the hints of PyQt6, which it installs in build/; tests/test_qt6.py needs neither and is part of `make test`.
+qt6:
+	sh scripts/check_qt6
 
 # The zip for the plugin repository, in build/.
 package:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtGui import QIcon
@@ -102,7 +104,7 @@ class PluginMenu:
             self._pixel.remove()
             self._pixel = None
 
-    def _add(self, text: str, slot: object) -> None:
+    def _add(self, text: str, slot: Callable[..., object]) -> None:
         action = QAction(QIcon(str(ICON)), text, self._iface.mainWindow())
         action.triggered.connect(slot)
         self._iface.addPluginToMenu(MENU, action)
