@@ -5,6 +5,9 @@ tree crowns. Each field gets its own colour in four bands (its class's times a l
 pixels, the blur of a sensor (0.7 pixels) and noise. A field counts by its best intersection over union with a segment.
 
     python benchmarks/objects_segmentation.py --size 4000 --peer otb --json segmentation.json
+
+With ``--repeat N`` the image stands N x N times in a virtual raster, for larger ones than disks like: 5 times 4000 are
+20,000 pixels. There is no agreement then. With ``--polygons`` the time and memory of writing them count too.
 """
 
 from __future__ import annotations
@@ -86,6 +89,29 @@ def make_image(folder: Path, size: int) -> tuple[Path, Path]:
     return image, truth
 
 
+def repeated(image: Path, times: int) -> Path:
+    """A virtual raster that shows an image ``times`` x ``times`` times."""
+    from osgeo import gdal
+
+    source = gdal.Open(str(image))
+    side, bands = source.RasterXSize, source.RasterCount
+    path = image.with_suffix(f".{times}.vrt")
+    target = gdal.GetDriverByName("VRT").Create(str(path), side * times, side * times, bands, gdal.GDT_UInt16)
+    target.SetGeoTransform(source.GetGeoTransform())
+    target.SetProjection(source.GetProjection())
+    for band in range(1, bands + 1):
+        parts = {
+            f"source_{number}": f'<SimpleSource><SourceFilename relativeToVRT="1">{image.name}</SourceFilename>'
+            f'<SourceBand>{band}</SourceBand><SrcRect xOff="0" yOff="0" xSize="{side}" ySize="{side}"/>'
+            f'<DstRect xOff="{number % times * side}" yOff="{number // times * side}" xSize="{side}" ySize="{side}"/>'
+            "</SimpleSource>"
+            for number in range(times * times)
+        }
+        target.GetRasterBand(band).SetMetadata(parts, "new_vrt_sources")
+    target.FlushCache()
+    return path
+
+
 def agreement(labels: Path, truth: Path, smallest: int = 20) -> tuple[float, float, int]:
     """Mean best intersection over union of the fields, the same weighted by area, and how many fields count.
 
@@ -142,12 +168,17 @@ def objects_of(labels: Path) -> int:
     return len(seen - {0})
 
 
-def own(image: str, output: str, scale: float, min_size: float, memory: int) -> None:
+def own(image: str, output: str, scale: float, min_size: float, memory: int, polygons: bool) -> None:
     """What is timed: from file to file, in a process of its own."""
-    from landloom.model.objects.segmentation import SegmentSettings, open_image, segment
+    from landloom.model.base.progress import Progress
+    from landloom.model.objects.polygons import write_object_polygons
+    from landloom.model.objects.segmentation import SegmentSettings, open_image, read_labels, segment
 
     settings = SegmentSettings(scale=scale, min_size=min_size, memory_mb=memory)
-    segment(open_image(image, None, [], [], memory), output, settings)
+    count = segment(open_image(image, None, [], [], memory), output, settings)
+    if polygons:
+        grid, read = read_labels(output)
+        write_object_polygons(read, grid, count, Path(output).with_suffix(".gpkg"), memory, Progress())
 
 
 def main() -> None:
@@ -160,13 +191,15 @@ def main() -> None:
     parser.add_argument("--peer", choices=["otb"])
     parser.add_argument("--range", type=float, default=300.0, help="ranger of LargeScaleMeanShift")
     parser.add_argument("--spatial", type=int, default=5, help="spatialr of LargeScaleMeanShift")
+    parser.add_argument("--repeat", type=int, default=1, help="how often the image stands beside and below itself")
+    parser.add_argument("--polygons", action="store_true", help="write polygons too")
     parser.add_argument("--work", type=Path, help="folder for the images; temporary by default")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--own", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--own", nargs=6, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.own:
-        image, output, scale, min_size, memory = arguments.own
-        own(image, output, float(scale), float(min_size), int(memory))
+        image, output, scale, min_size, memory, polygons = arguments.own
+        own(image, output, float(scale), float(min_size), int(memory), polygons == "polygons")
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.work or Path(temporary)
@@ -174,8 +207,12 @@ def main() -> None:
         image, truth = make_image(folder, arguments.size)
         min_size = arguments.min_pixels * CORNER[1] ** 2
         rows = []
-        labels = folder / f"segments_{arguments.size}.tif"
+        if arguments.repeat > 1:
+            image = repeated(image, arguments.repeat)
+        side = arguments.size * arguments.repeat
+        labels = folder / f"segments_{side}.tif"
         command = [sys.executable, __file__, "--own", image, labels, arguments.scale, min_size, arguments.memory]
+        command.append("polygons" if arguments.polygons else "labels")
         rows.append((f"`segment` (SCALE {arguments.scale:g})", labels, *run_timed([str(one) for one in command])))
         if arguments.peer:
             peer = folder / f"meanshift_{arguments.size}.tif"
@@ -187,12 +224,12 @@ def main() -> None:
             name = f"`otbcli_LargeScaleMeanShift` (ranger {arguments.range:g})"
             rows.append((name, peer, *run_timed([str(one) for one in command])))
         results = []
-        print(f"{arguments.size} x {arguments.size} pixels, 4 bands, {os.cpu_count()} cores, {arguments.memory} MB")
+        print(f"{side} x {side} pixels, 4 bands, {os.cpu_count()} cores, {arguments.memory} MB")
         columns = ("program", "seconds", "processor seconds", "peak memory, MB", "objects", "IoU, mean of fields")
         print(f"| {' | '.join((*columns, 'IoU, weighted by area'))} |")
         print("|---|---|---|---|---|---|---|")
         for name, path, seconds, processor, peak in rows:
-            mean, weighted, fields = agreement(path, truth)
+            mean, weighted, fields = agreement(path, truth) if arguments.repeat == 1 else (np.nan, np.nan, 0)
             count = objects_of(path)
             print(
                 f"| {name} | {seconds:.1f} | {processor:.1f} | {peak:,.0f} | {count:,} | {mean:.3f} | {weighted:.3f} |",
@@ -205,13 +242,15 @@ def main() -> None:
                     "cpu_seconds": processor,
                     "peak_mb": peak,
                     "objects": count,
-                    "iou": mean,
-                    "iou_weighted": weighted,
+                    "iou": None if np.isnan(mean) else mean,
+                    "iou_weighted": None if np.isnan(weighted) else weighted,
                     "fields": fields,
                 }
             )
         if arguments.json:
-            arguments.json.write_text(json.dumps({"size": arguments.size, "results": results}, indent=1))
+            arguments.json.write_text(
+                json.dumps({"size": side, "memory_mb": arguments.memory, "results": results}, indent=1)
+            )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from osgeo import ogr
 
+from ..base.freedmemory import give_back_freed_memory
 from ..base.progress import Progress
 from ..base.stylefile import save_style
 from ..base.vectorfile import write_table
@@ -161,6 +162,7 @@ def write_object_polygons(
     Raises:
         LandloomError: if it cannot be written.
     """
+    give_back_freed_memory()
     pixels = np.zeros(count + 1, np.int64)
     last_row = np.zeros(count + 1, np.int64)
     step = 256

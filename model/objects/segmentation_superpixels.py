@@ -16,11 +16,12 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from ..base.freedmemory import give_back_freed_memory
 from ..base.optional import need
 from ..base.progress import Progress
 from ..mapping.components import groups, unique_edges
 from ..stack.grid import Window
-from .merging import BOTTOM, LEFT, RIGHT, ROWS, TOP, Regions, absorb
+from .merging import BOTTOM, COUNT, LEFT, PERIMETER, RIGHT, ROWS, TOP, Regions, absorb
 
 CHUNK_PIXELS = 512
 ITERATIONS = 5
@@ -215,27 +216,30 @@ class Superpixels:
         same = (first_code == second_code) & (first > 0)
         group = groups(first[same] - 1, second[same] - 1, total)
         count = int(group.max()) + 1 if total else 0
-        shape = np.concatenate([part.shape for part in parts], axis=1)
-        measured = [np.concatenate([part.sums for part in parts], axis=1)]
-        measured.append(np.concatenate([part.squares for part in parts], axis=1))
-        offsets = np.cumsum([0, *(part.shape.shape[1] for part in parts)])
-        edges = [part.edges for part in parts]
-        parts.clear()  # of a large window these are hundreds of megabytes
         apart = ~same & (first != second)
         for ends in (first[apart], second[apart]):
             perimeter += np.bincount(ends, minlength=total + 1)[1:]
-        shape[1] += perimeter
+        # Row by row: the measures of a large window are hundreds of megabytes, which need not be there twice.
         joined = np.empty((ROWS, count))
-        for row in (0, 1):
-            joined[row] = np.bincount(group, shape[row], count)
-        for row, function, empty in ((2, np.minimum, np.inf), (3, np.maximum, -np.inf)):
-            for other in (row, row + 2):
-                joined[other] = empty
-                function.at(joined[other], group, shape[other])
-        joined[6] = 0
-        np.maximum.at(joined[6], group, shape[6])
-        sums, squares = (np.stack([np.bincount(group, band, count) for band in array]) for array in measured)
-        measured.clear()
+        order = np.argsort(group, kind="stable")
+        starts = np.searchsorted(group[order], np.arange(count))
+        for row in range(ROWS if count else 0):
+            values = np.concatenate([part.shape[row] for part in parts])
+            if row in (COUNT, PERIMETER):
+                values += perimeter if row == PERIMETER else 0
+                joined[row] = np.bincount(group, values, count)
+            else:
+                extreme = np.minimum if row in (TOP, LEFT) else np.maximum
+                joined[row] = extreme.reduceat(values[order], starts)
+        del order, starts, perimeter
+        sums, squares = np.empty((2, self._image.bands, count))
+        for band in range(self._image.bands):
+            for target, row in ((sums, "sums"), (squares, "squares")):
+                target[band] = np.bincount(group, np.concatenate([getattr(part, row)[band] for part in parts]), count)
+        offsets = np.cumsum([0, *(part.shape.shape[1] for part in parts)])
+        edges = [part.edges for part in parts]
+        parts.clear()
+        give_back_freed_memory()
         neighbours = apart & (first > 0) & (second > 0)
         group = group.astype(np.int32)
         left = [group[one[0] + offset] for one, offset in zip(edges, offsets, strict=False)]
@@ -249,10 +253,11 @@ class Superpixels:
         right.clear()
         length.clear()
         a, b, lengths = unique_edges(a, b, lengths, count)
+        a, b = a.astype(np.int32), b.astype(np.int32)
         lookup = np.concatenate([[0], group + 1]).astype(np.int32)
         for start in range(0, len(labels), 256):
             labels[start : start + 256] = lookup[labels[start : start + 256]]
-        regions = Regions(joined, sums, squares, a.astype(np.int32), b.astype(np.int32), lengths.astype(np.float64))
+        regions = Regions(joined, sums, squares, a, b, lengths.astype(np.float64))
         return labels, regions
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.freedmemory import give_back_freed_memory
 from ..base.progress import Progress
 from ..mapping.labelraster import LabelRaster
 from ..stack.grid import Window
@@ -22,6 +23,8 @@ from .merging import BOTTOM, LEFT, RIGHT, TOP, Criterion, Regions, absorb, merge
 from .segmentation_superpixels import Superpixels
 
 STRIP = 256
+_ROWS_OF_BLOCKS = 256  # as GDAL writes tiles; whole ones are packed once
+_WRITTEN_AT_ONCE = 4_000_000  # pixels
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Stitcher:
         """Write all tiles.
 
         Returns:
-            ``[numbers + 1]`` int64: what became one object has one number here.
+            ``[numbers + 1]`` uint32: what became one object has one number here.
         """
         for index, (core, wide) in enumerate(tiles):
             progress.check()
@@ -91,15 +94,20 @@ class Stitcher:
         labels, regions = self._superpixels.graph(wide, read, progress.part(0, 60))
         regions.open, regions.same = self._open, self._same
         cut = _cut(regions, wide, size)
-        regions, first = absorb(regions, self._superpixels.fragment, progress, ~cut)
+        regions, into = absorb(regions, self._superpixels.fragment, progress, ~cut)
         progress.percent(65)
-        regions, second = merge(regions, self._criterion, progress)
+        give_back_freed_memory()
+        regions, step = merge(regions, self._criterion, progress)
+        into = step[into]
         progress.percent(85)
+        give_back_freed_memory()
         cut = _cut(regions, wide, size)
-        regions, third = absorb(regions, self._smallest, progress, ~cut)
+        regions, step = absorb(regions, self._smallest, progress, ~cut)
+        into = step[into]
         cut = _cut(regions, wide, size)
-        numbers = self._number(regions, cut, later)
-        table = np.concatenate([[0], numbers[third[second[first]]]]).astype(np.uint32)
+        table = np.zeros(len(into) + 1, np.uint32)
+        table[1:] = self._number(regions, cut, later)[into]
+        del regions, into, step
         for row in range(0, wide.height, STRIP):
             progress.check()
             values = table[labels[row : row + STRIP]]
@@ -109,6 +117,8 @@ class Stitcher:
                 values = np.where(written > 0, written, values)
             self._raster.write(values, wide.column, wide.row + row)
         self._raster.flush()
+        del labels
+        give_back_freed_memory()
         progress.percent(100)
 
     def _number(self, regions: Regions, cut: np.ndarray, later: list[tuple[Window, Window]]) -> np.ndarray:
@@ -162,7 +172,7 @@ def _united(count: int, pairs: list[tuple[int, int]]) -> np.ndarray:
     while True:
         up = parent[parent]
         if np.array_equal(up, parent):
-            return parent
+            return parent.astype(np.uint32)
         parent = up
 
 
@@ -175,19 +185,21 @@ def write_numbered(
         LandloomError: if the target cannot be written.
     """
     final = np.zeros(len(united), np.uint32)
-    place = np.zeros(len(united), np.int64)
     count = 0
-    for row in range(0, height, STRIP):
+    rows = max(_ROWS_OF_BLOCKS, _WRITTEN_AT_ONCE // width // _ROWS_OF_BLOCKS * _ROWS_OF_BLOCKS)
+    for row in range(0, height, rows):
         progress.check()
-        values = united[numbers.read(Window(0, row, width, min(STRIP, height - row)))]
-        flat = values.ravel()
-        place[flat[::-1]] = np.arange(flat.size - 1, -1, -1)  # the last one written is the first in the strip
-        fresh = np.unique(flat[place[flat] == np.arange(flat.size)])
-        fresh = fresh[(fresh > 0) & (final[fresh] == 0)]
-        fresh = fresh[np.argsort(place[fresh])]
+        values = united[numbers.read(Window(0, row, width, min(rows, height - row)))]
+        # The first pixel of an object differs from that before it and from that above it.
+        begins = values > 0
+        begins[:, 1:] &= values[:, 1:] != values[:, :-1]
+        begins[1:] &= values[1:] != values[:-1]
+        candidates = values[begins]
+        fresh, first = np.unique(candidates[final[candidates] == 0], return_index=True)
+        fresh = fresh[np.argsort(first)]
         final[fresh] = np.arange(count + 1, count + 1 + len(fresh))
         count += len(fresh)
         target.WriteArray(final[values], 0, row)
         target.FlushCache()  # whole rows of blocks; GDAL would keep them
-        progress.percent(100 * min(1.0, (row + STRIP) / height))
+        progress.percent(100 * min(1.0, (row + rows) / height))
     return count
