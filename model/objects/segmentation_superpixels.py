@@ -234,8 +234,8 @@ class Superpixels:
         del order, starts, perimeter
         sums, squares = np.empty((2, self._image.bands, count))
         for band in range(self._image.bands):
-            for target, row in ((sums, "sums"), (squares, "squares")):
-                target[band] = np.bincount(group, np.concatenate([getattr(part, row)[band] for part in parts]), count)
+            sums[band] = np.bincount(group, np.concatenate([part.sums[band] for part in parts]), count)
+            squares[band] = np.bincount(group, np.concatenate([part.squares[band] for part in parts]), count)
         offsets = np.cumsum([0, *(part.shape.shape[1] for part in parts)])
         edges = [part.edges for part in parts]
         parts.clear()
