@@ -22,25 +22,27 @@ from .base import DEVICES, FeedbackProgress
 from .nomenclature import reference_path
 from .objectinputs import ObjectAlgorithm
 
-WEIGHTS = ["balanced", "none"]
+NETWORKS = ["randomforest", "pixelset"]
+WEIGHTS = ["auto", "balanced", "none", "log"]
 
 
 class TrainObjects(ObjectAlgorithm):
-    """A random forest on features of objects; see ``model/objects/objecttraining.py``."""
+    """A forest on features of objects, or a network on their pixels; see ``model/objects/objecttraining.py``."""
 
     ID = "trainobjects"
     NAME = "Train on objects"
     GROUP = "5 Objects"
     SUMMARY = (
-        "Trains a random forest on objects: reference polygons or points give a class to the segments they cover. The "
-        "features are statistics by date and band, indices, texture, shape and, if wanted, descriptors of a network. "
-        "It is judged out of fold, by groups that no part of it has seen."
+        "Trains a classifier of objects: reference polygons or points give a class to the segments they cover. A "
+        "random forest reads statistics by date and band, indices, texture, shape and, if wanted, descriptors of a "
+        "network; the network pixelset reads the pixels of each object as a set, date by date, with clouds as gaps. It "
+        "is judged out of fold, by groups that no part of it has seen."
     )
     EXAMPLE = (
         "qgis_process run landloom:trainobjects --STACK=stack.json --SEGMENTS=segments.gpkg --REFERENCE=fields.gpkg "
         "--CLASS_FIELD=crop --OUTPUT=objects.safetensors --REPORT=objects.html"
     )
-    TAGS = ("obia", "random forest", "moringa", "fields", "segments")
+    TAGS = ("obia", "random forest", "moringa", "fields", "segments", "pixel set", "deep learning", "neural network")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
         tr, kind = self.tr, QgsProcessingParameterNumber.Type
@@ -57,6 +59,14 @@ class TrainObjects(ObjectAlgorithm):
         self.add(
             QgsProcessingParameterField("CLASS_FIELD", tr("Field of the class"), None, "REFERENCE"),
             "The field of REFERENCE that holds the class, as number or text.",
+        )
+        self.add(
+            QgsProcessingParameterEnum(
+                "NETWORK", tr("Classifier"), options=NETWORKS, defaultValue=NETWORKS[0], usesStaticStrings=True
+            ),
+            "randomforest: on FEATURES, needs no PyTorch. pixelset: a network that reads up to 64 pixels of each "
+            "object on the true dates of the stack, with NDVI, NDWI and VV-VH where INDICES is left as it is, and of "
+            "FEATURES only shape; RASTERS and DESCRIPTORS are for the forest.",
         )
         self.add(
             QgsProcessingParameterFile(
@@ -113,14 +123,41 @@ class TrainObjects(ObjectAlgorithm):
         )
         self.add(
             QgsProcessingParameterEnum(
-                "CLASS_WEIGHTS", tr("Class weights"), options=WEIGHTS, defaultValue="balanced", usesStaticStrings=True
+                "CLASS_WEIGHTS", tr("Class weights"), options=WEIGHTS, defaultValue="auto", usesStaticStrings=True
             ),
-            "balanced: every class weighs the same, however many objects it has; none: every object weighs the same.",
+            "balanced: every class weighs the same, however many objects it has; none: every object weighs the same; "
+            "log (pixelset only): in between; auto: balanced for the forest, log for pixelset.",
             advanced=True,
         )
         self.add(
             QgsProcessingParameterNumber("FOLDS", tr("Folds"), kind.Integer, defaultValue=5, minValue=2, maxValue=100),
-            "The groups are dealt to so many folds, 2 to 100; each is judged by a forest that learnt from the others.",
+            "The groups are dealt to so many folds, 2 to 100; each is judged by what learnt from the others.",
+            advanced=True,
+        )
+        self.add_whole(
+            "EPOCHS",
+            "Epochs",
+            0,
+            0,
+            100_000,
+            "Of pixelset: most passes over the objects; 0 chooses by their number (25 to 100). Groups cut from those "
+            "that train a fold choose the epoch.",
+            advanced=True,
+        )
+        self.add_whole(
+            "BATCH_SIZE",
+            "Batch size",
+            128,
+            2,
+            1_000_000,
+            "Of pixelset: objects a step; fewer are taken when there are few objects or too little GPU memory.",
+            advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "LEARNING_RATE", tr("Learning rate"), kind.Double, defaultValue=0.0, minValue=0.0, maxValue=1.0
+            ),
+            "Of pixelset: highest learning rate, 0 to 1; 0 takes 0.002.",
             advanced=True,
         )
         self.add_seed()
@@ -128,7 +165,7 @@ class TrainObjects(ObjectAlgorithm):
         self.add_memory()
         self.add(
             QgsProcessingParameterFileDestination("OUTPUT", tr("Model of objects"), "Model (*.safetensors)"),
-            "A file for 'Classify objects': the forest, what it reads, its classes and scores.",
+            "A file for 'Classify objects': the classifier, what it reads, its classes and scores.",
         )
         self.add(
             QgsProcessingParameterFileDestination("REPORT", tr("Report"), "HTML (*.html)", optional=True),
@@ -148,13 +185,17 @@ class TrainObjects(ObjectAlgorithm):
         from ..model.base.optional import need
         from ..model.base.provenance import gather
         from ..model.objects.objectreport import write_object_report
-        from ..model.objects.objecttraining import ObjectTraining, train_objects
+        from ..model.objects.objecttraining import ObjectTraining, check_inputs, train_objects
         from ..model.samples.settings import ExtractionSettings
 
         def text(name: str) -> str:
             return self.parameterAsString(parameters, name, context) or ""
 
-        need("sklearn.ensemble", "The random forest")
+        network = self.parameterAsEnumString(parameters, "NETWORK", context) or NETWORKS[0]
+        if network == NETWORKS[0]:
+            need("sklearn.ensemble", "The random forest")
+        else:
+            need("torch", f"The network {network}")
         stack = self.file(parameters, "STACK", context)
         output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
         report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""
@@ -169,12 +210,19 @@ class TrainObjects(ObjectAlgorithm):
             indices=tuple(self.words(parameters, "INDICES", context)),
             sensors=tuple(self.words(parameters, "SENSORS", context)),
             min_share=self.parameterAsDouble(parameters, "MIN_SHARE", context),
+            network=network,
+            epochs=self.parameterAsInt(parameters, "EPOCHS", context),
+            batch_size=self.parameterAsInt(parameters, "BATCH_SIZE", context),
+            learning_rate=self.parameterAsDouble(parameters, "LEARNING_RATE", context),
             class_weights=self.parameterAsEnumString(parameters, "CLASS_WEIGHTS", context) or WEIGHTS[0],
             folds=self.parameterAsInt(parameters, "FOLDS", context),
             dimensions=self.parameterAsInt(parameters, "DIMENSIONS", context),
             seed=self.parameterAsInt(parameters, "SEED", context),
         )
         settings.check()
+        rasters = self.raster_files(parameters, context)
+        descriptors = self.parameterAsFile(parameters, "DESCRIPTORS", context) or ""
+        check_inputs(settings, rasters, descriptors)
         reference, crs = reference_path(self, parameters, context, feedback)
         extraction = ExtractionSettings(
             class_field=text("CLASS_FIELD"),
@@ -187,9 +235,7 @@ class TrainObjects(ObjectAlgorithm):
         progress = FeedbackProgress(feedback)
         progress.text("Reading the segments")
         segments = self.segments(parameters, context, feedback, progress)
-        descriptors = self.parameterAsFile(parameters, "DESCRIPTORS", context) or ""
         samples = self.parameterAsFile(parameters, "SAMPLES", context) or ""
-        rasters = self.raster_files(parameters, context)
         result = train_objects(
             stack,
             segments,

@@ -191,7 +191,7 @@ def measure_objects(
             sampled += _measure_tile(table, tile, source, source is sources[0], columns, settings, room, progress)
             place += width
         if settings.shape:
-            values[tile, place:] = _shapes(segments, tile)
+            values[tile, place:] = shape_measures(segments, tile)
         done += len(tile)
         progress.percent(100.0 * done / max(1, len(wanted)))
     _tell(table, wanted, sampled, progress)
@@ -258,7 +258,7 @@ def tiles(
         if len(own) > _OBJECTS_AT_ONCE:
             return False
         for source, box in zip(sources, boxes, strict=True):
-            window = _joined(box[own])
+            window = joined_window(box[own])
             if window is not None and float(window.width) * window.height * source.bytes_per_pixel > room:
                 return False
         return True
@@ -277,7 +277,7 @@ def tiles(
         waiting += [ordered[len(ordered) // 2 :], ordered[: len(ordered) // 2]]
 
 
-def _joined(box: np.ndarray) -> Window | None:
+def joined_window(box: np.ndarray) -> Window | None:
     """The window that holds all boxes that are not empty; None if all are."""
     box = box[(box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])]
     if not len(box):
@@ -299,7 +299,7 @@ def _measure_tile(
 ) -> int:
     """Fill the columns of a source; gives the number of objects measured on a lattice of their pixels."""
     segments, grid, step = table.segments, source.grid, 1
-    window = _joined(segments.windows(grid, tile))
+    window = joined_window(segments.windows(grid, tile))
     if window is None:
         return 0
     size = float(window.width) * window.height * source.bytes_per_pixel
@@ -360,7 +360,7 @@ def _count_overlapping(coverage: Coverage, window: Window) -> int:
     return len(np.unique(coverage.owner[crowded]))
 
 
-def _shapes(segments: Segments, tile: np.ndarray) -> np.ndarray:
+def shape_measures(segments: Segments, tile: np.ndarray) -> np.ndarray:
     """``[n, 4]`` of :data:`SHAPES`."""
     found = segments.shape_sums(tile)
     area, perimeter = found["area"], found["perimeter"]

@@ -130,14 +130,18 @@ class StackSource(Measured):
     def layers(self, window: Window, step: int = 1) -> Iterator[Layers]:
         for name, spec in self.specs.items():
             for place, date in enumerate(spec.dates):
-                pieces = []
-                for strip in strips(window, step):
-                    series = self.reader.read_dates(name, strip, [place])
-                    pieces.append((series.values[0, 0, :, ::step, ::step], series.mask[0, 0, ::step, ::step]))
-                raw = np.concatenate([values.reshape(len(values), -1) for values, _mask in pieces], axis=1)
-                valid = np.concatenate([mask.ravel() for _values, mask in pieces])
+                raw, valid = self.raw(name, place, window, step)
                 yield self._layers(name, self._names(name, date), raw, valid)
         self.reader.let_go()
+
+    def raw(self, name: str, place: int, window: Window, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Values as read ``[C, P]`` and validity ``[P]`` of a window's pixels, of every ``step``-th row and column."""
+        pieces = []
+        for strip in strips(window, step):
+            series = self.reader.read_dates(name, strip, [place])
+            pieces.append((series.values[0, 0, :, ::step, ::step], series.mask[0, 0, ::step, ::step]))
+        raw = np.concatenate([values.reshape(len(values), -1) for values, _mask in pieces], axis=1)
+        return raw, np.concatenate([mask.ravel() for _values, mask in pieces])
 
     def _layers(self, name: str, names: list[str], raw: np.ndarray, valid: np.ndarray) -> Layers:
         spec = self.specs[name]

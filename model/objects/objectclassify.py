@@ -165,7 +165,7 @@ def _by_features(
     device: str,
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class probabilities ``[n, K]`` of all segments by a forest on their features, and their sizes in pixels ``[n]``."""
+    """Class probabilities ``[n, K]`` of all segments by a forest on features, and their sizes in pixels ``[n]``."""
     recipe = loaded.recipe
     sources, warnings = recipe.sources(stack, rasters, memory_mb / 4)
     for warning in warnings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +12,12 @@ from ..base.language import tr
 from ..base.matrixfile import write_matrix
 from ..base.provenance import Provenance
 from ..base.reportfiles import beside, write_facts, write_rows
+from ..networks.modelfile import SET_PIXELS
+from .objectmodel import ObjectModel
 from .objecttraining import ObjectResult, ObjectTraining
+
+if TYPE_CHECKING:
+    from .pixelsetmodel import SetModel
 
 FEW_GROUPS = 5
 
@@ -30,12 +36,21 @@ def write_object_report(
     report = Report(tr("Training on objects"), tr("{n} objects with a class").format(n=len(matched.objects)))
     report.warnings(result.warnings)
     report.heading(tr("Accuracy"))
-    report.paragraph(
+    forest = model if isinstance(model, ObjectModel) else None
+    network = None if isinstance(model, ObjectModel) else model
+    sentence = (
         tr(
             "Judged out of fold: {objects} objects of {groups} groups, each by a forest that has learnt from other "
             "groups. The delivered forest has then learnt from all of them; it is not the one judged."
-        ).format(objects=judged, groups=len(np.unique(matched.groups)))
+        )
+        if network is None
+        else tr(
+            "Judged out of fold: {objects} objects of {groups} groups, each by a network that has learnt from other "
+            "groups, for as many epochs as groups among these chose. The delivered network has then learnt from all of "
+            "them; it is not the one judged."
+        )
     )
+    report.paragraph(sentence.format(objects=judged, groups=len(np.unique(matched.groups))))
     if result.left_out:
         report.paragraph(
             tr(
@@ -84,7 +99,8 @@ def write_object_report(
             [tr("objects touched, but covered by less"), matched.thin],
             [tr("objects of two classes alike, left out"), matched.disputed],
             [tr("reference features without an object"), matched.lost],
-            [tr("features of each object"), len(model.recipe.names)],
+            *([] if forest is None else [[tr("features of each object"), len(forest.recipe.names)]]),
+            *([] if network is None else _network_rows(network)),
             [tr("seconds"), round(result.seconds, 1)],
         ],
     )
@@ -102,9 +118,25 @@ def write_object_report(
         "folds": [one.to_json() for one in result.fold_scores],
         "objects": len(matched.objects),
         "left_out": result.left_out,
-        "features": list(model.recipe.names),
+        "features": [] if forest is None else list(forest.recipe.names),
+        "network": {} if network is None else network.facts(),
         "warnings": result.warnings,
         "seconds": result.seconds,
     }
     write_facts(path, "trainobjects", content, made)
     report.write(path)
+
+
+def _network_rows(model: SetModel) -> list[list[Any]]:
+    """What the report tells of a network."""
+    facts = model.facts()
+    cost = facts["mflop_per_object"]
+    return [
+        [tr("network"), facts["network"]],
+        [tr("parameters"), facts["parameters"]],
+        [tr("MFLOP for an object of {n} pixels").format(n=SET_PIXELS), None if cost is None else round(cost, 2)],
+        [tr("pixels read of an object, at most"), facts["pixels"]],
+        [tr("epochs that the folds chose"), ", ".join(str(one) for one in facts["epochs"])],
+        [tr("temperature of the confidence"), round(facts["temperature"], 3)],
+        [tr("expected calibration error, out of fold"), round(facts["calibration_error"], 3)],
+    ]

@@ -1,4 +1,7 @@
-"""Training on objects: reference polygons matched to segments, their features, a random forest, scores by group."""
+"""Training on objects: reference polygons matched to segments, a forest on their features, scores by group.
+
+The other classifier, a network that reads the pixels of objects, is trained in ``pixelsettraining.py``.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,21 +24,28 @@ from ..base.progress import Progress
 from ..base.provenance import gather
 from ..networks.forest import CLASS_WEIGHTS, fit_forest
 from ..networks.predictor import FUSED
+from ..networks.registry import PIXELSET
 from ..samples.classes import classes_of
 from ..samples.extraction import metric_scale
 from ..samples.groups import group_features
 from ..samples.reference import ReferenceLayer
 from ..samples.settings import ExtractionSettings
-from ..samples.splits import stratified_group_folds
 from ..stack.grid import reproject_bounds
 from ..stack.manifest import Stack
 from .features import FeatureSettings, measure_objects
 from .features_segments import Segments
 from .features_sources import Measured, RasterSource, StackSource
+from .objectfolds import Divided
 from .objectmatching import Matched, match
 from .objectmodel import FeatureRecipe, ObjectModel
 from .outoffold import Describers, describers
 
+if TYPE_CHECKING:
+    from .pixelsetmodel import SetModel
+
+FOREST = "randomforest"
+NETWORKS = (FOREST, PIXELSET)
+NETWORK_WEIGHTS = ("balanced", "none", "log")
 STEP = 10  # days between the target days of the series of objects
 
 
@@ -49,10 +59,13 @@ class ObjectTraining:
         indices: of the stack's sensors.
         sensors: to use; empty = all.
         min_share: smallest share of an object that reference polygons of a class must cover.
-        class_weights: ``balanced`` or ``none``.
+        network: ``randomforest`` on features, or ``pixelset``, which reads the pixels themselves.
+        class_weights: ``balanced`` or ``none``, of the network also ``log``; ``auto`` is ``balanced`` for the forest,
+            ``log`` for the network.
         folds: groups are dealt to so many folds for the scores.
         dimensions: main axes of descriptors.
         seed: start of the random numbers.
+        epochs, batch_size, learning_rate: of the network, as in ``train``.
     """
 
     features: str = "mean,std,shape"
@@ -60,10 +73,14 @@ class ObjectTraining:
     indices: tuple[str, ...] = ("NDVI", "NDWI", "BRIGHTNESS")
     sensors: tuple[str, ...] = ()
     min_share: float = 0.5
-    class_weights: str = "balanced"
+    network: str = FOREST
+    class_weights: str = "auto"
     folds: int = 5
     dimensions: int = 16
     seed: int = 0
+    epochs: int = 0
+    batch_size: int = 128
+    learning_rate: float = 0.0
 
     def check(self) -> FeatureSettings:
         """Check every value.
@@ -71,17 +88,30 @@ class ObjectTraining:
         Raises:
             LandloomError: naming the parameter and what it may be.
         """
-        if self.class_weights not in CLASS_WEIGHTS:
-            raise LandloomError(f"CLASS_WEIGHTS is '{self.class_weights}': choose one of {', '.join(CLASS_WEIGHTS)}.")
+        weights = ("auto", *(CLASS_WEIGHTS if self.network == FOREST else NETWORK_WEIGHTS))
+        for name, word, choices in (
+            ("NETWORK", self.network, NETWORKS),
+            ("CLASS_WEIGHTS", self.class_weights, weights),
+        ):
+            if word not in choices:
+                raise LandloomError(f"{name} is '{word}': choose one of {', '.join(choices)}.")
         for name, value, low, high in (
             ("MIN_SHARE", self.min_share, 0.01, 1),
             ("FOLDS", self.folds, 2, 100),
             ("DIMENSIONS", self.dimensions, 1, 64),
             ("SEED", self.seed, 0, 2**31 - 1),
+            ("EPOCHS", self.epochs, 0, 100_000),
+            ("BATCH_SIZE", self.batch_size, 2, 1_000_000),
+            ("LEARNING_RATE", self.learning_rate, 0, 1),
         ):
             if not low <= value <= high:
                 raise LandloomError(f"{name} is {value:g}; choose a value from {low:g} to {high:g}.")
         return FeatureSettings.parse(self.features, self.partial)[0]
+
+    @property
+    def weighting(self) -> str:
+        """The class weights of the forest that ``auto`` stands for."""
+        return "balanced" if self.class_weights == "auto" else self.class_weights
 
 
 @dataclass
@@ -102,7 +132,7 @@ class ObjectResult:
         seconds: time it took.
     """
 
-    model: ObjectModel
+    model: ObjectModel | SetModel
     matched: Matched
     features: np.ndarray
     probabilities: np.ndarray
@@ -128,7 +158,7 @@ def train_objects(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> ObjectResult:
-    """Train a forest on objects and judge it out of fold.
+    """Train a forest or a network on objects and judge it out of fold.
 
     With descriptors, every object is described by a network that has not seen its group, see ``outoffold.py``.
 
@@ -142,7 +172,7 @@ def train_objects(
         descriptors: a pixel model whose descriptors are features too; empty = none.
         samples: the folder of samples that trained it; empty = where the model says that they are.
         memory_mb: working memory.
-        device: for the descriptors.
+        device: for the descriptors, and for the network.
         progress: shown, and asked whether to stop.
 
     Raises:
@@ -153,6 +183,7 @@ def train_objects(
     progress = progress or Progress()
     chosen = settings.check()
     texture = FeatureSettings.parse(settings.features)[1]
+    check_inputs(settings, rasters, descriptors)
     opened = Stack.read(stack)
     progress.text("Reading the reference data")
     classes = classes_of(ReferenceLayer(reference, extraction.reference_crs), opened.grid, extraction, progress)
@@ -167,10 +198,21 @@ def train_objects(
     crs_wkt, part = opened.grid.crs_wkt, progress.part(0, 20)
     matched = match(segments, classes.features, classes.labels, groups, crs_wkt, settings.min_share, part)
     warnings = _tell(matched, classes.nomenclature, settings.min_share, progress)
+    inputs: dict[str, Any] = {"STACK": stack, "SEGMENTS": segments.source, "REFERENCE": reference}
+    inputs |= {"RASTERS": list(rasters), "DESCRIPTORS": descriptors, "SAMPLES": samples}
+    if settings.network == PIXELSET:
+        from .pixelsettraining import train_sets  # needs torch
+
+        known, own_classes = _present(matched, classes.nomenclature)
+        part = progress.part(20, 98)
+        result = train_sets(opened, segments, known, own_classes, settings, memory_mb, device, part)
+        return _finished(result, warnings, inputs, settings.seed, begin)
     with tempfile.TemporaryDirectory(prefix="landloom", ignore_cleanup_errors=True) as folder:
         networks: Describers | None = None
         if descriptors:
-            matched, networks = describers(matched, segments, descriptors, samples, Path(folder), progress)
+            matched, networks = describers(
+                matched, segments, descriptors, samples, settings.folds, settings.seed, Path(folder), progress
+            )
         matched, nomenclature = _present(matched, classes.nomenclature)
         source = StackSource(opened, settings.sensors, settings.indices, memory_mb / 4)
         sources: list[Measured] = [source]
@@ -203,15 +245,37 @@ def train_objects(
     progress.text("Growing forests")
     folds = None if networks is None else networks.folds
     result = fit_and_judge(recipe, recipe.filled(matrix), matched, nomenclature, settings, progress.part(85, 98), folds)
-    result.model.descriptors = described
-    result.warnings = warnings + result.warnings
+    if isinstance(result.model, ObjectModel):
+        result.model.descriptors = described
     if networks is not None:
         result.left_out, result.by_folds = networks.left_out, networks.by_folds
-    inputs = {"STACK": stack, "SEGMENTS": segments.source, "REFERENCE": reference, "RASTERS": list(rasters)}
-    made = gather({**inputs, "DESCRIPTORS": descriptors, "SAMPLES": samples}, settings.seed)
-    result.model.provenance = made.to_json()
+    return _finished(result, warnings, inputs, settings.seed, begin)
+
+
+def _finished(
+    result: ObjectResult, warnings: list[str], inputs: dict[str, Any], seed: int, begin: float
+) -> ObjectResult:
+    result.warnings = warnings + result.warnings
+    result.model.provenance = gather(inputs, seed).to_json()
     result.seconds = time.monotonic() - begin
     return result
+
+
+def check_inputs(settings: ObjectTraining, rasters: Sequence[str], descriptors: str) -> None:
+    """Refuse what the network of pixels does not read.
+
+    Raises:
+        LandloomError: naming the parameter.
+    """
+    if settings.network != PIXELSET:
+        return
+    texture = FeatureSettings.parse(settings.features)[1]
+    for name, used in (("RASTERS", rasters), ("DESCRIPTORS", descriptors), ("FEATURES texture", texture)):
+        if used:
+            raise LandloomError(
+                f"{name} cannot be used with NETWORK pixelset, which reads the dates of the stack: leave it out, or "
+                "choose randomforest."
+            )
 
 
 def segment_bounds(segments: Segments, objects: np.ndarray, crs_wkt: str) -> tuple[float, float, float, float]:
@@ -250,11 +314,7 @@ def _present(matched: Matched, nomenclature: Nomenclature) -> tuple[Matched, Nom
         raise LandloomError(
             f"Only the class '{nomenclature.names[int(present[0])]}' has objects; at least two classes are needed."
         )
-    renumbered = Matched(
-        matched.objects, labels.reshape(-1), matched.groups, matched.shares,
-        matched.thin, matched.disputed, matched.lost,
-    )  # fmt: skip
-    return renumbered, nomenclature.subset(present)
+    return replace(matched, labels=labels.reshape(-1)), nomenclature.subset(present)
 
 
 def fit_and_judge(
@@ -270,36 +330,21 @@ def fit_and_judge(
 
     They are judged by ``folds`` ``[m]``; without these, by folds that depend on the objects and the seed alone.
     """
-    labels, groups, classes = matched.labels, matched.groups, len(nomenclature)
-    pairs = np.unique(np.stack([labels, groups], axis=1), axis=0)
-    per_class = np.bincount(pairs[:, 0], minlength=classes)
-    lonely = per_class[labels] < 2  # no other group could teach their class
-    count = min(settings.folds, len(np.unique(groups)))
-    warnings: list[str] = []
-    if (per_class < 2).any():
-        names = ", ".join(nomenclature.names[k] for k in np.flatnonzero(per_class < 2))
-        warnings.append(f"With objects of one group only, so that they train and are left out of the scores: {names}.")
-        progress.warning(warnings[-1])
-    if count < 2 or lonely.all():
-        raise LandloomError("No class has objects of two groups, so nothing can be judged: add reference polygons.")
-    fold = stratified_group_folds(labels, groups, count, settings.seed) if folds is None else folds
-    numbers = np.unique(fold).tolist()
+    labels, classes = matched.labels, len(nomenclature)
+    divided = Divided.of(matched, nomenclature, settings.folds, settings.seed, progress, folds)
+    parts = list(divided.parts(labels, classes))
     probabilities = np.full((len(labels), classes), np.nan, np.float32)
     fold_scores = []
 
     def grow(rows: np.ndarray) -> Any:
-        weights, threads = settings.class_weights, thread_count()
+        weights, threads = settings.weighting, thread_count()
         return fit_forest(features[rows], labels[rows], classes, {}, weights, settings.seed, threads, progress.check)
 
-    for place, number in enumerate(numbers):
+    for place, (_number, train, test) in enumerate(parts):
         progress.check()
-        test = (fold == number) & ~lonely
-        train = (fold != number) | lonely
-        if not test.any() or len(np.unique(labels[train])) < 2:
-            continue
         probabilities[test] = grow(train).predict_proba(np.asfortranarray(features[test]))
         fold_scores.append(scores(confusion_matrix(labels[test], probabilities[test].argmax(axis=1), classes)))
-        progress.percent(80.0 * (place + 1) / len(numbers))
+        progress.percent(80.0 * (place + 1) / len(parts))
     judged = np.isfinite(probabilities).all(axis=1)
     matrix = confusion_matrix(labels[judged], probabilities[judged].argmax(axis=1), classes)
     found = scores(matrix)
@@ -309,4 +354,5 @@ def fit_and_judge(
         f"Out of fold, per object: overall accuracy {found.overall_accuracy:.3f}, kappa {found.kappa:.3f}, macro F1 "
         f"{found.macro_f1:.3f} ({int(judged.sum())} objects)."
     )
+    warnings = list(divided.warnings)
     return ObjectResult(model, matched, features, probabilities, matrix, found, fold_scores, warnings=warnings)
