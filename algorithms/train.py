@@ -13,6 +13,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterEnum,
     QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
@@ -134,6 +135,15 @@ class Train(LandloomAlgorithm):
             "not seen it, then the delivered model is trained on all, which takes about six times as long. auto: folds "
             "where classes have under about 50 groups.",
         )
+        self.add(
+            QgsProcessingParameterBoolean(
+                "FOLD_NETWORKS", self.tr("Networks of folds for descriptors of objects"), defaultValue=False
+            ),
+            "Yes: with EVALUATION holdout, a network is also trained for each fold of the training groups and kept in "
+            "<OUTPUT>_folds.safetensors, so that 'Train on objects' can learn from descriptors of these groups too. It "
+            "takes about five times as long. With folds they are there anyway.",
+            advanced=True,
+        )
         self.add_whole(
             "RUNS",
             "Members of the ensemble",
@@ -161,7 +171,8 @@ class Train(LandloomAlgorithm):
         self.add_memory()
         self.add(
             QgsProcessingParameterFileDestination("OUTPUT", self.tr("Model"), self.tr("Model (*.safetensors)")),
-            "The trained model. Beside it <OUTPUT>.training.jsonl holds the log, one line an epoch.",
+            "The trained model. Beside it <OUTPUT>.training.jsonl holds the log, one line an epoch, and "
+            "<OUTPUT>_folds.safetensors the networks of the folds, where there are any.",
         )
         self.add(
             QgsProcessingParameterFileDestination(
@@ -194,6 +205,7 @@ class Train(LandloomAlgorithm):
             step=self.parameterAsInt(parameters, "STEP", context),
             indices=() if [i.lower() for i in indices] == ["none"] else indices or None,
             evaluation=self.parameterAsEnumString(parameters, "EVALUATION", context),
+            fold_networks=self.parameterAsBool(parameters, "FOLD_NETWORKS", context),
             runs=self.parameterAsInt(parameters, "RUNS", context),
             start_from=self.parameterAsFile(parameters, "START_FROM", context),
             device=self.parameterAsEnumString(parameters, "DEVICE", context),

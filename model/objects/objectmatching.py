@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from osgeo import ogr, osr
@@ -31,6 +31,7 @@ class Matched:
         thin: objects that reference polygons touch, but cover by less than the share asked for.
         disputed: objects left out because two classes cover them equally, or hold points of two classes.
         lost: features that gave no object its class.
+        meeting: of each object the groups, as they were given, of the features that meet in it.
     """
 
     objects: np.ndarray
@@ -40,6 +41,32 @@ class Matched:
     thin: int = 0
     disputed: int = 0
     lost: int = 0
+    meeting: tuple[np.ndarray, ...] = ()
+
+    def only(self, kept: np.ndarray) -> Matched:
+        """Some of the objects; features that met in others only are groups of their own again."""
+        meeting = tuple(one for one, keep in zip(self.meeting, kept.tolist(), strict=True) if keep)
+        return replace(
+            self,
+            objects=self.objects[kept],
+            labels=self.labels[kept],
+            groups=joined_groups(meeting),
+            shares=self.shares[kept],
+            meeting=meeting,
+        )
+
+
+def joined_groups(meeting: Sequence[np.ndarray]) -> np.ndarray:
+    """``[m]`` the group of each object, where all groups that meet in an object are one."""
+    numbers = np.unique(np.concatenate([*meeting, np.zeros(0, np.int64)]))
+    union = UnionFind(len(numbers))
+    first = []
+    for own in meeting:
+        places = np.searchsorted(numbers, own).tolist()
+        first.append(places[0])
+        for place in places[1:]:
+            union.join(places[0], place)
+    return np.array([union.root(place) for place in first], np.int64)
 
 
 def match(
@@ -116,12 +143,8 @@ def _decide(
     groups: np.ndarray,
     min_share: float,
 ) -> Matched:
-    numbers, dense = np.unique(groups, return_inverse=True)
-    union = UnionFind(len(numbers))
-    for places in touching.values():
-        for place in places[1:]:
-            union.join(int(dense[places[0]]), int(dense[place]))
-    kept: list[tuple[int, int, int, float]] = []
+    kept: list[tuple[int, int, float]] = []
+    meeting: list[np.ndarray] = []
     thin = disputed = 0
     used: set[int] = set()
     for one in sorted(covered):
@@ -135,17 +158,18 @@ def _decide(
             continue
         places = touching[one]
         used.update(place for place in places if labels[place] == label)
-        group = union.root(int(dense[places[0]]))
-        kept.append((one, label, group, min(share, 1.0)))
-    table = list(zip(*kept, strict=True)) if kept else [(), (), (), ()]
+        meeting.append(np.unique(groups[places]))
+        kept.append((one, label, min(share, 1.0)))
+    table = list(zip(*kept, strict=True)) if kept else [(), (), ()]
     return Matched(
         np.array(table[0], np.int64),
         np.array(table[1], np.int64),
-        np.array(table[2], np.int64),
-        np.array(table[3], float),
+        joined_groups(meeting),
+        np.array(table[2], float),
         thin,
         disputed,
         len(labels) - len(used),
+        tuple(meeting),
     )
 
 

@@ -26,6 +26,7 @@ from ..mapping.descriptors import map_descriptors
 from ..networks.foldfile import load_folds
 from ..networks.modelfile import Model, ModelHeader
 from ..networks.predictor import FUSED
+from ..samples.splits import stratified_group_folds
 from ..samples.store import SampleStore
 from ..stack.grid import Grid, same_crs
 from ..stack.manifest import Stack
@@ -44,8 +45,7 @@ class Describers:
     Attributes:
         models: files of networks; the first is the pixel model itself, the others those of its folds.
         of_object: ``[m]`` place among ``models`` of the network that describes each matched object.
-        folds: ``[m]`` fold of each object for judging, so that judged and learning objects are described by different
-            networks; None where the pixel model describes all.
+        folds: ``[m]`` fold of each object for judging; negative for those that teach only; None = as usual.
         left_out: objects that every network has seen.
     """
 
@@ -129,15 +129,30 @@ class Describers:
 
 
 def describers(
-    matched: Matched, segments: Segments, descriptors: str, samples: str, folder: Path, progress: Progress
+    matched: Matched,
+    segments: Segments,
+    descriptors: str,
+    samples: str,
+    folds: int,
+    seed: int,
+    folder: Path,
+    progress: Progress,
 ) -> tuple[Matched, Describers]:
-    """Choose for every object a network that has not seen its group.
+    """Choose for every object a network that has not seen its group, and who is judged.
+
+    Of a pixel model with a test part, the objects of this part are judged, in ``folds`` folds, and the others teach:
+    no network has seen what is judged, so that the score is what it seems. A pixel model that has learnt from all
+    groups has no such part. Then all objects are judged, by the folds of its networks. The objects that teach are
+    described by networks that have learnt from the judged ones, which may lift the score a little (see
+    ``docs/objects.md``).
 
     Args:
         matched: the objects with a class.
         segments: their geometries.
         descriptors: the pixel model.
         samples: the folder of samples that trained it; empty = the folder that the model names.
+        folds: so many for the test part.
+        seed: deals its groups.
         folder: where the networks of its folds are written, each as a model of its own.
         progress: told how many objects are left out.
 
@@ -152,47 +167,51 @@ def describers(
     networks = load_folds(descriptors, header)
     headers = [header, *(one.header for one in networks)]
     _warn_of_start(header, progress)
-    groups, dense = np.unique(matched.groups, return_inverse=True)
-    seen = np.zeros((len(groups), len(headers)), bool)
+    seen = np.zeros((len(matched.objects), len(headers)), bool)
     known = False
     for place, store in stores:
         progress.check()
         trained = [_groups_of(one, place) for one in headers]
         known = known or bool(np.isin(store.groups, trained[0]).any())
         inside = groups_within(segments, matched.objects, store.x, store.y, store.groups, store.crs_wkt)
-        for one, own in zip(dense.reshape(-1).tolist(), inside, strict=True):
+        for one, own in enumerate(inside):
             seen[one] |= [bool(np.isin(own, learnt).any()) for learnt in trained]
     if not known:
         raise LandloomError(
             f"None of the samples in {samples or 'the folder that the model names'} trained {descriptors}: give the "
             "folder that did."
         )
-    choice = np.where(seen.all(axis=1), NONE, seen.argmin(axis=1))  # the first that has not seen the group
+    total = len(matched.objects)
+    # First objects that every network has seen: with these gone, fields that only met there are no longer one group.
+    kept = ~seen.all(axis=1)
+    matched, seen = matched.only(kept), seen[kept]
+    _, dense = np.unique(matched.groups, return_inverse=True)
+    of_group = np.zeros((dense.max(initial=-1) + 1, len(headers)), bool)
+    np.logical_or.at(of_group, dense.reshape(-1), seen)
+    choice = np.where(of_group.all(axis=1), NONE, of_group.argmin(axis=1))  # the first that has not seen the group
     of_object = choice[dense.reshape(-1)]
     kept = of_object != NONE
     if not kept.any():
         raise LandloomError(
             f"Every object with a class trained the pixel model {descriptors}: nothing is left to learn from honestly. "
-            "Train that model with EVALUATION folds, which keeps a network for each fold beside it, or with holdout "
-            "and a larger TEST share of the samples, such as 0.5."
+            "Train that model with EVALUATION folds, or with holdout and FOLD_NETWORKS: both keep networks beside it "
+            "that have not seen some of the objects."
         )
-    left_out = int((~kept).sum())
+    matched, of_object = matched.only(kept), of_object[kept]
     models = [Path(descriptors)]
     for number, network in enumerate(networks, start=1):
         models.append(folder / f"fold_{number}.safetensors")
         network.save(models[-1])
-    found = Describers(models, of_object[kept], None, left_out)
-    if (found.of_object > 0).any():
-        found.folds = _folds(found.of_object, matched.groups[kept], len(networks))
+    found = Describers(models, of_object, None, total - len(of_object))
+    own = of_object == 0
+    if found.by_folds and header.scores.get("evaluation") == "holdout" and own.any():
+        found.folds = np.full(len(of_object), NONE)
+        count = min(folds, len(np.unique(matched.groups[own])))
+        found.folds[own] = stratified_group_folds(matched.labels[own], matched.groups[own], count, seed)
+    elif found.by_folds:
+        found.folds = _folds(of_object, matched.groups, len(networks))
     _tell(found, progress)
-    remaining = replace(
-        matched,
-        objects=matched.objects[kept],
-        labels=matched.labels[kept],
-        groups=matched.groups[kept],
-        shares=matched.shares[kept],
-    )
-    return remaining, found
+    return matched, found
 
 
 def _stores(header: ModelHeader, descriptors: str, samples: str) -> list[tuple[int, SampleStore]]:

@@ -9,18 +9,77 @@ what they know differently, and after rectifiers many of their dimensions are em
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..base.progress import Progress
 from ..networks.axes import Axes
 from ..networks.modelfile import Model
-from .loop import describe_samples, drawn
+from ..networks.predictor import FUSED
+from .checkpoints import Checkpoints
+from .folds import Parts, folds
+from .loop import check_training_labels, describe_samples, drawn, fit
 from .pool import SamplePool
+
+if TYPE_CHECKING:
+    from .settings import TrainingSettings
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
 KEY = "alignment"  # in the provenance of a fold's network: branch -> share of the variance explained
+
+
+def networks_of_folds(
+    delivered: Model,
+    pool: SamplePool,
+    parts: Parts,
+    settings: TrainingSettings,
+    progress: Progress,
+    checkpoints: Checkpoints,
+    start: Model | None,
+) -> list[Model]:
+    """Train a network for each fold of the groups that trained the delivered model, on the others of these groups.
+
+    The test part takes no part. So objects that trained the delivered model can be described by a network that has not
+    seen them, and objects of the test part by the delivered model.
+
+    Raises:
+        LandloomError: if the training groups lie in one fold, or a fold leaves one class.
+        Cancelled: if the user stops it.
+    """
+    divided = [own for _number, own in folds(pool, settings.seed, np.concatenate([parts.training, parts.validation]))]
+    models = []
+    for place, own in enumerate(divided):
+        check_training_labels(pool, own.training)
+        progress.info(f"Network {place + 1} of {len(divided)} for descriptors of training objects")
+        part = progress.part(100 * place / len(divided), 100 * (place + 1) / len(divided))
+        unit = f"network {place + 1}"
+        models.append(fit(pool, own.training, own.validation, settings, part, checkpoints, unit, start=start).model)
+    align_all(models, delivered, pool, divided, settings.device, progress)
+    return models
+
+
+def align_all(
+    models: Sequence[Model],
+    delivered: Model,
+    pool: SamplePool,
+    divided: Sequence[Parts],
+    device: str,
+    progress: Progress,
+) -> None:
+    """:func:`align` of the network of each fold, on the samples that trained it; told in one line."""
+    progress.text("Bringing the descriptors of the folds onto the same axes")
+    shares = [
+        align(model, delivered, pool, parts.training, device, progress)[FUSED]
+        for model, parts in zip(models, divided, strict=True)
+    ]
+    if shares:
+        progress.info(
+            "The networks of the folds are kept for descriptors of objects: of the variance of the delivered model's "
+            f"descriptors they explain {min(shares):.0%} to {max(shares):.0%}."
+        )
 
 
 def align(

@@ -32,9 +32,10 @@ class Parts(NamedTuple):
     test: np.ndarray
 
 
-def groups_by_class(pool: SamplePool) -> np.ndarray:
-    """``[K]`` number of groups that hold samples of each class."""
-    pairs = np.unique(np.stack([pool.labels, pool.groups], axis=1), axis=0)
+def groups_by_class(pool: SamplePool, among: np.ndarray | None = None) -> np.ndarray:
+    """``[K]`` number of groups that hold samples of each class, of all samples or of those with the indices given."""
+    chosen = slice(None) if among is None else among
+    pairs = np.unique(np.stack([pool.labels[chosen], pool.groups[chosen]], axis=1), axis=0)
     return np.bincount(pairs[:, 0], minlength=len(pool.nomenclature))
 
 
@@ -63,11 +64,16 @@ def holdout(pool: SamplePool) -> Parts:
     return parts
 
 
-def folds(pool: SamplePool, seed: int) -> Iterator[tuple[int, Parts]]:
+def folds(pool: SamplePool, seed: int, among: np.ndarray | None = None) -> Iterator[tuple[int, Parts]]:
     """The folds that were dealt when the samples were extracted: each judges once what the others taught.
 
     The validation groups of a fold are cut from its training groups. A class with one group always trains and is never
     judged: no other group could have taught it.
+
+    Args:
+        pool: the samples.
+        seed: of the validation groups.
+        among: indices of the samples to divide; None = all.
 
     Yields:
         number of the fold, its parts.
@@ -75,18 +81,20 @@ def folds(pool: SamplePool, seed: int) -> Iterator[tuple[int, Parts]]:
     Raises:
         LandloomError: if there is one fold only.
     """
-    numbers = np.unique(pool.fold)
+    chosen = np.arange(len(pool)) if among is None else np.sort(among)
+    fold, groups = pool.fold[chosen], pool.groups[chosen]
+    numbers = np.unique(fold)
     if len(numbers) < 2:
         raise LandloomError(
             "EVALUATION is folds, but the samples have one fold: choose holdout, or extract the samples again with "
             "FOLDS 2 or more."
         )
-    lonely = groups_by_class(pool)[pool.labels] < 2
-    lonely = np.isin(pool.groups, pool.groups[lonely])  # the whole group, which may hold other classes, too
+    lonely = groups_by_class(pool, chosen)[pool.labels[chosen]] < 2
+    lonely = np.isin(groups, groups[lonely])  # the whole group, which may hold other classes, too
     for number in numbers:
-        test = np.flatnonzero((pool.fold == number) & ~lonely)
+        test = chosen[(fold == number) & ~lonely]
         if len(test):
-            rest = np.flatnonzero((pool.fold != number) | lonely)
+            rest = chosen[(fold != number) | lonely]
             yield int(number), Parts(*cut_validation(pool.labels, pool.groups, rest, seed + int(number)), test)
 
 

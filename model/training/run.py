@@ -22,12 +22,11 @@ from ..base.optional import need
 from ..base.progress import Progress, Remembering
 from ..networks.foldfile import KEY, folds_path, save_folds
 from ..networks.modelfile import Model
-from ..networks.predictor import FUSED
 from ..networks.registry import network_info
 from .calibrate import Calibrated, Held, calibrate_folds, calibrate_holdout, temperature_of
 from .checkpoints import Checkpoints, training_hash
 from .evaluate import Evaluation, evaluate
-from .foldmodels import align
+from .foldmodels import align_all, networks_of_folds
 from .folds import FOLDS, HOLDOUT, Parts, choose_evaluation, folds, groups_by_class, holdout
 from .loop import Fitted, check_training_labels, describe_axes, fit, predict_members
 from .pool import SamplePool, describe
@@ -174,14 +173,19 @@ def _train(
         parts = holdout(pool)
         check_training_labels(pool, parts.training)
         _name_absent(pool, parts, progress)
-        fitted, held = _fit_holdout(pool, parts, settings, progress, checkpoints, start)
+        part = progress.part(0, 20) if settings.fold_networks else progress
+        fitted, held = _fit_holdout(pool, parts, settings, part, checkpoints, start)
         describe_axes(fitted.model, pool, parts.training, settings.device, progress)
+        models = []
+        if settings.fold_networks:
+            models = networks_of_folds(fitted.model, pool, parts, settings, progress.part(20, 97), checkpoints, start)
         progress.text("Judging on the test samples")
         judged = predict_members(fitted.model, pool, parts.test, settings.device, progress)
         calibrated = calibrate_holdout(pool, held, judged)
         evaluation = evaluate(pool, parts.test, calibrated.after, calibrated.before)
         _name_thin(pool, parts.test, progress)
-        result = TrainingResult(fitted.model, evaluation, how, parts, fitted, calibrated, histories=fitted.history)
+        history = fitted.history
+        result = TrainingResult(fitted.model, evaluation, how, parts, fitted, calibrated, [], models, history)
     else:
         result = _train_folds(pool, settings, progress, checkpoints, start)
     _doubt_calibration(result, progress)
@@ -273,7 +277,10 @@ def _train_folds(
         start=start,
     )
     describe_axes(fitted.model, pool, every, settings.device, progress)
-    models = _aligned(models, fitted.model, pool, divided, settings, progress)
+    if settings.is_forest:
+        models = []
+    else:
+        align_all(models, fitted.model, pool, [parts for _number, parts in divided], settings.device, progress)
     evaluation = evaluate(pool, judged.indices, calibrated.after, calibrated.before)
     _name_thin(pool, judged.indices, progress)
     parts = Parts(every, every[:0], every[:0])
@@ -283,29 +290,6 @@ def _train_folds(
     ]
     every_history = histories + fitted.history
     return TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, calibrated, by_fold, models, every_history)
-
-
-def _aligned(
-    models: list[Model],
-    delivered: Model,
-    pool: SamplePool,
-    divided: Sequence[tuple[int, Parts]],
-    settings: TrainingSettings,
-    progress: Progress,
-) -> list[Model]:
-    """The networks of the folds with descriptors on the axes of the delivered one; none of forests."""
-    if settings.is_forest:
-        return []
-    progress.text("Bringing the descriptors of the folds onto the same axes")
-    shares = [
-        align(model, delivered, pool, parts.training, settings.device, progress)[FUSED]
-        for model, (_number, parts) in zip(models, divided, strict=True)
-    ]
-    progress.info(
-        "The networks of the folds are kept for out-of-fold descriptors: of the variance of the delivered model's "
-        f"descriptors they explain {min(shares):.0%} to {max(shares):.0%}."
-    )
-    return models
 
 
 def _doubt_calibration(result: TrainingResult, progress: Progress) -> None:

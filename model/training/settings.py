@@ -42,6 +42,8 @@ class TrainingSettings:
         step: days between the regular dates of the networks that need them.
         indices: names of the indices added as channels; None = the defaults of the inputs.
         evaluation: ``holdout``, ``folds`` or ``auto``.
+        fold_networks: with ``holdout``, also train a network for each fold of the groups that train, for descriptors of
+            objects (see ``foldmodels.py``); with ``folds`` they are there anyway.
         runs: members of the ensemble, equal but for their seed.
         start_from: a model file whose weights are the start.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -68,6 +70,7 @@ class TrainingSettings:
     step: int = 10
     indices: tuple[str, ...] | None = None
     evaluation: str = "auto"
+    fold_networks: bool = False
     runs: int = 1
     start_from: str = ""
     device: str = "auto"
@@ -112,6 +115,8 @@ class TrainingSettings:
         check_indices(self.indices or ())
         if self.network == FOREST and self.class_weights == "log":
             raise LandloomError("CLASS_WEIGHTS log is for networks: choose none or balanced for randomforest.")
+        if self.network == FOREST and self.fold_networks:
+            raise LandloomError("FOLD_NETWORKS needs a network; a random forest has no descriptors: leave it off.")
         if self.network == FOREST and self.start_from:
             raise LandloomError("START_FROM needs a network; a random forest is always grown anew: leave it empty.")
 
