@@ -15,7 +15,7 @@ from qgis.core import (
 )
 
 from .base import DEVICES, FeedbackProgress
-from .mapinputs import MapAlgorithm, add_classes
+from .mapinputs import MapAlgorithm, add_classes, add_scheduler, scheduler
 
 
 class Classify(MapAlgorithm):
@@ -48,6 +48,7 @@ class Classify(MapAlgorithm):
         add_classes(self)
         self.add_device()
         self.add_memory()
+        add_scheduler(self)
         self.add(
             QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Land-cover map")),
             "GeoTIFF of class codes, Byte or UInt16 by the largest code, 0 = no data, with colours, names and a style.",
@@ -81,20 +82,23 @@ class Classify(MapAlgorithm):
             name: self.parameterAsOutputLayer(parameters, name, context)
             for name in ("OUTPUT", "CONFIDENCE", "PROBABILITIES")
         }
-        done = classify(
-            stack,
-            model,
-            outputs["OUTPUT"],
-            outputs["CONFIDENCE"] or None,
-            outputs["PROBABILITIES"] or None,
-            bounds=self.bounds(parameters, stack, context),
-            mask=self.mask_source(parameters, context, feedback),
-            memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
-            device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
-            progress=FeedbackProgress(feedback),
-            level=level,
-            unsure_error=error,
-        )
+        progress = FeedbackProgress(feedback)
+        with scheduler(self, parameters, context, progress) as elsewhere:
+            done = classify(
+                stack,
+                model,
+                outputs["OUTPUT"],
+                outputs["CONFIDENCE"] or None,
+                outputs["PROBABILITIES"] or None,
+                bounds=self.bounds(parameters, stack, context),
+                mask=self.mask_source(parameters, context, feedback),
+                memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
+                device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+                progress=progress,
+                level=level,
+                unsure_error=error,
+                elsewhere=elsewhere,
+            )
         name = Path(model).stem
         titles = {
             "OUTPUT": self.tr("Land cover ({})").format(name),

@@ -20,7 +20,7 @@ from qgis.core import (
 from ..model.base.errors import LandloomError
 from .base import DEVICES, FeedbackProgress
 from .classify import MapLayer
-from .mapinputs import MapAlgorithm
+from .mapinputs import MapAlgorithm, add_scheduler, scheduler
 from .nomenclature import reference_path
 
 TYPES = ["float32", "int16"]
@@ -86,6 +86,7 @@ class Descriptors(MapAlgorithm):
         )
         self.add_device()
         self.add_memory()
+        add_scheduler(self)
         self.add(
             QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Descriptors")),
             "GeoTIFF with one band a dimension, named by branch and share of variance; a style shows the first three.",
@@ -119,19 +120,21 @@ class Descriptors(MapAlgorithm):
         source, crs = reference_path(self, parameters, context, feedback, "POINTS") if places else ("", "")
         progress = FeedbackProgress(feedback)
         memory = self.parameterAsInt(parameters, "MEMORY_MB", context)
-        map_descriptors(
-            stack,
-            model,
-            output,
-            branch=self.parameterAsString(parameters, "BRANCH", context).strip() or "fused",
-            dimensions=self.parameterAsInt(parameters, "DIMENSIONS", context),
-            dtype=self.parameterAsEnumString(parameters, "TYPE", context) or TYPES[0],
-            bounds=self.bounds(parameters, stack, context),
-            mask=self.mask_source(parameters, context, feedback),
-            memory_mb=memory,
-            device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
-            progress=progress.part(0, 90) if table else progress,
-        )
+        with scheduler(self, parameters, context, progress) as elsewhere:
+            map_descriptors(
+                stack,
+                model,
+                output,
+                branch=self.parameterAsString(parameters, "BRANCH", context).strip() or "fused",
+                dimensions=self.parameterAsInt(parameters, "DIMENSIONS", context),
+                dtype=self.parameterAsEnumString(parameters, "TYPE", context) or TYPES[0],
+                bounds=self.bounds(parameters, stack, context),
+                mask=self.mask_source(parameters, context, feedback),
+                memory_mb=memory,
+                device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+                progress=progress.part(0, 90) if table else progress,
+                elsewhere=elsewhere,
+            )
         results: dict[str, Any] = {"OUTPUT": output}
         if table:
             count = write_descriptor_table(output, source, crs, table, memory, progress.part(90, 100))

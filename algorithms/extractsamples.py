@@ -21,6 +21,7 @@ from qgis.core import (
 
 from ..model.base.words import counted
 from .base import FeedbackProgress, LandloomAlgorithm
+from .mapinputs import add_scheduler, scheduler
 from .nomenclature import TABLE_FILTER, reference_path
 
 SPLIT_RULES = ["group", "block", "field"]
@@ -197,6 +198,7 @@ class ExtractSamples(LandloomAlgorithm):
         )
         self.add_seed()
         self.add_memory()
+        add_scheduler(self)
         self.add(
             QgsProcessingParameterFolderDestination("OUTPUT", self.tr("Samples")),
             "A new folder, or one of samples, which is replaced.",
@@ -285,7 +287,8 @@ class ExtractSamples(LandloomAlgorithm):
         )
         stack = self.parameterAsFile(parameters, "STACK", context)
         share = 90 if points else 98
-        extraction = extract_samples(stack, reference, settings, output, progress.part(0, share))
+        with scheduler(self, parameters, context, progress) as elsewhere:
+            extraction = extract_samples(stack, reference, settings, output, progress.part(0, share), elsewhere)
         results: dict[str, Any] = {"OUTPUT": str(output)}
         if points:
             export_points(output, points, progress.part(share, 98))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from qgis.core import (
@@ -13,6 +15,7 @@ from qgis.core import (
     QgsProcessingParameterFile,
     QgsProcessingParameterMapLayer,
     QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
     QgsRasterLayer,
 )
 
@@ -21,6 +24,8 @@ from ..model.base.nomenclature import MOST_LEVELS
 from .base import LandloomAlgorithm
 
 if TYPE_CHECKING:
+    from ..model.base.elsewhere import Elsewhere
+    from ..model.base.progress import Progress
     from ..model.stack.grid import Bounds
 
 
@@ -127,6 +132,41 @@ class MapAlgorithm(LandloomAlgorithm):
         if not source:
             raise LandloomError(f"{name} cannot be opened: {parameters[name]} is not a vector layer that GDAL reads.")
         return f"{source}|layername={layer}" if layer else source
+
+
+def add_scheduler(algorithm: LandloomAlgorithm) -> None:
+    """The parameters SCHEDULER and PATH_MAP: computing on other machines."""
+    algorithm.add(
+        QgsProcessingParameterString("SCHEDULER", algorithm.tr("Scheduler"), optional=True),
+        "Computes on other machines: the address of a Dask scheduler, such as tcp://host:8786, or slurm:file.yaml or "
+        "pbs:file.yaml with a configuration of dask-jobqueue. Inputs and output must lie in folders that all machines "
+        "share; see the page on clusters. Empty: this machine.",
+        advanced=True,
+    )
+    algorithm.add(
+        QgsProcessingParameterString("PATH_MAP", algorithm.tr("Names of shared folders"), optional=True),
+        "For SCHEDULER, where the workers know shared folders by other names: from=to;from=to, such as "
+        "Z:\\data=/mnt/data. Empty: the names are the same.",
+        advanced=True,
+    )
+
+
+@contextlib.contextmanager
+def scheduler(
+    algorithm: LandloomAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext, progress: Progress
+) -> Iterator[Elsewhere | None]:
+    """Who computes by SCHEDULER and PATH_MAP: None for this machine; the connection is closed at the end."""
+    address = (algorithm.parameterAsString(parameters, "SCHEDULER", context) or "").strip()
+    path_map = (algorithm.parameterAsString(parameters, "PATH_MAP", context) or "").strip()
+    if not address:
+        if path_map:
+            raise LandloomError("PATH_MAP is given without SCHEDULER: give both, or none of them.")
+        yield None
+        return
+    from ..model.mapping.daskcluster import DaskCluster
+
+    with DaskCluster(address, path_map, progress) as cluster:
+        yield cluster
 
 
 def add_classes(algorithm: LandloomAlgorithm) -> None:

@@ -72,7 +72,8 @@ class Status(LandloomAlgorithm):
         for name, state in devices:
             feedback.pushInfo(f"Device {name}: {state}")
 
-        missing = [p for p in PACKAGES if package_state(p.module) is None]
+        absent = [p for p in PACKAGES if package_state(p.module) is None]
+        missing = [p for p in absent if not p.optional]
         report.heading(tr("What is missing"))
         if not missing:
             report.paragraph(tr("Nothing: every algorithm can run."))
@@ -82,6 +83,12 @@ class Status(LandloomAlgorithm):
             )
             report.warnings([f"{sentence} {how_to_get(package.module)}"])
             feedback.pushWarning(f"{sentence} {how_to_get(package.module)}")
+        for package in (p for p in absent if p.optional):
+            sentence = tr("{package} is not installed; it is only needed for: {purpose}.").format(
+                package=package.distribution, purpose=package.needed_for
+            )
+            report.paragraph(f"{sentence} {how_to_get(package.module)}")
+            feedback.pushInfo(f"{sentence} {how_to_get(package.module)}")
         names = {package.module for package in missing} - {"pystac_client"}  # for searchproducts alone
         state = READY if not names else FOREST_ONLY if names == {"torch"} else INCOMPLETE
         feedback.pushInfo(f"State: {state}")

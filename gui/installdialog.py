@@ -103,7 +103,9 @@ def import_trouble(request: Request) -> str:
 def wanted_packages(build: str) -> tuple[str, ...]:
     """Names of the missing packages that a choice of build would install."""
     missing = [
-        one for one in PACKAGES if package_state(one.module) is None and one.distribution not in ("numpy", "GDAL")
+        one
+        for one in PACKAGES
+        if package_state(one.module) is None and not one.optional and one.distribution not in ("numpy", "GDAL")
     ]
     return tuple(one.distribution for one in missing if build != FOREST or one.module != "torch")
 
@@ -193,9 +195,8 @@ class InstallDialog(QDialog):
         rows = []
         for package in PACKAGES:
             version = package_state(package.module)
-            rows.append(
-                f"<tr><td>{package.distribution}&nbsp;</td><td>{version or '<b>' + tr('missing') + '</b>'}</td></tr>"
-            )
+            absent = tr("not installed (optional)") if package.optional else f"<b>{tr('missing')}</b>"
+            rows.append(f"<tr><td>{package.distribution}&nbsp;</td><td>{version or absent}</td></tr>")
         self._state.setText(f"<table>{''.join(rows)}</table>")
         running = self._task is not None
         self._install.setEnabled(not running and bool(wanted_packages(self._build.currentData())))

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Package:
-    """A package as it is imported, as pip names it, and what needs it."""
+    """A package as it is imported, as pip names it, and what needs it.
+
+    ``optional``: nothing is incomplete without it, and it is not installed unless somebody asks.
+    """
 
     module: str
     distribution: str
     needed_for: str
     advice: str
+    optional: bool = False
 
 
 _TORCH_ADVICE = (
@@ -25,6 +29,10 @@ _TORCH_ADVICE = (
 _QGIS_ADVICE = (
     "It comes with QGIS on Windows (OSGeo4W) and conda; on Debian and Ubuntu run: sudo apt-get install {debian}; "
     "elsewhere: pip install {pip}, with the numpy of QGIS kept (pip install --constraint)."
+)
+_CLUSTER_ADVICE = (
+    "Install it for the Python of QGIS, in the version of the workers, with: pip install {pip}, with the numpy of QGIS "
+    "kept (pip install --constraint). Without SCHEDULER nothing needs it."
 )
 
 PACKAGES = (
@@ -53,6 +61,20 @@ PACKAGES = (
         "searching online catalogues (searchproducts)",
         "Install it for the Python of QGIS with: pip install pystac-client, with the numpy of QGIS kept (pip install "
         "--constraint). Until then download images and give their folder to preparestack.",
+    ),
+    Package(
+        "distributed",
+        "distributed",
+        "computing on the workers of a Dask cluster (SCHEDULER)",
+        _CLUSTER_ADVICE.format(pip="dask distributed"),
+        optional=True,
+    ),
+    Package(
+        "dask_jobqueue",
+        "dask-jobqueue",
+        "Dask workers started by Slurm or PBS (SCHEDULER slurm:... or pbs:...)",
+        _CLUSTER_ADVICE.format(pip="dask-jobqueue"),
+        optional=True,
     ),
     Package("numpy", "numpy", "everything", "It comes with QGIS: repair the QGIS installation."),
     Package("osgeo", "GDAL", "everything", "It comes with QGIS: repair the QGIS installation."),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..base.elsewhere import Elsewhere
 from ..base.errors import LandloomError
 from ..base.progress import Progress
 from ..networks.axes import Axes
@@ -16,8 +19,8 @@ from ..networks.predictor import FUSED, Predictor
 from ..stack.grid import Bounds
 from ..stack.sensors import SensorSpec, Series
 from .chunks import Area
-from .job import Summary
-from .opening import dated_sensors, observed, open_inputs
+from .job import Job, Summary
+from .opening import Inputs, dated_sensors, observed, open_inputs
 from .outputs import Layer
 from .runner import BlockRunner
 from .style import bands_qml
@@ -61,6 +64,7 @@ def map_descriptors(
     device: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> DescriptorMap:
     """Write the descriptors of a stack's pixels.
 
@@ -77,15 +81,56 @@ def map_descriptors(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         threads: computing threads; the values do not depend on it.
         progress: shown, and asked whether to stop.
+        elsewhere: other processes that compute the blocks; None for this one.
 
     Raises:
         LandloomError: if an input is missing, damaged or does not fit, for a forest, or if an output cannot be written.
         Cancelled: if the user asked to stop; nothing is left then.
     """
     progress = progress or Progress()
+    arguments = {
+        "stack": os.fspath(stack),
+        "model": os.fspath(model),
+        "output": os.fspath(output),
+        "branch": branch,
+        "dimensions": dimensions,
+        "dtype": dtype,
+        "bounds": bounds,
+        "memory_mb": memory_mb,
+        "device": device,
+    }
+    with open_descriptors(progress, elsewhere, mask, threads, arguments) as (job, inputs, axes):
+        layer, area = job.layers[0], job.area
+        progress.info(
+            f"Writing {layer.bands} bands of '{branch}' for {area.width:,} x {area.height:,} pixels with "
+            f"{inputs.model.header.network} on {inputs.kind}."
+        )
+        if dimensions:
+            progress.info(f"The axes explain {100 * float(axes.shares[:dimensions].sum()):.1f} % of the variance.")
+        summary = BlockRunner(job, progress).run()
+        inputs.predictor.close()
+    if summary.pixels:
+        progress.info(f"Described {summary.pixels:,} pixels in {duration(summary.seconds)}.")
+    shares = [float(share) for share in axes.shares[:dimensions]]
+    return DescriptorMap(Path(output), list(layer.band_names), shares, summary)
+
+
+@contextlib.contextmanager
+def open_descriptors(
+    progress: Progress,
+    elsewhere: Elsewhere | None,
+    mask: str | None,
+    threads: int | None,
+    arguments: dict[str, Any],
+) -> Iterator[tuple[Job, Inputs, Axes]]:
+    """Open what :func:`map_descriptors` needs; processes elsewhere do the same; see ``classify``."""
+    branch, dimensions, dtype = (arguments[name] for name in ("branch", "dimensions", "dtype"))
+    model, memory_mb = arguments["model"], arguments["memory_mb"]
     if dtype not in TYPES:
         raise LandloomError(f"TYPE is '{dtype}': choose one of {', '.join(TYPES)}.")
-    inputs = open_inputs(stack, model, bounds, device, threads, progress)
+    inputs = open_inputs(
+        arguments["stack"], model, arguments["bounds"], arguments["device"], threads, progress, elsewhere
+    )
     lengths = inputs.predictor.branches()
     if branch not in lengths:
         raise LandloomError(f"BRANCH is '{branch}', but the model has: {', '.join(lengths)}.")
@@ -100,7 +145,7 @@ def map_descriptors(
             f"DIMENSIONS is {dimensions}: choose 1 to {len(axes.vectors)}, or 0 for all {axes.length} values as they "
             "are."
         )
-    layer, step = _layer(Path(output), axes, branch, dimensions, dtype)
+    layer, step = _layer(Path(arguments["output"]), axes, branch, dimensions, dtype)
     with inputs.reader(memory_mb) as reader:
         job = inputs.job(
             reader,
@@ -111,20 +156,9 @@ def map_descriptors(
             memory_mb,
             # of a chunk of 64 x 64: values of all branches' layers, their projection, the result
             reserve_mb=round(inputs.threads * 4096 * 4 * 3 * axes.length / 2**20),
+            order=arguments,
         )
-        width, height = inputs.area.width, inputs.area.height
-        progress.info(
-            f"Writing {layer.bands} bands of '{branch}' for {width:,} x {height:,} pixels with "
-            f"{inputs.model.header.network} on {inputs.kind}."
-        )
-        if dimensions:
-            progress.info(f"The axes explain {100 * float(axes.shares[:dimensions].sum()):.1f} % of the variance.")
-        summary = BlockRunner(job, progress).run()
-        inputs.predictor.close()
-    if summary.pixels:
-        progress.info(f"Described {summary.pixels:,} pixels in {duration(summary.seconds)}.")
-    shares = [float(share) for share in axes.shares[:dimensions]]
-    return DescriptorMap(Path(output), list(layer.band_names), shares, summary)
+        yield job, inputs, axes
 
 
 def _layer(path: Path, axes: Axes, branch: str, dimensions: int, dtype: str) -> tuple[Layer, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.elsewhere import Elsewhere
 from ..base.errors import LandloomError
 from ..base.files import whole_folder
 from ..base.language import tr
@@ -39,6 +41,7 @@ from .splits import (
 )
 from .store import SAMPLE, SampleStore
 from .streaming import check_space, reading_plan, write_series
+from .tilework import TilesElsewhere
 from .writer import SampleWriter, chip_table, write_tables
 
 TINY_CLASS = 30
@@ -106,11 +109,12 @@ def extract_samples(
     settings: ExtractionSettings,
     output: str | os.PathLike[str],
     progress: Progress,
+    elsewhere: Elsewhere | None = None,
 ) -> Extraction:
     """Extract samples into a new folder, which is written whole or not at all.
 
     Memory stays under ``settings.memory_mb`` besides some 100 bytes a sample: values go from the images straight to
-    disk.
+    disk. With ``elsewhere`` other processes read the images.
 
     Raises:
         LandloomError: for anything the user can put right, see the tests named ``test_refuses``.
@@ -157,14 +161,23 @@ def extract_samples(
 
     plan = plan_chips(labelled.rows, labelled.columns, groups[labelled.owner], settings.halo)
     progress.text(f"Reading the series of {len(labelled.rows)} pixels")
-    with whole_folder(output) as folder, StackReader(stack, memory_mb=settings.memory_mb / 4) as reader:
+    with (
+        whole_folder(output) as folder,
+        StackReader(stack, memory_mb=settings.memory_mb / 4) as reader,
+        contextlib.ExitStack() as parts_elsewhere,
+    ):
         order, tiles = reading_plan(reader, plan, settings.memory_mb)
         chips = chip_table([tuple(window) for window in plan.windows[order].tolist()])
         samples = _sample_table(labelled, plan, order, chips, features, classes, groups, grid)
         n_pixels = int((chips["width"].astype(np.int64) * chips["height"]).sum())
         check_space(folder, n_pixels * reader.bytes_per_pixel)
         with SampleWriter(folder, reader.specs, n_pixels) as writer:
-            valid = write_series(reader, writer, plan.windows, tiles, samples, chips, progress.part(25, 85))
+            reading = progress.part(25, 85)
+            others = None
+            if elsewhere is not None:
+                others = TilesElsewhere(elsewhere, output, reader, plan.windows, tiles, settings.memory_mb)
+                parts_elsewhere.enter_context(others)
+            valid = write_series(reader, writer, plan.windows, tiles, samples, chips, reading, others)
             samples = _drop_never_valid(samples, valid, progress)
             if parts is not None:
                 by_fid = dict(zip((one.fid for one in features), parts, strict=True))

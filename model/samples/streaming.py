@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from pathlib import Path
@@ -14,7 +15,8 @@ from ..base.progress import Progress
 from ..stack.reader import StackReader
 from ..stack.sensors import STATIC, Series
 from .chips import ChipPlan, bounding_window, reading_order
-from .writer import SampleWriter
+from .tilework import TilesElsewhere
+from .writer import Pixels, SampleWriter, cut
 
 TILE = 256
 MOST_TILE_BYTES = 64 * 2**20
@@ -58,11 +60,36 @@ def write_series(
     samples: np.ndarray,
     chips: np.ndarray,
     progress: Progress,
+    elsewhere: TilesElsewhere | None = None,
 ) -> np.ndarray:
-    """Read tile after tile, one ahead, and append the chips; gives whether each sample is valid at any date."""
+    """Append the chips, tile after tile; gives whether each sample is valid at any date.
+
+    This process reads one tile ahead; ``elsewhere`` reads all of them in other processes before.
+    """
     valid = np.zeros(len(samples), bool)
     bounds = np.searchsorted(samples["chip"], np.arange(len(chips) + 1))
     number = 0
+    if elsewhere is not None:
+        elsewhere.read(progress.part(0, 90))
+        progress = progress.part(90, 100)
+        found: Iterator[Iterable[Pixels]] = map(elsewhere.chips, range(len(tiles)))
+    else:
+        found = _read(reader, windows, tiles, progress)
+    for tile in found:
+        for pixels in tile:
+            writer.append_pixels(pixels)
+            own = slice(bounds[number], bounds[number + 1])
+            valid[own] = _ever_valid(reader, pixels, samples[own], int(chips["width"][number]))
+            number += 1
+        progress.check()
+        progress.percent(100 * number / len(chips))
+    return valid
+
+
+def _read(
+    reader: StackReader, windows: np.ndarray, tiles: list[np.ndarray], progress: Progress
+) -> Iterator[Iterable[Pixels]]:
+    """The chips of tile after tile; the next is read meanwhile."""
     pool = ThreadPoolExecutor(IN_FLIGHT, "landloom-read")
     waiting: list[Future[dict[str, Series]]] = []
     try:
@@ -72,19 +99,9 @@ def write_series(
                 waiting.append(pool.submit(reader.read, window))
             series = _result(waiting.pop(0), progress)
             window = bounding_window(windows[tile])
-            for chip in tile:
-                column, row, width, height = (int(value) for value in windows[chip])
-                rows = slice(row - window.row, row - window.row + height)
-                columns = slice(column - window.column, column - window.column + width)
-                writer.append(series, rows, columns)
-                own = slice(bounds[number], bounds[number + 1])
-                valid[own] = _ever_valid(reader, series, samples[own], rows.start, columns.start)
-                number += 1
-            progress.check()
-            progress.percent(100 * number / len(chips))
+            yield (cut(reader.specs, series, window, windows[chip]) for chip in tile)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    return valid
 
 
 def _result(future: Future[dict[str, Series]], progress: Progress) -> dict[str, Series]:
@@ -96,10 +113,11 @@ def _result(future: Future[dict[str, Series]], progress: Progress) -> dict[str, 
             progress.check()
 
 
-def _ever_valid(reader: StackReader, series: dict[str, Series], samples: np.ndarray, top: int, left: int) -> np.ndarray:
-    rows, columns = samples["row"] + top, samples["column"] + left
+def _ever_valid(reader: StackReader, pixels: Pixels, samples: np.ndarray, width: int) -> np.ndarray:
+    """Whether each sample of a chip of that width is valid at any date."""
+    places = samples["row"].astype(np.int64) * width + samples["column"]
     valid = np.zeros(len(samples), bool)
     for name, spec in reader.specs.items():
         if spec.kind != STATIC:
-            valid |= series[name].mask[0][:, rows, columns].any(axis=0)
+            valid |= pixels.masks[name][places].any(axis=1)
     return valid

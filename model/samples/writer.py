@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.nomenclature import Nomenclature
+from ..stack.grid import Window
 from ..stack.sensors import SensorSpec, Series
 from .store import CHIP, FORMAT, MANIFEST, SAMPLE, VERSION
+
+
+class Pixels(NamedTuple):
+    """The series of some pixels, by sensor: values ``[N, T, C]`` as read and masks ``[N, T]``."""
+
+    values: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
+
+
+def cut(specs: Mapping[str, SensorSpec], series: Mapping[str, Series], window: Window, chip: np.ndarray) -> Pixels:
+    """The pixels of a chip, row by row.
+
+    Args:
+        specs: the sensors.
+        series: of a window that holds the chip.
+        window: that window.
+        chip: column, row, width and height on the grid.
+    """
+    column, row, width, height = (int(value) for value in chip)
+    rows = slice(row - window.row, row - window.row + height)
+    columns = slice(column - window.column, column - window.column + width)
+    return pixels_of(specs, series, rows, columns)
+
+
+def pixels_of(specs: Mapping[str, SensorSpec], series: Mapping[str, Series], rows: slice, columns: slice) -> Pixels:
+    """The pixels in some rows and columns of a window (B = 1), in the types of the store."""
+    values, masks = {}, {}
+    for name, spec in specs.items():
+        found = series[name].values[0][:, :, rows, columns].transpose(2, 3, 0, 1)
+        values[name] = np.ascontiguousarray(found, np.dtype(spec.dtype)).reshape(-1, *found.shape[2:])
+        mask = series[name].mask[0][:, rows, columns].transpose(1, 2, 0)
+        masks[name] = np.ascontiguousarray(mask, bool).reshape(-1, mask.shape[2])
+    return Pixels(values, masks)
 
 
 class SampleWriter:
@@ -63,12 +97,15 @@ class SampleWriter:
             rows: rows of the chip in the window.
             columns: its columns.
         """
-        for name, spec in self._specs.items():
-            values = series[name].values[0][:, :, rows, columns].transpose(2, 3, 0, 1)
-            mask = series[name].mask[0][:, rows, columns].transpose(1, 2, 0)
-            self._values[name].write(np.ascontiguousarray(values, np.dtype(spec.dtype)).data)
-            self._masks[name].write(np.ascontiguousarray(mask, bool).data)
-        self._written += (rows.stop - rows.start) * (columns.stop - columns.start)
+        self.append_pixels(pixels_of(self._specs, series, rows, columns))
+
+    def append_pixels(self, pixels: Pixels) -> None:
+        """Append a chip whose pixels have been cut out already."""
+        for name in self._specs:
+            self._values[name].write(pixels.values[name].data)
+            self._masks[name].write(pixels.masks[name].data)
+            count = len(pixels.masks[name])
+        self._written += count
 
     def finish(
         self,

@@ -1,0 +1,108 @@
+"""SCHEDULER ``slurm:file.yaml`` and ``pbs:file.yaml``: workers that a job queue starts, by dask-jobqueue."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import LandloomError
+from ..base.optional import need
+
+KINDS = {"slurm": "SLURMCluster", "pbs": "PBSCluster"}
+_ADDRESS = re.compile(r"((tcp|tls|ucx|ucxx|ws|wss)://)?[^\s/:]+:\d{1,5}(/.*)?|((tcp|tls)://)?\[[0-9a-fA-F:]+\]:\d{1,5}")
+
+
+def queue_of(scheduler: str) -> JobQueue | None:
+    """The queue that SCHEDULER names; None where it is an address.
+
+    Raises:
+        LandloomError: if it is neither.
+    """
+    kind, _, path = scheduler.partition(":")
+    if kind.lower() in KINDS and not path.isdigit():
+        return JobQueue(kind.lower(), path)
+    if not _ADDRESS.fullmatch(scheduler):
+        raise LandloomError(
+            f"SCHEDULER is '{scheduler}': give an address such as tcp://host:8786, or slurm:/path/jobqueue.yaml, or "
+            "pbs:/path/jobqueue.yaml."
+        )
+    return None
+
+
+class JobQueue:
+    """A configuration of dask-jobqueue, with ``jobs`` and ``python`` in it.
+
+    Args:
+        kind: ``slurm`` or ``pbs``.
+        path: the YAML file: ``jobqueue: {slurm: {...}}`` as dask-jobqueue documents it, or the inner part alone.
+
+    Raises:
+        LandloomError: if it cannot be read or lacks something.
+    """
+
+    def __init__(self, kind: str, path: str) -> None:
+        self.kind, self.path = kind, path
+        settings = self._read()
+        jobs = settings.pop("jobs", None)
+        if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
+            raise LandloomError(f"{path} holds no number of jobs: add a line such as 'jobs: 10' under {kind}.")
+        self.jobs = jobs
+        python = settings.get("python")
+        if not isinstance(python, str) or not python.strip():
+            # dask-jobqueue would take sys.executable, which is QGIS here.
+            raise LandloomError(
+                f"{path} does not say which Python the workers use, one with GDAL, distributed and landloom: add a "
+                f"line such as 'python: /shared/env/bin/python' under {kind}."
+            )
+        for needed in ("cores", "memory"):
+            if needed not in settings:
+                raise LandloomError(f"{path} holds no '{needed}' of a job: add it under {kind}.")
+        self.settings = settings
+        need("dask_jobqueue", f"SCHEDULER {kind}")
+
+    def _read(self) -> dict[str, Any]:
+        yaml = need("yaml", "SCHEDULER")
+        try:
+            content = yaml.safe_load(Path(self.path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise LandloomError(
+                f"SCHEDULER names {self.path}, which cannot be read ({error.strerror or error}): give the path of a "
+                "configuration of dask-jobqueue."
+            ) from error
+        except (yaml.YAMLError, ValueError) as error:
+            raise LandloomError(f"{self.path} is not YAML: {str(error).splitlines()[0]}. Mend it.") from error
+        for key in ("jobqueue", self.kind):
+            if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+                content = content[key]
+        if not isinstance(content, Mapping):
+            raise LandloomError(f"{self.path} holds no settings under jobqueue: {self.kind}: see docs/cluster.md.")
+        return {str(name).replace("-", "_"): value for name, value in content.items()}
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[Any]:
+        """The cluster, whose scheduler lives in a thread of this process; jobs are cancelled at the end."""
+        dask_jobqueue = need("dask_jobqueue", f"SCHEDULER {self.kind}")
+        settings = {**self.settings}
+        options = {"dashboard_address": ":0", "dashboard": False, **(settings.pop("scheduler_options", None) or {})}
+        try:
+            cluster = getattr(dask_jobqueue, KINDS[self.kind])(scheduler_options=options, **settings)
+        except (TypeError, ValueError, OSError, RuntimeError) as error:
+            raise LandloomError(
+                f"{os.fspath(self.path)} is not what dask-jobqueue takes ({str(error).splitlines()[0][:300]}): mend it."
+            ) from error
+        try:
+            try:
+                cluster.scale(jobs=self.jobs)
+            except (OSError, RuntimeError) as error:
+                raise LandloomError(
+                    f"The job queue {self.kind} does not take jobs ({str(error).splitlines()[0][:300]}): run this on a "
+                    "machine where jobs can be sent off."
+                ) from error
+            yield cluster
+        finally:
+            with contextlib.suppress(Exception):  # nothing is left to be closed
+                cluster.close(timeout=10)
