@@ -25,6 +25,7 @@ from .landcovermap import LandCoverMap
 from .layout import Layout
 from .nomenclature import MakeNomenclature
 from .objectfeatures import ObjectFeatures
+from .openstack import OpenStack
 from .preparestack import PrepareStack
 from .regularise import Regularise
 from .sampledesign import SampleDesign
@@ -44,6 +45,7 @@ ALGORITHMS = (
     PrepareStack,
     AddRasters,
     Composite,
+    OpenStack,
     MakeNomenclature,
     ExtractSamples,
     Train,

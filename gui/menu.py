@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from qgis.core import QgsDateTimeRange
 from qgis.gui import QgisInterface
-from qgis.PyQt.QtCore import Qt
-from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtCore import Qt, QUrl
+from qgis.PyQt.QtGui import QDesktopServices, QIcon
 from qgis.PyQt.QtWidgets import QAction
 
+from ..algorithms.openstack import ON_OPENED
 from ..algorithms.provider import ICON
 from ..model.base.language import tr
 from .installdialog import InstallDialog
@@ -16,8 +19,11 @@ from .jobs import JobQueue
 from .panel import AREA as PANEL_AREA
 from .panel import Panel
 from .pixeltool import AREA, PixelDock
+from .temporal import step_through
 
 MENU = "Landloom"
+GUIDE = Path(__file__).resolve().parents[1] / "resources" / "help" / "guide" / "README.html"
+"""The user guide, which lies in the plugin and needs no network."""
 
 
 class PluginMenu:
@@ -40,6 +46,8 @@ class PluginMenu:
         self._add(tr("Status ..."), lambda: self.open("status"))
         self._add(tr("Make the sample scene ..."), lambda: self.open("samplescene"))
         self._add(tr("Land-cover map ..."), lambda: self.open("landcovermap"))
+        self._add(tr("User guide"), self.guide)
+        ON_OPENED.append(self.step_through)
 
     def install(self) -> None:
         """Show the dialog of packages."""
@@ -79,8 +87,18 @@ class PluginMenu:
 
         execAlgorithmDialog(f"landloom:{algorithm}", {})
 
+    def guide(self) -> bool:
+        """Open the user guide in the browser."""
+        return bool(QDesktopServices.openUrl(QUrl.fromLocalFile(str(GUIDE))))
+
+    def step_through(self, times: list[QgsDateTimeRange]) -> None:
+        """Let the window's temporal controller step through the dates of a stack that was opened."""
+        step_through(self._iface.mapCanvas(), times)
+
     def remove(self) -> None:
         """Take everything away."""
+        if self.step_through in ON_OPENED:
+            ON_OPENED.remove(self.step_through)
         for action in self._actions:
             self._iface.removePluginMenu(MENU, action)
             action.deleteLater()

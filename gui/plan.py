@@ -144,6 +144,12 @@ def _prepared(project: Project) -> list[Job]:
     return [Job("preparestack", _given(parameters), tr("Prepare the stack"))]
 
 
+def open_images(project: Project) -> list[Job]:
+    """Show all dates, for the temporal controller."""
+    _need(project.has("stack"), tr("Prepare the images in step 2 first."))
+    return [Job("openstack", {"STACK": str(project.path("stack"))}, tr("Open all dates"))]
+
+
 def images(project: Project) -> list[Job]:
     """What makes the stack from the chosen source."""
     source = project.settings.source

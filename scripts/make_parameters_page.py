@@ -35,6 +35,7 @@ GUIDE = {
     "preparestack": ("guide/how-to.md#map-your-own-archive-folder", "images.md"),
     "addrasters": ("guide/how-to.md#use-images-of-any-other-kind", "images.md"),
     "composite": ("guide/how-to.md#work-where-it-is-nearly-always-cloudy", "images.md"),
+    "openstack": ("panel.md", "images.md"),
     "samplescene": ("guide/tutorial.md",),
     "nomenclature": ("guide/how-to.md#put-the-classes-in-order", "guide/files.md#the-nomenclature"),
     "extractsamples": ("guide/how-to.md#work-with-few-labels", "guide/files.md#the-samples"),

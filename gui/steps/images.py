@@ -118,7 +118,9 @@ class ImagesStep(Step):
         self.whole.addWidget(self.table, 1)
         self.shown = QPushButton(tr("Show on the map"))
         self.shown.clicked.connect(lambda: self.show_on_map(self.table.currentRow()))
-        self.row(self.shown)
+        self.all = self.button(tr("Open all dates in QGIS"), plan.open_images)
+        self.all.setToolTip(tr("One layer a date; the temporal controller of the window steps through them."))
+        self.row(self.shown, self.all)
         self.told = self.sentence()
 
     def refresh(self) -> None:
@@ -181,7 +183,7 @@ class ImagesStep(Step):
         skips = self.project.settings.skip_dates
         ticks = self.project.settings.source != "stack"
         there = bool(self._rows)
-        for widget in (self.table, self.shown, self.told):
+        for widget in (self.table, self.shown, self.all, self.told):
             widget.setVisible(there)
         quietly(self.table, lambda: self._fill_table(skips, ticks))
         self._tell()
