@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import processing
 import pytest
@@ -71,7 +73,7 @@ def test_layers_have_times_that_follow_one_another(opened):
     assert [one.name() for one in layers] == [f"S2 {date}" for date in reversed(DATES)]  # the newest on top
     ranges = sorted((one.temporalProperties().fixedTemporalRange() for one in layers), key=lambda one: one.begin())
     assert all(one.temporalProperties().isActive() for one in layers)
-    for one, following in zip(ranges, ranges[1:], strict=False):
+    for one, following in itertools.pairwise(ranges):
         assert not one.overlaps(following) and one.end().secsTo(following.begin()) == 1
     assert ranges[0].begin().toString(Qt.DateFormat.ISODate) == "2021-03-01T00:00:00Z"
     whole = project.timeSettings().temporalRange()
