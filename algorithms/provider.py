@@ -16,6 +16,7 @@ from .classify import Classify
 from .classifyobjects import ClassifyObjects
 from .compare import Compare
 from .composite import Composite
+from .coregister import Coregister
 from .descriptors import Descriptors
 from .difference import Difference
 from .extractsamples import ExtractSamples
@@ -67,6 +68,7 @@ ALGORITHMS = (
     TrainObjects,
     ClassifyObjects,
     SampleScene,
+    Coregister,
     Check,
     FromIota2,
     Status,

@@ -26,7 +26,8 @@ from .manifest import MaskRule, Part, RadarUnit, Sensor, Source, Stack
 from .rasterinfo import RasterInfo, inspect
 from .schema import check_stack
 from .sensors import RADAR
-from .vrt import NEAREST, VrtBand, outside, placement, plain_vrt, resampling_of, warped_vrt
+from .shift import Shift, grid_before, moved_placement, rounded, shift_or_none
+from .vrt import NEAREST, VrtBand, outside, plain_vrt, resampling_of, warped_vrt
 
 FILL = {"int8": -128, "int16": -32768, "uint16": 65535, "int32": -(2**31), "uint32": 2**32 - 1}
 """No-data values for whole-number files that declare none and must be warped."""
@@ -165,7 +166,7 @@ class Build:
         return str(path)
 
     def _write_part(self, sensor: Sensor, part: Part, stem: str) -> Part:
-        grid, nodata = self.stack.grid, vrt_nodata(sensor)
+        grid, nodata, shift = self.stack.grid, vrt_nodata(sensor), shift_or_none(part.shift)
         cover = grid.whole
         warped: dict[int, str] = {}
         natives: dict[int, tuple[str, dict[str, int]]] = {}
@@ -178,7 +179,7 @@ class Build:
             info = self._infos[source.path]
             if number > len(info.dtypes):
                 raise LandloomError(f"The raster {source.path} has no band {number} ({name}); make the stack again.")
-            placed = placement(info.grid, grid, source.path)
+            placed = moved_placement(info.grid, grid, source.path, shift)
             size = (info.grid.width, info.grid.height)
             remap = source.nodata if index in changed or source.nodata != sensor.nodata else None
             as_it_lies = remap is None and index not in changed
@@ -194,7 +195,7 @@ class Build:
                 corner = (placed[0].column, placed[0].row)
                 sources[index] = replace(source, corner=corner, ratio=round(placed[1]))
             if index not in natives:
-                natives[index] = self._native(sensor, part, index, stem)
+                natives[index] = self._native(sensor, part, index, stem, placed is None)
             path, numbers = natives[index]
             if placed is not None:
                 target, ratio = placed
@@ -202,20 +203,24 @@ class Build:
                 cover = cover.intersection(target)
                 continue
             if index not in warped:
-                text = warped_vrt(path, grid, sensor.dtype, "bilinear", nodata, self.temporary)
+                before = grid_before(grid, shift)
+                text = warped_vrt(path, before, sensor.dtype, "bilinear", nodata, self.temporary)
                 warped[index] = self._write(f"{stem}_warped{index + 1}.vrt", text)
             bands.append(VrtBand(name, warped[index], numbers[name], (grid.width, grid.height), grid.whole))
         text = plain_vrt(grid, bands, sensor.dtype, nodata, self.temporary)
         data = self._write(f"{stem}.vrt", text)
-        masks = tuple(self._write_mask(mask, f"{stem}_mask{n}.vrt") for n, mask in enumerate(part.masks, start=1))
+        masks = tuple(
+            self._write_mask(mask, f"{stem}_mask{n}.vrt", shift) for n, mask in enumerate(part.masks, start=1)
+        )
         whole = cover == grid.whole
         return replace(part, data=data, sources=tuple(sources), masks=masks, cover=None if whole else cover)
 
-    def _native(self, sensor: Sensor, part: Part, index: int, stem: str) -> tuple[str, dict[str, int]]:
+    def _native(self, sensor: Sensor, part: Part, index: int, stem: str, warp: bool) -> tuple[str, dict[str, int]]:
         """The file to resample and its bands: itself, or a VRT that declares its no data and holds power.
 
         GDAL leaves no-data pixels out of a resampled mean only where the band that it reads declares the value; and it
-        resamples the input of a pixel function, not its result, unless a band with no data lies between.
+        resamples the input of a pixel function, not its result, unless a band with no data lies between. It warps all
+        bands of a file at once: one with bands that nobody wants here gets a VRT without them.
         """
         source = part.sources[index]
         info = self._infos[source.path]
@@ -224,7 +229,8 @@ class Build:
         declared = [info.nodata[number - 1] for number in numbers.values()]
         scaled = {name: factors(sensor, part, name) or (1.0, 0.0) for name in numbers}
         changed = part.convert is not None or any(factor != (1.0, 0.0) for factor in scaled.values())
-        if not changed and (nodata is None or all(_same(value, nodata) for value in declared)):
+        more = warp and len(numbers) < len(info.dtypes)
+        if not changed and not more and (nodata is None or all(_same(value, nodata) for value in declared)):
             return source.path, numbers
         whole = info.grid.whole
         remap = source.nodata if changed or source.nodata != sensor.nodata else None
@@ -243,13 +249,13 @@ class Build:
         path = self._write(f"{stem}_native{index + 1}.vrt", text)
         return path, {name: place for place, name in enumerate(numbers, start=1)}
 
-    def _write_mask(self, mask: MaskRule, file_name: str) -> MaskRule:
+    def _write_mask(self, mask: MaskRule, file_name: str, shift: Shift) -> MaskRule:
         grid = self.stack.grid
         info = self._infos[mask.source.path]
         if mask.band > len(info.dtypes):
             raise LandloomError(f"The mask {mask.source.path} has no band {mask.band}; choose another mask.")
         dtype = info.dtypes[mask.band - 1]
-        placed = placement(info.grid, grid, mask.source.path)
+        placed = moved_placement(info.grid, grid, mask.source.path, rounded(shift))
         source = replace(mask.source, corner=None, ratio=1)
         if placed is not None:
             target, ratio = placed
@@ -258,7 +264,7 @@ class Build:
             band = VrtBand("mask", source.path, mask.band, (info.grid.width, info.grid.height), target)
             text = plain_vrt(grid, [band], dtype, None, self.temporary)
         else:
-            text = warped_vrt(source.path, grid, dtype, NEAREST, None, self.temporary)
+            text = warped_vrt(source.path, grid_before(grid, shift), dtype, NEAREST, None, self.temporary)
             warped = self._write(file_name.replace(".vrt", "_warped.vrt"), text)
             band = VrtBand("mask", warped, mask.band, (grid.width, grid.height), grid.whole)
             text = plain_vrt(grid, [band], dtype, None, self.temporary)
@@ -272,11 +278,11 @@ def settle(sensor: Sensor, grid: Grid, infos: RasterInfos) -> Sensor:
     whole numbers that are warped and have no no-data value get one.
     """
     parts = [part for acquisition in sensor.acquisitions for part in acquisition.parts]
-    sources = {source.path: source for part in parts for source in part.sources}
-    placed = {path: placement(infos[path].grid, grid, path) for path in sources}
+    wanted = {(source.path, shift_or_none(part.shift)) for part in parts for source in part.sources}
+    placed = {(path, shift): moved_placement(infos[path].grid, grid, path, shift) for path, shift in wanted}
     warped = any(where is None for where in placed.values())
     resampled = warped or any(where is not None and where[1] != 1 for where in placed.values())
-    for path, where in placed.items():
+    for (path, _), where in placed.items():
         if where is None and not meets(infos[path].grid, grid):
             raise LandloomError(outside(path))
     if sensor.kind == RADAR and sensor.unit in _POWER_FUNCTIONS and resampled:

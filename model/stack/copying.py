@@ -116,8 +116,9 @@ def fingerprint(acquisition: Acquisition) -> str:
             sorted((band, *place) for band, place in part.bands.items()),
             [source(one) for one in part.sources],
             [[source(rule.source), others(rule, ("source", "raster"))] for rule in part.masks],
-            others(part, ("product", "bands", "sources", "masks", "data", "shift_db")),
+            others(part, ("product", "bands", "sources", "masks", "data", "shift_db", "shift")),
             None if later else part.shift_db,
+            *([] if part.shift is None else [part.shift]),
         ]
         for part in acquisition.parts
     ]

@@ -58,7 +58,16 @@ def join_sensor(existing: Sensor, new: Sensor, infos: RasterInfos, mosaic: bool 
 
 
 def join_parts(first: Part, second: Part) -> Part:
-    """One part with the bands, files and masks of both."""
+    """One part with the bands, files and masks of both.
+
+    Raises:
+        LandloomError: if they are moved differently at reading.
+    """
+    if first.shift != second.shift:
+        raise LandloomError(
+            f"{first.product} was moved by coregister and {second.product} was not: join their bands first, then "
+            "run coregister."
+        )
     shift = len(first.sources)
     bands = dict(first.bands)
     bands.update({name: (index + shift, number) for name, (index, number) in second.bands.items()})

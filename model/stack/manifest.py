@@ -98,6 +98,7 @@ class Part:
         filtered: whether speckle was filtered before.
         scales: scale and offset of the bands whose files have not the sensor's; the VRT changes their values.
         shift_db: dB added to each band at reading, which bring the orbits of a sensor to one mean; None for nothing.
+        shift: columns to the right and rows down, in pixels of the grid, by which the product is moved at reading.
     """
 
     product: str
@@ -113,6 +114,7 @@ class Part:
     filtered: bool = False
     scales: dict[str, tuple[float, float]] = field(default_factory=dict)
     shift_db: dict[str, float] | None = None
+    shift: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -355,6 +357,8 @@ def _part_to(part: Part, folder: Path) -> dict[str, Any]:
         content["convert"] = asdict(part.convert)
     if part.scales:
         content["scales"] = {band: list(values) for band, values in part.scales.items()}
+    if part.shift is not None:
+        content["shift"] = list(part.shift)
     content.update({key: getattr(part, key) for key in _PASS_FIELDS if getattr(part, key)})
     return content
 
@@ -370,6 +374,7 @@ def _part_from(content: dict[str, Any], folder: Path) -> Part:
         Window(*cover) if cover else None,
         RadarUnit(**content["convert"]) if "convert" in content else None,
         scales={band: (values[0], values[1]) for band, values in content.get("scales", {}).items()},
+        shift=tuple(content["shift"]) if "shift" in content else None,
         **{key: content[key] for key in _PASS_FIELDS if key in content},
     )
 

@@ -17,6 +17,7 @@ from .manifest import MaskRule, Part, Sensor
 from .maskrules import valid_values
 from .rasterinfo import size_and_time
 from .sensors import SensorSpec
+from .shift import moved_window, shift_or_none
 from .speckle import speckle_radius
 
 
@@ -173,7 +174,8 @@ def _native_of(sensor: Sensor, part: Part, index: int, grid: Grid) -> ReadPlan |
     placed = place(own, grid)
     if placed is None or placed[1] < 2:
         return None
-    return ReadPlan(path, [], [], (placed[0].column, placed[0].row), round(placed[1]), part.sources[index].path)
+    corner = moved_window(placed[0], shift_or_none(part.shift))[:2]
+    return ReadPlan(path, [], [], corner, round(placed[1]), part.sources[index].path)
 
 
 def _beside(part: Part, kind: str, index: int) -> str:

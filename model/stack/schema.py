@@ -72,6 +72,12 @@ _PART: dict[str, Any] = {
         "unit": _TEXT,
         "filtered": {"type": "boolean"},
         "shift_db": {"type": "object", "additionalProperties": _NUMBER},
+        "shift": {
+            "type": "array",
+            "items": {"type": "number", "minimum": -1000, "maximum": 1000},
+            "minItems": 2,
+            "maxItems": 2,
+        },
     },
 }
 _SENSOR: dict[str, Any] = {
