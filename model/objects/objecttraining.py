@@ -128,6 +128,7 @@ class ObjectResult:
         fold_scores: of each fold.
         left_out: objects without a network that has not seen their group.
         by_folds: objects whose descriptors are those of a fold's network.
+        folds: ``[m]`` by which objects with descriptors were judged, negative for those that only teach; else None.
         warnings: what the reader should know.
         seconds: time it took.
     """
@@ -141,6 +142,7 @@ class ObjectResult:
     fold_scores: list[Scores] = field(default_factory=list)
     left_out: int = 0
     by_folds: int = 0
+    folds: np.ndarray | None = None
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -248,7 +250,7 @@ def train_objects(
     if isinstance(result.model, ObjectModel):
         result.model.descriptors = described
     if networks is not None:
-        result.left_out, result.by_folds = networks.left_out, networks.by_folds
+        result.left_out, result.by_folds, result.folds = networks.left_out, networks.by_folds, networks.folds
     return _finished(result, warnings, inputs, settings.seed, begin)
 
 
