@@ -140,7 +140,7 @@ class TrainObjects(ObjectAlgorithm):
             0,
             0,
             100_000,
-            "Of pixelset: most passes over the objects; 0 chooses by their number (25 to 100). Groups cut from those "
+            "Of pixelset: most passes over the objects; 0 chooses by their number (25 to 50). Groups cut from those "
             "that train a fold choose the epoch.",
             advanced=True,
         )

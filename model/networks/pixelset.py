@@ -21,7 +21,7 @@ class PixelSetAttention(LightTemporalAttention):
     object's valid pixels to mean and standard deviation; these and the object's geometry go through a second
     perceptron, and its output through the temporal attention of ``ltae``, with the same days, late fusion and
     auxiliary heads. A date on which no pixel of an object is valid is masked, as is a missing sensor. The order of
-    pixels and how often a set is repeated do not matter.
+    pixels does not matter.
 
     Sources: V. Sainte Fare Garnot, L. Landrieu, S. Giordano, N. Chehata, "Satellite Image Time Series Classification
     with Pixel-Set Encoders and Temporal Self-Attention", CVPR 2020, arXiv 1911.07757; the attention as in
@@ -52,8 +52,8 @@ class PixelSetAttention(LightTemporalAttention):
         """Classify objects.
 
         Args:
-            inputs: of each sensor ``x`` ``[B, T, C, H, W]``, whose H x W pixels are the set, in any order and of any
-                size; a sensor may be absent, and any pixel masked on any date.
+            inputs: of each sensor ``x`` ``[B, T, C, H, W]``, whose H x W pixels are the set, as many for all sensors,
+                in any order; a sensor may be absent, and any pixel masked on any date.
 
         Returns:
             logits ``[B, K, 1, 1]``, and so the rest.
@@ -74,6 +74,8 @@ class PixelSetAttention(LightTemporalAttention):
 
 class PixelSetBranch(AttentionBranch):
     """Pixel-set encoder, attention and descriptor of one group of sensors."""
+
+    of_pixels = False
 
     def __init__(
         self,
@@ -112,14 +114,17 @@ class PixelSetBranch(AttentionBranch):
 
 
 def pool(z: Tensor, mask: Tensor) -> Tensor:
-    """Mean and standard deviation (of the population) of valid pixels: ``[T, C, B, S]`` -> ``[T, 2 C, B]``.
+    """Mean and standard deviation of valid pixels: ``[T, C, B, S]`` -> ``[T, 2 C, B]``.
+
+    The variance is divided by n - 1, so that it is expected to be the same of few pixels, in small objects and in the
+    draws of training, as of many.
 
     Args:
         z: values of S pixels; what the mask hides may be anything finite.
         mask: ``[T, B, S]`` bool. Without a valid pixel both are 0; of one pixel the deviation is 0.
     """
     weight = mask.unsqueeze(1).to(z.dtype)
-    count = weight.sum(dim=3).clamp_min_(1.0)
-    mean = (z * weight).sum(dim=3) / count
-    variance = ((z - mean.unsqueeze(3)).square() * weight).sum(dim=3) / count
+    count = weight.sum(dim=3)
+    mean = (z * weight).sum(dim=3) / count.clamp_min(1.0)
+    variance = ((z - mean.unsqueeze(3)).square() * weight).sum(dim=3) / (count - 1.0).clamp_min(1.0)
     return torch.cat([mean, (variance + EPSILON).sqrt() - EPSILON**0.5], dim=1)

@@ -86,7 +86,7 @@ class TrainingSettings:
     shift_days: float = 3.0
     averaging: float = 0.98
     gradient_clip: float = 1.0
-    set_pixels: int = 16
+    set_pixels: int = 8
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -144,11 +144,12 @@ class TrainingSettings:
         return int(max(2, min(self.batch_size, max(16, math.ceil(samples / 8)))))
 
     def epochs_for(self, samples: int) -> int:
-        """Passes over the samples: as asked, else by the number of steps."""
+        """Passes over the samples: as asked, else by the number of steps; half as many over sets, which hold more."""
         if self.epochs:
             return self.epochs
         steps_an_epoch = max(1, round(samples / self.batch_for(samples)))
-        return int(np.clip(math.ceil(_STEPS / steps_an_epoch), _FEWEST_EPOCHS, _MOST_EPOCHS))
+        share = 0.5 if self.network == PIXELSET else 1.0
+        return int(np.clip(math.ceil(share * _STEPS / steps_an_epoch), _FEWEST_EPOCHS, share * _MOST_EPOCHS))
 
     def but(self, **changes: Any) -> TrainingSettings:
         """The same settings with some changed."""
