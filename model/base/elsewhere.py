@@ -8,7 +8,7 @@ paths and numbers travels, and a piece may be computed twice without harm.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,7 +55,15 @@ class Elsewhere(Protocol):
 
 
 class Planned(Exception):
-    """The order is written and nothing computed yet; the folder of parts stays."""
+    """The order is written, and its pieces are computed another time; the folder of parts stays.
+
+    Args:
+        pieces: numbers of those that have no part yet.
+    """
+
+    def __init__(self, pieces: Iterable[int] = ()) -> None:
+        super().__init__("planned")
+        self.pieces = list(pieces)
 
 
 def write_order(folder: Path, run: str, algorithm: str, arguments: Mapping[str, Any], **more: Any) -> Path:

@@ -23,7 +23,7 @@ from ..base.errors import Cancelled, ChangedError, LandloomError
 from ..base.progress import Progress
 from ..samples.tilework import Tiles
 from ..stack.reader import StackReader
-from .chunks import Area
+from .chunks import Area, Block
 from .cluster import difference, this_machine, versions
 from .job import Job
 from .journal import Journal
@@ -60,7 +60,7 @@ class _Open:
             order = read_order(path)
             if order["run"] != run:
                 raise Cancelled
-            self._session = _open_session(order, Path(path).parent, threads, self._stack)
+            self._session = open_session(order, Path(path).parent, threads, self._stack)
             self._key = path, run
         return self._session
 
@@ -117,17 +117,32 @@ class Blocks:
         if order["mask"]:
             self._mask = AreaMask(None, job.grid, job.area, folder / "mask.tif", Progress())
 
+    def _inside(self, block: Block) -> bool:
+        """Whether there is anything to map in a block."""
+        return self._mask is None or any(self._mask.touches(chunk) for chunk in block.chunks())
+
     def compute(self, numbers: Sequence[int], progress: Progress) -> None:
         """Make the parts of these blocks; those that are there and whole stay."""
         check = progress.ensure if isinstance(progress, StillWanted) else None
         journal = Journal(self._folder, check)
-        blocks = [self._blocks[number] for number in numbers]
+        blocks = [self._blocks[number] for number in numbers if self._inside(self._blocks[number])]
         blocks = [block for block in blocks if not journal.has(block)]
         if blocks:
             BlockRunner(self._job, progress).compute(journal, blocks, self._layout, self._mask)
 
 
-def _open_session(order: Mapping[str, Any], folder: Path, threads: int, stack: contextlib.ExitStack) -> Session:
+def open_session(order: Mapping[str, Any], folder: Path, threads: int, stack: contextlib.ExitStack) -> Session:
+    """Open what an order names.
+
+    Args:
+        order: its content.
+        folder: of its parts.
+        threads: computing threads.
+        stack: closes it.
+
+    Raises:
+        LandloomError: if an input is gone, or has changed.
+    """
     algorithm, arguments = order["algorithm"], dict(order["arguments"])
     if algorithm == "classify":
         from .classify import open_classification
