@@ -99,8 +99,10 @@ class TrainObjects(ObjectAlgorithm):
         self.add_rasters()
         self.add_features()
         self.add_model(
-            "A pixel model of a network made by 'Train' with EVALUATION holdout: the means of its descriptors are "
-            "features too. Objects of groups that trained it are left out, so give its SAMPLES.",
+            "A pixel model of a network made by 'Train': the means of its descriptors are features too. Every object "
+            "is described by a network that has not seen its group: with EVALUATION folds, or holdout and "
+            "FOLD_NETWORKS, 'Train' keeps such networks beside the model; with holdout alone, objects that trained it "
+            "are left out.",
             "DESCRIPTORS",
             tr("Pixel model whose descriptors are features"),
             optional=True,
@@ -112,7 +114,8 @@ class TrainObjects(ObjectAlgorithm):
                 behavior=QgsProcessingParameterFile.Behavior.Folder,
                 optional=True,
             ),
-            "Folder made by 'Extract samples' that trained the model of DESCRIPTORS; needed with it.",
+            "Folder made by 'Extract samples' that trained the model of DESCRIPTORS; by default where the model says "
+            "that it was.",
         )
         self.add(
             QgsProcessingParameterNumber(

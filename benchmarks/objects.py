@@ -23,7 +23,8 @@ or that learns from the groups of the pixel model too, whose objects are describ
 - statistics, all labels;
 - statistics and descriptors, all labels.
 
-All five judge the same objects in the same folds. Scores are those per object against reference polygons, of which 3 % are labelled wrong on purpose.
+All five judge the same objects in the same folds. Scores are those per object against reference polygons, of which 3 %
+are labelled wrong on purpose.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def write_object_report(
     """
     model, matched, found = result.model, result.matched, result.scores
     names, codes = model.nomenclature.names, model.nomenclature.codes.tolist()
-    judged = int(np.isfinite(result.probabilities).all(axis=1).sum())
+    judged = np.flatnonzero(np.isfinite(result.probabilities).all(axis=1))
     report = Report(tr("Training on objects"), tr("{n} objects with a class").format(n=len(matched.objects)))
     report.warnings(result.warnings)
     report.heading(tr("Accuracy"))
@@ -50,17 +50,34 @@ def write_object_report(
             "them; it is not the one judged."
         )
     )
-    report.paragraph(sentence.format(objects=judged, groups=len(np.unique(matched.groups))))
+    report.paragraph(sentence.format(objects=len(judged), groups=len(np.unique(matched.groups[judged]))))
     if result.left_out:
         report.paragraph(
             tr(
-                "{n} objects of groups that trained the pixel model are left out: it knows their labels, so that their "
-                "descriptors tell too much."
+                "{n} objects are left out: they or their group trained every network that could describe them, so that "
+                "their descriptors tell too much."
             ).format(n=result.left_out)
+        )
+    teach_only = 0 if result.folds is None else int(np.sum(result.folds < 0))
+    if teach_only:
+        report.paragraph(
+            tr(
+                "{n} objects trained the pixel model and only teach here. Each is described by the network of a fold "
+                "that has not seen its group; no network has seen the objects that are judged."
+            ).format(n=teach_only)
+        )
+    elif result.by_folds:
+        report.paragraph(
+            tr(
+                "The pixel model has learnt from all groups, so each object is described by the network of a fold that "
+                "has not seen its group. Networks that describe the teaching objects have learnt from the judged ones, "
+                "so that the scores may be a little too good (two points where labels mean nothing). A pixel model "
+                "with EVALUATION holdout and FOLD_NETWORKS gives scores without that."
+            )
         )
     report.table(
         [tr("objects"), tr("overall accuracy"), tr("kappa"), tr("macro F1"), tr("weighted F1")],
-        [[judged, found.overall_accuracy, found.kappa, found.macro_f1, found.weighted_f1]],
+        [[len(judged), found.overall_accuracy, found.kappa, found.macro_f1, found.weighted_f1]],
     )
     if len(result.fold_scores) > 1:
         values = [[one.overall_accuracy, one.macro_f1] for one in result.fold_scores]
@@ -118,6 +135,8 @@ def write_object_report(
         "folds": [one.to_json() for one in result.fold_scores],
         "objects": len(matched.objects),
         "left_out": result.left_out,
+        "teach_only": teach_only,
+        "described_by_folds": result.by_folds,
         "features": [] if forest is None else list(forest.recipe.names),
         "network": {} if network is None else network.facts(),
         "warnings": result.warnings,
