@@ -21,9 +21,10 @@ objects alone, on
 or that learns from the groups of the pixel model too, whose objects are described by networks that have not seen them:
 
 - statistics, all labels;
-- statistics and descriptors, all labels.
+- statistics and descriptors, all labels;
+- descriptors alone, all labels.
 
-All five judge the same objects in the same folds. Scores are those per object against reference polygons, of which 3 %
+All six judge the same objects in the same folds. Scores are those per object against reference polygons, of which 3 %
 are labelled wrong on purpose.
 """
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 PLAIN, BOTH, ALONE = "statistics", "statistics and descriptors", "descriptors alone"
 EVERY, EVERY_BOTH = "statistics, all labels", "statistics and descriptors, all labels"
+EVERY_ALONE = "descriptors alone, all labels"
 BALANCED, PLAIN_WEIGHTS, SETS = "forest on statistics, balanced", "forest on statistics, no weights", "pixel sets"
 DESCRIPTORS, OF_SETS = "descriptors", "sets"
 SCORES = ("overall_accuracy", "macro_f1")
@@ -133,6 +135,7 @@ def judge(folder: Path, dimensions: int, seed: int) -> tuple[Run, int, int]:
         (BOTH, tested, np.ones(len(described), bool)),
         (ALONE, tested, described),
         (EVERY, np.ones(len(tested), bool), ~described),
+        (EVERY_ALONE, np.ones(len(tested), bool), described),
     ):
         if not columns.any():
             raise RuntimeError(f"no columns of features for '{name}'")
