@@ -28,7 +28,7 @@ from .watch import duration
 
 TYPES = ("float32", "int16")
 NODATA = {"float32": float("nan"), "int16": -32768}
-FORMAT = 1
+FORMAT = 2
 """Raised when the same inputs would give other values, so that parts of an older version are not used."""
 MARGIN = 4.0
 """int16 reaches to so many times the largest 2nd or 98th percentile of the training pixels."""

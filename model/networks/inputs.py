@@ -22,6 +22,8 @@ from .channels import choose_sensors, listed, percentiles, same_band_order, sour
 if TYPE_CHECKING:
     import torch
 
+    from .preparing import Preparer
+
 FITTED_SAMPLES = 50_000
 FITTED_VALUES = 2_000_000  # of one channel
 CLIP = (-3.0, 4.0)  # of scaled values: a cloud that the mask misses stays bright without drowning the rest
@@ -104,6 +106,7 @@ class InputRecipe:
     sensors: dict[str, SensorRecipe]
     step: int = STEP
     _sources: dict[str, tuple[SensorSpec, tuple[int, ...]]] = field(default_factory=dict, compare=False, repr=False)
+    _preparers: dict[tuple[str, str], Preparer] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     # ------------------------------------------------------------------ fitting
 
@@ -228,7 +231,12 @@ class InputRecipe:
     # ------------------------------------------------------------------ preparing
 
     def network_inputs(
-        self, batch: dict[str, Series], device: str | torch.device = "cpu", regular: bool = False, raw: bool = True
+        self,
+        batch: dict[str, Series],
+        device: str | torch.device = "cpu",
+        regular: bool = False,
+        raw: bool = True,
+        drop: bool = False,
     ) -> dict[str, SensorInput]:
         """Tensors for a network.
 
@@ -237,44 +245,21 @@ class InputRecipe:
             device: where the tensors go.
             regular: whether to give the gap-filled series.
             raw: whether to give the raw dates; without, ``x`` has no date.
+            drop: leave out dates on which no pixel of the batch is valid.
 
         Returns:
             a :class:`SensorInput` for every sensor of the recipe that the batch has; masked values are exactly 0.
         """
-        import torch
+        from .preparing import Preparer
 
         inputs = {}
         for name, part in self.sensors.items():
-            if name not in batch:
-                continue
-            series = batch[name]
-            size, _dates, _bands, height, width = series.values.shape
-            planes, valid, days = self._physical(name, series)
-            factor, shift = _scaling(part)
-
-            def shaped(array: np.ndarray, size: int = size, height: int = height, width: int = width) -> torch.Tensor:
-                """[T, ..., N] -> [B, T, ..., H, W] on the device."""
-                array = array.reshape(*array.shape[:-1], size, height, width)
-                return torch.from_numpy(np.moveaxis(array, -3, 0)).to(device, non_blocking=True)
-
-            filled = None
-            if regular:
-                values, validity = fill_planes(planes, valid, days, part.target_days)
-                scaled = _with_indices(values, part, extra=1)
-                _scale(scaled[:, :-1], factor, shift)
-                scaled[:, -1] = validity
-                lost = ~valid.any(axis=0)
-                if lost.any():
-                    scaled[:, :, lost] = 0  # no valid date at all: 0, not the value that 0 scales to
-                filled = shaped(scaled)
-            if raw:
-                x = _scale(_with_indices(planes, part), factor, shift)
-                for date in np.flatnonzero(~valid.all(axis=1)):
-                    np.copyto(x[date], np.float32(0), where=~valid[date])
-            else:
-                x = np.zeros((0, len(part.channels), planes.shape[2]), dtype=np.float32)
-                valid, days = valid[:0], days[:0]
-            inputs[name] = SensorInput(shaped(x), shaped(valid), torch.from_numpy(days).to(device), filled)
+            if name in batch:
+                key = name, str(device)
+                if key not in self._preparers:
+                    spec, positions = self._sources.get(name) or (part.spec, None)
+                    self._preparers[key] = Preparer(part, spec, positions, device)
+                inputs[name] = self._preparers[key].prepare(batch[name], regular, raw, drop)
         return inputs
 
     def features(self, batch: dict[str, Series]) -> np.ndarray:
@@ -305,7 +290,7 @@ class InputRecipe:
             if name not in batch:
                 continue
             planes, valid, _days = self._physical(name, batch[name])
-            scaled = _scale(_with_indices(planes, part), *_scaling(part))
+            scaled = _scale(_with_indices(planes, part), *scaling(part))
             outside = ((scaled < -margin) | (scaled > 1 + margin)).any(axis=1) & valid
             dates = valid.sum(axis=0)
             seen = dates > 0
@@ -315,18 +300,10 @@ class InputRecipe:
     def _physical(self, name: str, series: Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Reflectance or dB ``[T, C, N]`` float32 in the model's band order, mask ``[T, N]``, days ``[T]``."""
         spec, positions = self._sources.get(name) or (self.sensors[name].spec, None)
-        batch, dates, bands, height, width = series.values.shape
-        wanted = len(positions) if positions is not None else len(spec.bands)
-        if bands != wanted and (positions is None or bands <= max(positions)):
-            raise ValueError(f"the series of {name} has {bands} bands instead of {wanted}")
-        pixels = batch * height * width
-        source = series.values.transpose(1, 2, 0, 3, 4).reshape(dates, bands, pixels)
-        if positions is not None and positions != tuple(range(bands)):
-            source = source[:, list(positions)]
+        source, valid = planes_of(series, spec, positions)
         planes = np.multiply(source, np.float32(spec.scale), dtype=np.float32)
         if spec.offset:
             planes += np.float32(spec.offset)
-        valid = np.ascontiguousarray(series.mask.transpose(1, 0, 2, 3).reshape(dates, pixels), dtype=bool)
         if spec.kind == RADAR:
             to_db(planes, spec.unit)
         return planes, valid, np.asarray(series.days, dtype=np.float32)
@@ -356,12 +333,30 @@ class InputRecipe:
         return recipe
 
 
-def _with_indices(planes: np.ndarray, part: SensorRecipe, extra: int = 0) -> np.ndarray:
-    """Planes ``[T, C, N]`` joined by the index channels and ``extra`` empty ones."""
+def planes_of(series: Series, spec: SensorSpec, positions: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Raw values ``[T, C, N]`` in the model's band order, and the mask ``[T, N]``; of one window without a copy.
+
+    Raises:
+        ValueError: if the series has not the bands of the specification.
+    """
+    batch, dates, bands, height, width = series.values.shape
+    wanted = len(positions) if positions is not None else len(spec.bands)
+    if bands != wanted and (positions is None or bands <= max(positions)):
+        raise ValueError(f"the series of {spec.name} has {bands} bands instead of {wanted}")
+    pixels = batch * height * width
+    values = series.values.transpose(1, 2, 0, 3, 4).reshape(dates, bands, pixels)
+    if positions is not None and positions != tuple(range(bands)):
+        values = values[:, list(positions)]
+    valid = series.mask.transpose(1, 0, 2, 3).reshape(dates, pixels)
+    return values, np.ascontiguousarray(valid, dtype=bool)
+
+
+def _with_indices(planes: np.ndarray, part: SensorRecipe) -> np.ndarray:
+    """Planes ``[T, C, N]`` joined by the index channels."""
     bands = planes.shape[1]
-    if not part.indices and not extra:
+    if not part.indices:
         return planes
-    full = np.empty((planes.shape[0], bands + len(part.indices) + extra, planes.shape[2]), dtype=np.float32)
+    full = np.empty((planes.shape[0], bands + len(part.indices), planes.shape[2]), dtype=np.float32)
     full[:, :bands] = planes
     for offset, name in enumerate(part.indices):
         positions = index_bands(name, part.spec.kind, part.spec.bands) or ()
@@ -369,7 +364,8 @@ def _with_indices(planes: np.ndarray, part: SensorRecipe, extra: int = 0) -> np.
     return full
 
 
-def _scaling(part: SensorRecipe) -> tuple[np.ndarray, np.ndarray]:
+def scaling(part: SensorRecipe) -> tuple[np.ndarray, np.ndarray]:
+    """Factor and shift of each channel ``[C, 1]`` that bring its percentiles to 0 and 1."""
     low, high = np.asarray(part.low), np.asarray(part.high)
     factor = 1.0 / (high - low)
     return factor.astype(np.float32)[:, None], (-low * factor).astype(np.float32)[:, None]

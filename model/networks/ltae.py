@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .attending import describe
 from .base import Prediction, SensorInput, SensorShape
 from .channels import group_of
 from .planar import PlanarLinear, mask_to_planes, to_planes, to_windows
@@ -148,7 +149,10 @@ class AttentionBranch(nn.Module):
                 x, mask, days, places = x[kept], mask[kept], days[kept], places[kept]
                 if not len(days):
                     return self.absent[:, None].expand(-1, units), self.absent.new_zeros(1, units)
-        encoding = day_encoding(days, self.key.weight.shape[1])
+        of_pixels = type(self).by_date is AttentionBranch.by_date
+        if of_pixels and not self.training and not torch.is_grad_enabled():
+            return describe(self, x, mask, days, places.tolist())
+        encoding = self.encode(days)
         x, mask = self.by_date(x, mask, encoding, places, units, extra)
         summary = self._attend(x, mask, encoding)
         flag = mask.any(dim=0).to(x.dtype).unsqueeze(0)
@@ -156,6 +160,10 @@ class AttentionBranch(nn.Module):
         if bool((flag == 1).all()):
             return descriptor, flag
         return torch.where(flag > 0, descriptor, self.absent[:, None]), flag
+
+    def encode(self, days: Tensor) -> Tensor:
+        """The encoding ``[T, C]`` of days."""
+        return day_encoding(days, self.key.weight.shape[1])
 
     def by_date(
         self, x: Tensor, mask: Tensor, encoding: Tensor, places: Tensor, units: int, extra: Tensor | None
@@ -184,12 +192,7 @@ class AttentionBranch(nn.Module):
         weights = scores.sub_(peak).exp_()
         total = weights.sum(dim=0).clamp_min(1e-20)
         parts = x.view(dates, self.heads, channels // self.heads, pixels)
-        if torch.is_grad_enabled():
-            summary = (weights.unsqueeze(2) * parts).sum(dim=0)
-        else:  # date by date: a product of all dates would not fit in the cache
-            summary = weights[0].unsqueeze(1) * parts[0]
-            for date in range(1, dates):
-                summary.addcmul_(weights[date].unsqueeze(1), parts[date])
+        summary = (weights.unsqueeze(2) * parts).sum(dim=0)
         codes = encoding.view(dates, self.heads, -1).permute(1, 2, 0)
         summary = torch.baddbmm(summary, codes, weights.transpose(0, 1)) / total.unsqueeze(1)
         return summary.reshape(channels, pixels)

@@ -75,8 +75,6 @@ class PixelSetAttention(LightTemporalAttention):
 class PixelSetBranch(AttentionBranch):
     """Pixel-set encoder, attention and descriptor of one group of sensors."""
 
-    of_pixels = False
-
     def __init__(
         self,
         shape: SensorShape,

@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .scripting import remembered
+
 
 class PlanarLinear(nn.Module):
     """A linear layer over the channels of planes ``[T, C, N]``, with an optional normalisation of its output.
@@ -34,14 +36,23 @@ class PlanarLinear(nn.Module):
             mask: ``[T, 1, N]`` float, 1 = valid: what the normalisation learns from; None = everything.
             shift: ``[T, outputs]`` added before the normalisation.
         """
-        bias = self.bias.expand(x.shape[0], -1) if shift is None else self.bias + shift
-        weight: Tensor = self.weight
-        fold = self.norm is not None and not self.training
-        if fold:
-            factor, offset = self.norm.factor_and_offset()  # type: ignore[union-attr]
-            weight, bias = weight * factor[:, None], bias * factor + offset
-        z = torch.baddbmm(bias.unsqueeze(-1), weight.expand(x.shape[0], -1, -1), x)
-        return z if self.norm is None or fold else self.norm(z, mask)
+        if self.training:
+            weight: Tensor = self.weight
+            bias: Tensor = self.bias if shift is None else self.bias + shift
+        elif torch.is_grad_enabled() or shift is not None:
+            weight, bias = self.folded(shift)
+        else:
+            weight, bias = remembered(self, "folded", self.folded)
+        z = torch.baddbmm(bias.expand(x.shape[0], -1).unsqueeze(-1), weight.expand(x.shape[0], -1, -1), x)
+        return z if self.norm is None or not self.training else self.norm(z, mask)
+
+    def folded(self, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Weight ``[outputs, inputs]`` and bias (``[T, outputs]`` with a shift) that hold the normalisation too."""
+        bias = self.bias if shift is None else self.bias + shift
+        if self.norm is None:
+            return self.weight, bias
+        factor, offset = self.norm.factor_and_offset()
+        return self.weight * factor[:, None], bias * factor + offset
 
 
 class MaskedNorm(nn.Module):
@@ -84,12 +95,14 @@ class MaskedNorm(nn.Module):
 
 def to_planes(x: Tensor) -> Tensor:
     """``[B, T, C, H, W]`` -> ``[T, C, N]`` with N = B * H * W; no copy for one window."""
-    return x.permute(1, 2, 0, 3, 4).reshape(x.shape[1], x.shape[2], -1)
+    size, dates, channels, height, width = x.shape
+    return x.permute(1, 2, 0, 3, 4).reshape(dates, channels, size * height * width)
 
 
 def mask_to_planes(mask: Tensor) -> Tensor:
     """``[B, T, H, W]`` -> ``[T, N]``."""
-    return mask.permute(1, 0, 2, 3).reshape(mask.shape[1], -1)
+    size, dates, height, width = mask.shape
+    return mask.permute(1, 0, 2, 3).reshape(dates, size * height * width)
 
 
 def to_windows(plane: Tensor, batch: int, height: int, width: int) -> Tensor:

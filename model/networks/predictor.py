@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Pixels computed at a time. On a CPU a block and its activations should stay in the second-level cache; the windows
 # of twinns are larger, since their borders are computed twice.
-CPU_BLOCK = {"ltae": 512, "tempcnn": 512, "twinns": 2048, "randomforest": 2048, "pixelset": 1024}
+CPU_BLOCK = {"ltae": 1024, "tempcnn": 1024, "twinns": 2048, "randomforest": 2048, "pixelset": 1024}
 GPU_BLOCK = 16384
 FUSED = "fused"  # the branch that joins all others
 USUAL_DATES = 54  # with more dates than this the blocks are smaller
@@ -237,7 +237,7 @@ class Predictor:
 
         with torch.inference_mode():
             inputs = self.recipe.network_inputs(
-                batch, self.device, self.info.needs_regular_dates, self.info.needs_raw_dates
+                batch, self.device, self.info.needs_regular_dates, self.info.needs_raw_dates, drop=True
             )
             total: Any = 0
             described: dict[str, list[torch.Tensor]] = {branch: [] for branch in branches}

@@ -12,7 +12,9 @@ from ..stack.sensors import STATIC
 from .base import Prediction, SensorInput, SensorShape
 from .ltae import sensor_groups
 from .planar import PlanarLinear, mask_to_planes, to_windows
+from .recurring import PIXELS_AT_ONCE, RECURRED, gates
 from .registry import check_settings
+from .scripting import remembered
 from .tempcnn import filled_groups, filled_of
 
 DEFAULTS: dict[str, Any] = {
@@ -81,7 +83,7 @@ class Twinns(nn.Module):
         for group, members in self.filled_groups.items():
             stacked = torch.cat([filled_of(inputs[name]).flatten(1, 2) for name in members], dim=1)
             found = self.convolutional[group](stacked.contiguous(memory_format=torch.channels_last))
-            found = found.transpose(0, 1).reshape(1, found.shape[1], -1)
+            found = found.permute(0, 2, 3, 1).reshape(-1, found.shape[1]).T.unsqueeze(0)  # channels are last in memory
             descriptors[f"{group}_convolutional"] = torch.relu_(self.pointwise[group](found))
         fused = torch.relu_(self.fusion(self.dropout(torch.cat(list(descriptors.values()), dim=1))))
         logits = self.head(self.dropout(fused))
@@ -111,12 +113,22 @@ class Convolution(nn.Module):
         border = layer.kernel_size[0] - 1
         if self.training and x.shape[0] * (x.shape[2] - border) * (x.shape[3] - border) > 1:
             return torch.relu_(norm(layer(x)))
+        if torch.is_grad_enabled():
+            weight, bias = self.folded()
+        else:
+            weight, bias = remembered(self, x.dtype, lambda: self.folded(x.dtype))
+        return torch.relu_(functional.conv2d(x, weight, bias))
+
+    def folded(self, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Weight and bias that hold the normalisation too; in the weight channels are last in memory."""
+        layer, norm = self.convolution, self.norm
         mean, variance, bias = norm.running_mean, norm.running_var, layer.bias
         if mean is None or variance is None or bias is None:  # as constructed, none is
             raise RuntimeError("a convolution has no bias, or its normalisation no statistics")
         factor = norm.weight * torch.rsqrt(variance + norm.eps)
         weight = layer.weight * factor[:, None, None, None]
-        return torch.relu_(functional.conv2d(x, weight, (bias - mean) * factor + norm.bias))
+        bias = (bias - mean) * factor + norm.bias
+        return weight.to(dtype, memory_format=torch.channels_last), bias.to(dtype)
 
 
 class RecurrentBranch(nn.Module):
@@ -137,26 +149,55 @@ class RecurrentBranch(nn.Module):
 
     def forward(self, members: list[SensorInput]) -> Tensor:
         """Descriptor ``[1, hidden, N]``, N = pixels without the halo; 0 where no date is valid."""
+        if not self.training and not torch.is_grad_enabled():
+            return self._quickly(members).unsqueeze(0)
         steps: list[tuple[float, Tensor, Tensor, Tensor]] = []
         for place, sensor in enumerate(members):
             x, mask, days = sensor.x, sensor.mask, sensor.days
             centre = mask_to_planes(mask[:, :, 2:-2, 2:-2])
-            if not self.training:  # a date that no pixel has changes no state
-                kept = centre.any(dim=1)
-                if not bool(kept.all()):
-                    x, mask, days, centre = x[:, kept], mask[:, kept], days[kept], centre[kept]
             if not x.shape[1]:
                 continue
-            batch, dates = x.shape[:2]
-            joined = torch.cat([x, mask.unsqueeze(2).to(x.dtype)], dim=2).flatten(0, 1)
-            found = self.stem(joined.contiguous(memory_format=torch.channels_last)).unflatten(0, (batch, dates))
+            found = self._stem(x, mask)
             bias = self.gates.bias + self.gates.weight @ self.offsets[place]
             for date, day in enumerate(days.tolist()):
-                plane = found[:, date].transpose(0, 1).reshape(found.shape[2], -1)
+                plane = found[date].T
                 steps.append((day, plane, centre[date : date + 1], bias))
         steps.sort(key=lambda step: step[0])
-        pixels = mask_to_planes(members[0].mask[:, :1, 2:-2, 2:-2]).shape[1]
+        pixels = mask_to_planes(members[0].mask[:, :, 2:-2, 2:-2]).shape[1]
         return self._recur([step[1:] for step in steps], pixels).unsqueeze(0)
+
+    def _stem(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The convolutions of each date, ``[T, N, C]``; no copy of them for one window."""
+        joined = torch.cat([x, mask.unsqueeze(2).to(x.dtype)], dim=2)
+        batch, dates = joined.shape[:2]
+        found = self.stem(joined.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        return found.unflatten(0, (batch, dates)).permute(1, 0, 3, 4, 2).reshape(dates, -1, found.shape[1])
+
+    def _quickly(self, members: list[SensorInput]) -> Tensor:
+        """Without gradients: ``[hidden, N]``, by :mod:`.recurring`."""
+        planes: list[Tensor] = []
+        valid: list[Tensor] = []
+        places: list[int] = []
+        steps: list[tuple[float, int, int]] = []
+        for place, sensor in enumerate(members):
+            centre = mask_to_planes(sensor.mask[:, :, 2:-2, 2:-2])
+            x, mask, days = sensor.x, sensor.mask, sensor.days
+            kept = centre.any(dim=1)
+            if not bool(kept.all()):  # a date that no pixel has changes no state
+                x, mask, days, centre = x[:, kept], mask[:, kept], days[kept], centre[kept]
+            if len(days):
+                steps += [(day, len(planes), date) for date, day in enumerate(days.tolist())]
+                planes.append(self._stem(x, mask))
+                valid.append(centre)
+                places.append(place)
+        if not steps:
+            return self.gates.weight.new_zeros(self.hidden, mask_to_planes(members[0].mask[:, :, 2:-2, 2:-2]).shape[1])
+        steps.sort(key=lambda step: step[0])
+        kind = planes[0].dtype
+        own = remembered(self, kind, lambda: gates(self, kind))
+        return RECURRED(
+            planes, valid, [step[1] for step in steps], [step[2] for step in steps], places, *own, PIXELS_AT_ONCE
+        )
 
     def _recur(self, steps: list[tuple[Tensor, Tensor, Tensor]], pixels: int) -> Tensor:
         """Planes ``[C, N]``, masks ``[1, N]`` and gate biases of the dates in order -> ``[hidden, N]``.

@@ -124,9 +124,26 @@ def _fill_valid(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Every pixel is valid on the same dates: interpolation is one product with a constant matrix."""
     dates, channels, pixels = planes.shape
-    matrix = np.zeros((len(wanted), dates), dtype=np.float32)
+    matrix, validity = line_weights(days, wanted, reach)
+    flat = planes.reshape(dates, channels * pixels).astype(np.float32, copy=False)
+    filled = (matrix @ flat).reshape(len(wanted), channels, pixels)
+    return filled, np.broadcast_to(validity[:, None], (len(wanted), pixels))
+
+
+def line_weights(days: np.ndarray, wanted: np.ndarray, reach: float = REACH) -> tuple[np.ndarray, np.ndarray]:
+    """The interpolation of a series without gaps, as a matrix.
+
+    Args:
+        days: ``[T]`` float32, ascending; of equal days the last one counts.
+        wanted: ``[Tt]`` float32 target days.
+        reach: days from the nearest date at which the validity has fallen to 0.
+
+    Returns:
+        ``[Tt, T]`` float32, and the validity ``[Tt]``.
+    """
+    matrix = np.zeros((len(wanted), len(days)), dtype=np.float32)
     distinct, first = np.unique(days[::-1], return_index=True)  # of equal days the last one counts
-    source = dates - 1 - first
+    source = len(days) - 1 - first
     for row, day in enumerate(wanted):
         after = int(np.searchsorted(distinct, day, side="right"))
         low, high = max(after - 1, 0), min(after, len(distinct) - 1)
@@ -134,8 +151,5 @@ def _fill_valid(
         weight = np.clip((day - distinct[low]) / span, 0, 1) if span > 0 else 0.0
         matrix[row, source[low]] += 1 - weight
         matrix[row, source[high]] += weight
-    flat = planes.reshape(dates, channels * pixels).astype(np.float32, copy=False)
-    filled = (matrix @ flat).reshape(len(wanted), channels, pixels)
     distance = np.abs(wanted[:, None] - days[None, :]).min(axis=1)
-    validity = np.clip(1 - distance / np.float32(reach), 0, 1).astype(np.float32)
-    return filled, np.broadcast_to(validity[:, None], (len(wanted), pixels))
+    return matrix, np.clip(1 - distance / np.float32(reach), 0, 1).astype(np.float32)

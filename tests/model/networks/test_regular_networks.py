@@ -146,12 +146,22 @@ def test_tempcnn_equals_torch_convolutions(make_world):
     torch.testing.assert_close(found.permute(2, 1, 0), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_unfolding_with_and_without_gradients_agree(make_world):
-    branch = trained_like(make_world(sensors=("S2",)), "tempcnn")[1].branches["S2"]
-    x = torch.randn(6, 3, 4)
-    with torch.no_grad():
-        quick = branch._unfold(x)
-    torch.testing.assert_close(quick, branch._unfold(x), atol=0, rtol=0)
+@pytest.mark.parametrize("name", ["ltae", "twinns", "tempcnn"])
+@pytest.mark.parametrize("cloud", [0.0, 0.5])
+def test_maps_are_computed_with_the_formulas_of_training(make_world, name, cloud):
+    """With gradients evaluation goes layer by layer, without (maps) in fused steps: the same numbers."""
+    world = make_world(sensors=("S2", "S1_ASC", "S1_DES"))
+    recipe, network = trained_like(world, name)
+    network.eval()
+    for seed in (5, 6):  # the second time with weights that were folded before, then changed
+        inputs = recipe.network_inputs(world.batch(9, 2 * network.halo + 3, cloud=cloud, seed=seed), regular=True)
+        plain = network(inputs).logits.detach()
+        with torch.inference_mode():
+            torch.testing.assert_close(network(inputs).logits, plain, atol=2e-5, rtol=1e-5)
+        with torch.no_grad():
+            torch.testing.assert_close(network(inputs).logits, plain, atol=2e-5, rtol=1e-5)
+            for weights in network.parameters():
+                weights.mul_(0.9)
 
 
 def test_network_without_filled_series_says_so(make_world):

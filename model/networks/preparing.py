@@ -1,0 +1,346 @@
+"""Raw integers to network inputs on the device where the network is: physical values, gaps filled, indices, scaling.
+
+The formulas are those of :mod:`.inputs`, ``stack/indices.py`` and ``stack/gapfill.py``, which serve the forest without
+torch; tests hold that both give the same. Planes are ``[T, C, N]``: dates, channels, pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..stack.gapfill import REACH, line_weights
+from ..stack.indices import INDICES, brightness, compute_index, index_bands, normalised_difference
+from ..stack.sensors import RADAR, SensorSpec, Series
+from .base import SensorInput
+from .channels import DB_FLOOR
+from .inputs import CLIP, SensorRecipe, planes_of, scaling
+from .scripting import Scripted
+
+DIFFERENCE, NORMALISED, BRIGHTNESS = 0, 1, 2
+"""Kinds of indices, as :func:`scaled` is told them."""
+_MOST_LINES = 64
+
+
+class Preparer:
+    """Makes the inputs of one sensor on one device; what does not change from block to block is made once.
+
+    Args:
+        part: how the sensor is prepared.
+        spec: of the data.
+        positions: of the model's bands among the data's; None = as they are.
+        device: where the tensors go.
+    """
+
+    def __init__(
+        self, part: SensorRecipe, spec: SensorSpec, positions: tuple[int, ...] | None, device: str | torch.device
+    ) -> None:
+        self._part, self._spec, self._positions, self._device = part, spec, positions, torch.device(device)
+        self._units = spec.scale, spec.offset, *_radar(spec)
+        self._indices, self._own = _indices(part)
+        self._factor, self._shift = (torch.from_numpy(one).to(device) for one in scaling(part))
+        self._lines: dict[bytes, tuple[Tensor, Tensor]] = {}
+
+    def prepare(self, series: Series, regular: bool, raw: bool, drop: bool) -> SensorInput:
+        """The input, see ``InputRecipe.network_inputs``; what goes to the device are raw values and masks.
+
+        Args:
+            series: raw.
+            regular: whether to give the gap-filled series.
+            raw: whether to give the raw dates.
+            drop: leave out dates without a valid pixel.
+        """
+        size, _dates, _bands, height, width = series.values.shape
+        values, valid = planes_of(series, self._spec, self._positions)
+        days = np.asarray(series.days, dtype=np.float32)
+        counts = np.count_nonzero(valid, axis=1)
+        if (drop or not raw) and not counts.all():
+            seen = counts > 0
+            values, valid, days, counts = values[seen], valid[seen], days[seen], counts[seen]
+        whole = int(counts.sum()) == valid.size
+        there = torch.from_numpy(valid).to(self._device, non_blocking=True)
+        source = _tensor(values).to(self._device, non_blocking=True)
+
+        def shaped(tensor: Tensor) -> Tensor:
+            """[T, ..., N] -> [B, T, ..., H, W]."""
+            return tensor.view(*tensor.shape[:-1], size, height, width).movedim(-3, 0)
+
+        filled = None
+        if regular:
+            planes = PHYSICAL(source, *self._units)
+            filled = shaped(self._filled(planes, there, days, counts))
+            if raw:
+                x = self._scaled(planes, 0)
+                x = x if whole else HIDE(x, there)
+            else:
+                x = planes.new_zeros(0, len(self._factor), planes.shape[2])
+                there, days = there[:0], days[:0]
+        elif self._own:
+            x = self._scaled(PHYSICAL(source, *self._units), 0)
+            x = x if whole else HIDE(x, there)
+        else:
+            x = DATED(source, there, whole, *self._units, self._indices, self._factor, self._shift, *CLIP)
+        return SensorInput(shaped(x), shaped(there), torch.from_numpy(days).to(self._device), filled)
+
+    def _filled(self, planes: Tensor, there: Tensor, days: np.ndarray, counts: np.ndarray) -> Tensor:
+        """The scaled gap-filled series with the validity as last channel; 0 for a pixel without any date."""
+        order = np.argsort(days, kind="stable")
+        order = order[counts[order] > 0]  # dates without one valid pixel change nothing
+        targets = self._part.target_days
+        pixels = planes.shape[2]
+        if not len(order):
+            return planes.new_zeros(len(targets), len(self._factor) + 1, pixels)
+        used = days[order]
+        if len(order) < len(days) or (order != np.arange(len(order))).any():
+            chosen = torch.from_numpy(order).to(self._device)
+            planes, there = planes[chosen], there[chosen]
+        if int(counts[order].sum()) == len(order) * pixels:  # every pixel has the same dates: one product
+            key = used.tobytes()
+            if key not in self._lines:
+                matrix, line = line_weights(used, np.array(targets, dtype=np.float32))
+                if len(self._lines) > _MOST_LINES:
+                    self._lines.clear()
+                self._lines[key] = torch.from_numpy(matrix).to(self._device), torch.from_numpy(line).to(self._device)
+            matrix_, line_ = self._lines[key]
+            if not self._own:
+                return REGULAR_WHOLE(planes, matrix_, line_, self._indices, self._factor, self._shift, *CLIP)
+            full = self._scaled((matrix_ @ planes.flatten(1)).view(len(targets), -1, pixels), 1)
+            full[:, -1] = line_.unsqueeze(1)
+            return full
+        upto = np.searchsorted(used, np.asarray(targets, dtype=np.float32), side="right")
+        filled, validity = INTERPOLATED(
+            planes, there, used.tolist(), [float(day) for day in targets], upto.tolist(), REACH
+        )
+        full = self._scaled(filled, 1)
+        full[:, -1] = validity
+        return HIDE(full, there.any(dim=0, keepdim=True).expand(len(targets), -1))  # not the value that 0 scales to
+
+    def _scaled(self, planes: Tensor, extra: int) -> Tensor:
+        """Scaled channels ``[T, C + extra, N]`` of physical bands, which may be changed when ``extra`` is 0."""
+        own = [
+            torch.from_numpy(compute_index(name, [planes[:, band].cpu().numpy() for band in bands])).to(self._device)
+            for name, bands in self._own
+        ]
+        return SCALED(planes, self._indices, extra, own, self._factor, self._shift, *CLIP)
+
+
+def _indices(part: SensorRecipe) -> tuple[list[list[int]], list[tuple[str, tuple[int, ...]]]]:
+    """The indices as :func:`scaled` takes them, and those that numpy computes (expressions) with their bands."""
+    kinds, own = [], []
+    for name in part.indices:
+        bands = index_bands(name, part.spec.kind, part.spec.bands) or ()
+        known = INDICES.get(name.upper())
+        if known is None:
+            own.append((name, bands))
+            kinds.append([-1])
+        elif known.formula is normalised_difference:
+            kinds.append([NORMALISED, *bands])
+        elif known.formula is brightness:
+            kinds.append([BRIGHTNESS, *bands])
+        else:
+            kinds.append([DIFFERENCE, *bands])
+    return kinds, own
+
+
+def _radar(spec: SensorSpec) -> tuple[bool, float, float]:
+    """The last arguments of :func:`physical` for a sensor; see ``channels.to_db``."""
+    decades = {"power": 10.0, "amplitude": 20.0}.get(spec.unit, 0.0)
+    if spec.kind != RADAR or (not decades and spec.unit != "db"):
+        return False, 0.0, 0.0
+    return True, 10 ** (DB_FLOOR / decades) if decades else DB_FLOOR, decades
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    """The values as they are, without a copy, where torch has their type."""
+    if (values.dtype.kind == "u" and values.dtype.itemsize > 1) or not values.dtype.isnative:
+        values = values.astype(np.float32)
+    return torch.from_numpy(values if values.flags.writeable else values.copy())
+
+
+def physical(raw: Tensor, scale: float, offset: float, floored: bool, floor: float, decades: float) -> Tensor:
+    """Reflectance or dB, float32.
+
+    Args:
+        raw: ``[T, C, N]`` of any type.
+        scale: of the values.
+        offset: added after scaling.
+        floored: whether values below ``floor`` become it.
+        floor: see there.
+        decades: radar power (10) or amplitude (20) become dB; 0: values stay.
+    """
+    values = raw.to(torch.float32) * scale
+    if offset != 0.0:
+        values.add_(offset)
+    if floored:
+        values.clamp_min_(floor)
+    if decades != 0.0:
+        values.log10_().mul_(decades)
+    return values
+
+
+def scaled(
+    values: Tensor,
+    indices: list[list[int]],
+    extra: int,
+    own: list[Tensor],
+    factor: Tensor,
+    shift: Tensor,
+    low: float,
+    high: float,
+) -> Tensor:
+    """Bands joined by indices and ``extra`` empty channels; bands and indices scaled to about 0..1 and clipped.
+
+    Args:
+        values: physical, ``[T, C, N]``; changed.
+        indices: kind and band positions of each; kind -1: computed before, the next of ``own``.
+        extra: channels left empty at the end.
+        own: ``[T, N]`` each.
+        factor: ``[C + indices, 1]``.
+        shift: likewise.
+        low: lowest scaled value.
+        high: highest.
+    """
+    bands = values.size(1)
+    count = bands + len(indices)
+    if len(indices) + extra == 0:
+        return values.mul_(factor).add_(shift).clamp_(low, high)
+    full = torch.empty([values.size(0), count + extra, values.size(2)], dtype=values.dtype, device=values.device)
+    place = 0
+    for number in range(len(indices)):
+        index = indices[number]
+        target = full.select(1, bands + number)
+        if index[0] < 0:
+            target.copy_(own[place])
+            place += 1
+        elif index[0] == 2:
+            total = values.select(1, index[1]).square()
+            for band in index[2:]:
+                total.add_(values.select(1, band).square())
+            torch.sqrt(total, out=target)
+        else:
+            first = values.select(1, index[1])
+            second = values.select(1, index[2])
+            torch.sub(first, second, out=target)
+            if index[0] == 1:
+                total = first + second
+                target.div_(total)
+                target.masked_fill_((total > 1e-6).logical_not_(), 0.0).clamp_(-1.0, 1.0)
+    full[:, :bands].copy_(values)
+    whole = full[:, :count]
+    whole.mul_(factor).add_(shift).clamp_(low, high)
+    return full
+
+
+def dated(
+    raw: Tensor,
+    valid: Tensor,
+    whole: bool,
+    scale: float,
+    offset: float,
+    floored: bool,
+    floor: float,
+    decades: float,
+    indices: list[list[int]],
+    factor: Tensor,
+    shift: Tensor,
+    low: float,
+    high: float,
+) -> Tensor:
+    """:func:`physical`, :func:`scaled` and :func:`hide` in one."""
+    x = scaled(physical(raw, scale, offset, floored, floor, decades), indices, 0, [], factor, shift, low, high)
+    return x if whole else hide(x, valid)
+
+
+def regular_whole(
+    planes: Tensor,
+    matrix: Tensor,
+    validity: Tensor,
+    indices: list[list[int]],
+    factor: Tensor,
+    shift: Tensor,
+    low: float,
+    high: float,
+) -> Tensor:
+    """The scaled series at target days ``[Tt, C + 1, N]`` of pixels that have the same dates: one product.
+
+    Args:
+        planes: physical, ``[T, C, N]``.
+        matrix: ``[Tt, T]``.
+        validity: ``[Tt]``.
+        indices: see :func:`scaled`, as the rest.
+        factor: likewise.
+        shift: likewise.
+        low: likewise.
+        high: likewise.
+    """
+    filled = torch.mm(matrix, planes.flatten(1)).view(matrix.size(0), planes.size(1), planes.size(2))
+    full = scaled(filled, indices, 1, [], factor, shift, low, high)
+    full[:, full.size(1) - 1].copy_(validity.unsqueeze(1))
+    return full
+
+
+def hide(values: Tensor, valid: Tensor) -> Tensor:
+    """Values ``[T, C, N]`` with 0 where the mask ``[T, N]`` is False, in place."""
+    if bool(valid.all()):
+        return values
+    return values.masked_fill_(valid.logical_not().unsqueeze(1), 0.0)
+
+
+def interpolated(
+    planes: Tensor, valid: Tensor, days: list[float], targets: list[float], upto: list[int], reach: float
+) -> tuple[Tensor, Tensor]:
+    """Series interpolated to target days; see ``gapfill.fill_planes``.
+
+    Args:
+        planes: ``[T, C, N]``, dates in order; masked values may be anything.
+        valid: ``[T, N]``.
+        days: of the dates.
+        targets: days wanted.
+        upto: for each target the number of dates on or before it.
+        reach: days at which the validity has fallen to 0.
+
+    Returns:
+        ``[Tt, C, N]`` and the validity ``[Tt, N]``.
+    """
+    dates = planes.size(0)
+    channels = planes.size(1)
+    pixels = planes.size(2)
+    wanted = len(targets)
+    filled = planes.new_zeros([wanted, channels, pixels])
+    validity = planes.new_zeros([wanted, pixels])
+    before = planes.new_full([wanted, pixels], -float("inf"))
+    value = planes.new_zeros([channels, pixels])
+    day = planes.new_full([pixels], -float("inf"))
+    position = 0
+    for target in range(wanted):
+        while position < upto[target]:
+            here = valid[position]
+            value = torch.where(here, planes[position], value)
+            day.masked_fill_(here, days[position])
+            position += 1
+        filled[target].copy_(value)
+        before[target].copy_(day)
+    value = planes.new_zeros([channels, pixels])
+    day = planes.new_full([pixels], float("inf"))
+    position = dates
+    for step in range(wanted):
+        target = wanted - 1 - step
+        while position > upto[target]:
+            position -= 1
+            here = valid[position]
+            value = torch.where(here, planes[position], value)
+            day.masked_fill_(here, days[position])
+        behind = targets[target] - before[target]
+        ahead = day - targets[target]
+        validity[target].copy_((1.0 - torch.minimum(behind, ahead) / reach).clamp_(0.0, 1.0))
+        weight = behind / (behind + ahead)
+        weight.masked_fill_(torch.isinf(behind), 1.0).masked_fill_(torch.isinf(ahead), 0.0)
+        line = filled[target]
+        line.add_((value - line).mul_(weight))
+    return filled, validity
+
+
+PHYSICAL, SCALED, HIDE, INTERPOLATED, DATED, REGULAR_WHOLE = (
+    Scripted(function) for function in (physical, scaled, hide, interpolated, dated, regular_whole)
+)

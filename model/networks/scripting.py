@@ -1,0 +1,85 @@
+"""Functions that run without Python between their steps, and folded weights that are made once.
+
+A small network on some hundred pixels is a chain of short steps. Between two of them Python is asked, and only one
+thread can ask at a time: two threads then are hardly faster than one. As TorchScript such a chain is one call, and
+threads do not wait for each other. The steps are the same, and so are the numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+_Made = TypeVar("_Made")
+_MOST_REMEMBERED = 32
+_lock = threading.Lock()
+
+
+class Scripted:
+    """A function as TorchScript, compiled when it is first called.
+
+    Where that cannot be done (Python 3.14 and later do not have it, a package may lack its sources) the function runs
+    as it is: the same numbers, but threads wait for each other. What it calls must be plain functions.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        compiled = self._compiled
+        if compiled is None:
+            with _lock:
+                if self._compiled is None:
+                    self._compiled = self._compile()
+                compiled = self._compiled
+        return compiled(*arguments)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it runs as TorchScript; False before the first call."""
+        return isinstance(self._compiled, torch.jit.ScriptFunction)
+
+    def _compile(self) -> Callable[..., Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                return torch.jit.script(self.function)
+            except (RuntimeError, OSError, AttributeError, NotImplementedError):
+                return self.function
+
+
+def remembered(module: nn.Module, key: Hashable, make: Callable[[], _Made]) -> _Made:
+    """What ``make`` gives, kept with the module until one of its weights changes.
+
+    Args:
+        module: whose weights go into it.
+        key: what else it depends on.
+        make: makes it.
+    """
+    weights = [(id(one), one.data_ptr(), one._version) for one in _tensors(module)]
+    kept: tuple[Any, dict[Hashable, Any]] | None = module.__dict__.get("_remembered")
+    if kept is None or kept[0] != weights:
+        kept = weights, {}
+        module.__dict__["_remembered"] = kept
+    found = kept[1]
+    if key not in found:
+        if len(found) >= _MOST_REMEMBERED:
+            found.clear()
+        found[key] = make()
+    return found[key]
+
+
+def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:
+    """Weights and buffers; as ``parameters()``, which would cost more than a small product."""
+    for one in (*module._parameters.values(), *module._buffers.values()):
+        if one is not None:
+            yield one
+    for child in module._modules.values():
+        if child is not None:
+            yield from _tensors(child)
