@@ -163,6 +163,7 @@ def measure_objects(
 
     Raises:
         LandloomError: if no object lies on the first source, or a source cannot be read.
+        ChangedError: if a source changed meanwhile.
         Cancelled: if the user asked to stop.
     """
     progress = progress or Progress()
@@ -194,6 +195,9 @@ def measure_objects(
             values[tile, place:] = shape_measures(segments, tile)
         done += len(tile)
         progress.percent(100.0 * done / max(1, len(wanted)))
+    for source in sources:
+        source.check_unchanged()
+    segments.check_unchanged()
     _tell(table, wanted, sampled, progress)
     return table
 

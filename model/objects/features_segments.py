@@ -17,6 +17,7 @@ from ..base.raster import open_raster, quiet_gdal, read_array, spatial_reference
 from ..samples.reference import ReferenceLayer
 from ..stack.grid import Grid, Window, reproject_bounds, same_crs
 from ..stack.rasterinfo import inspect
+from ..stack.unchanged import Unchanged
 from .features_coverage import Coverage, Rings, cover_labels, cover_polygons, rings_of, shape_sums
 
 MOST_INNER = 8
@@ -75,6 +76,13 @@ class Segments(ABC):
     @abstractmethod
     def coverage(self, grid: Grid, window: Window, objects: np.ndarray, partial: bool) -> Coverage:
         """The pixels of a window of a grid that ``objects`` (ascending) cover."""
+
+    def check_unchanged(self) -> None:  # noqa: B027 - polygons are read once, as a whole
+        """Look again at what is read piece by piece.
+
+        Raises:
+            ChangedError: naming a file that is gone or has changed.
+        """
 
     @abstractmethod
     def geometries(self, objects: np.ndarray) -> list[bytes]:
@@ -187,6 +195,7 @@ class LabelSegments(Segments):
         self.grid = info.grid
         self._nodata = info.nodata[0]
         self._dataset = open_raster(info.path)
+        self._files = Unchanged(self._dataset)
         found: dict[int, np.ndarray] = {}
         fraction = False
         for row in range(0, self.grid.height, _READ):
@@ -213,6 +222,9 @@ class LabelSegments(Segments):
             [x + cells[:, 0] * dx, y + cells[:, 3] * dy, x + cells[:, 2] * dx, y + cells[:, 1] * dy], axis=1
         )
         super().__init__(info.path, self.grid.crs_wkt, ids, bounds, [])
+
+    def check_unchanged(self) -> None:
+        self._files.check()
 
     def _clean(self, raw: np.ndarray) -> np.ndarray:
         """int64 labels, 0 = none."""

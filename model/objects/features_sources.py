@@ -19,6 +19,7 @@ from ..stack.manifest import Stack
 from ..stack.rasterinfo import inspect
 from ..stack.reader import StackReader
 from ..stack.sensors import RADAR, STATIC, SensorSpec
+from ..stack.unchanged import Unchanged
 from ..stack.units import decibels, physical, power
 
 LARGEST_SAMPLE = 1024
@@ -64,6 +65,14 @@ class Measured(ABC):
     @abstractmethod
     def layers(self, window: Window, step: int = 1) -> Iterator[Layers]:
         """The planes of a window within the grid, some at a time; of every ``step``-th row and column."""
+
+    @abstractmethod
+    def check_unchanged(self) -> None:
+        """Look again at the files, after reading.
+
+        Raises:
+            ChangedError: naming a file that is gone or has changed.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -155,6 +164,9 @@ class StackSource(Measured):
             planes = np.concatenate([planes, np.stack(found)])
         return Layers(names, planes, valid, linear)
 
+    def check_unchanged(self) -> None:
+        self.reader.check_unchanged()
+
     def close(self) -> None:
         self.reader.close()
 
@@ -181,6 +193,7 @@ class RasterSource(Measured):
         self.path, self.grid, self.texture = info.path, info.grid, texture
         self._nodata = info.nodata
         self._dataset = open_raster(info.path)
+        self._files = Unchanged(self._dataset)
         stem = _plain(Path(path).stem)
         plain = [_plain(text) or f"b{number}" for number, text in enumerate(info.descriptions, start=1)]
         unique = plain if len(set(plain)) == len(plain) else [f"b{number}" for number in range(1, len(plain) + 1)]
@@ -214,6 +227,9 @@ class RasterSource(Measured):
             return
         for name, plane, clear in zip(self._names, values, valid, strict=True):
             yield Layers([name], plane[None], clear)
+
+    def check_unchanged(self) -> None:
+        self._files.check()
 
     def close(self) -> None:
         self._dataset = None

@@ -133,6 +133,8 @@ def picked_tiles(
             yield Picked(own, chosen.start, values, masks, pixels, shape_measures(segments, own))
             done += len(own)
             progress.percent(100.0 * done / max(1, len(objects)))
+    source.check_unchanged()
+    segments.check_unchanged()
 
 
 def _covered(

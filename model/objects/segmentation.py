@@ -105,6 +105,7 @@ def segment(
 
     Raises:
         LandloomError: for a wrong parameter, nothing to segment, or a failed write.
+        ChangedError: if the image changed meanwhile.
     """
     settings, progress = settings or SegmentSettings(), progress or Progress()
     settings.check()
@@ -135,6 +136,7 @@ def segment(
                 mask.close()
         finally:
             mask_path.unlink(missing_ok=True)
+        image.check_unchanged()
         count = write_labels(output, numbers, united, stretched.grid, progress.part(90, 100))
     progress.info(f"{count:,} objects, {width * height / max(1, count):,.0f} pixels each on average.")
     return count

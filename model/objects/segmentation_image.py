@@ -20,6 +20,7 @@ from ..stack.manifest import Stack
 from ..stack.periods import periods_of
 from ..stack.reader import StackReader
 from ..stack.sensors import RADAR, STATIC, SensorSpec
+from ..stack.unchanged import Unchanged
 from .segmentation_superpixels import STRETCH
 
 _SAMPLES = 8  # windows along each axis from which the stretch is measured
@@ -38,6 +39,7 @@ class RasterImage:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self._dataset = open_raster(path)
+        self._files = Unchanged(self._dataset)
         transform = self._dataset.GetGeoTransform()
         if transform[2] or transform[4] or transform[5] >= 0:
             raise LandloomError(f"The raster {self.name} is rotated or upside down; warp it north up first.")
@@ -66,6 +68,14 @@ class RasterImage:
         for alpha in self._alpha:
             valid &= read_array(self._dataset, (*window,), [alpha])[0] > 0
         return raw.astype(np.float32), valid
+
+    def check_unchanged(self) -> None:
+        """Look again at the files, after reading.
+
+        Raises:
+            ChangedError: naming a file that is gone or has changed.
+        """
+        self._files.check()
 
     def let_go(self) -> None:
         """Free the blocks that GDAL keeps; a virtual raster only lets go of those of its files when it is closed."""
@@ -142,6 +152,10 @@ class StackImage:
             self._reader.let_go()
         values *= valid
         return values, valid
+
+    def check_unchanged(self) -> None:
+        """As :meth:`RasterImage.check_unchanged`."""
+        self._reader.check_unchanged()
 
     def let_go(self) -> None:
         """Free the blocks that GDAL keeps."""
