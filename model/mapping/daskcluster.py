@@ -234,7 +234,7 @@ class _Tasks:
             self._cluster.client.cancel(list(self._under_way), force=True)
         with contextlib.suppress(Exception):
             if not self._under_way:
-                self._cluster.client.run(_remote("close"), on_error="ignore", wait=False)
+                self._cluster.client.run(_remote("close"), wait=False)
 
     def _hand_out(self) -> None:
         workers = len(self._cluster.client.nthreads())
