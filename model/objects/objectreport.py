@@ -71,8 +71,8 @@ def write_object_report(
             tr(
                 "The pixel model has learnt from all groups, so each object is described by the network of a fold that "
                 "has not seen its group. Networks that describe the teaching objects have learnt from the judged ones, "
-                "so that the scores may be a little too good (two points where labels mean nothing). A pixel model "
-                "with EVALUATION holdout and FOLD_NETWORKS gives scores without that."
+                "so that the scores may be a little too good. A pixel model with EVALUATION holdout and FOLD_NETWORKS "
+                "gives scores without that."
             )
         )
     report.table(
