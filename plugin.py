@@ -27,6 +27,7 @@ class LandloomPlugin:
             activate(QgsApplication.qgisSettingsDirPath())
             self.provider = LandloomProvider()
             QgsApplication.processingRegistry().addProvider(self.provider)
+            self.provider.load_examples()
 
     def initGui(self) -> None:  # noqa: N802
         """Called by the QGIS window."""

@@ -19,6 +19,7 @@ from .composite import Composite
 from .coregister import Coregister
 from .descriptors import Descriptors
 from .difference import Difference
+from .examples import EXAMPLES
 from .extractsamples import ExtractSamples
 from .fromiota2 import FromIota2
 from .fuse import Fuse
@@ -97,3 +98,11 @@ class LandloomProvider(QgsProcessingProvider):
         use_language(QgsApplication.locale())  # names, labels and help
         for algorithm in ALGORITHMS:
             self.addAlgorithm(algorithm())
+        if QgsApplication.processingRegistry().providerById(self.id()) is not None:  # loaded anew
+            self.load_examples()
+
+    def load_examples(self) -> None:
+        """Add the example models; to be called when the provider is registered, since they name its algorithms."""
+        for example in EXAMPLES:
+            self.addAlgorithm(example())
+        self.algorithmsLoaded.emit()  # for a toolbox that has listed the others

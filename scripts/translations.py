@@ -226,14 +226,12 @@ def load_provider() -> tuple[object, object]:
 
     application = QgsApplication([], False)
     application.initQgis()
-    load_package()
-    from landloom.algorithms.provider import LandloomProvider
+    plugin = load_package().classFactory(None)
+    plugin.initProcessing()  # registered, since example models name its algorithms
     from landloom.model.base.language import use_language
 
-    provider = LandloomProvider()
-    provider.refreshAlgorithms()
     use_language("en")
-    return provider, application
+    return plugin.provider, application
 
 
 def main() -> None:

@@ -96,9 +96,10 @@ def test_every_algorithm_is_listed_without_heavy_packages():
     )
     assert done.returncode == 0, done.stderr
     lines = {line.split(" ")[0]: line for line in done.stdout.splitlines()}
+    from landloom.algorithms.examples import EXAMPLES
     from landloom.algorithms.provider import ALGORITHMS
 
-    assert lines["LISTED"].split()[1:] == sorted(a.ID for a in ALGORITHMS)
+    assert lines["LISTED"].split()[1:] == sorted(a.ID for a in (*ALGORITHMS, *EXAMPLES))
     assert "QgsProcessingException" in lines["RAISED"]
     assert "torch" in lines["RAISED"] and "pip install torch" in lines["RAISED"]
     assert lines["STATE"] == "STATE True incomplete"

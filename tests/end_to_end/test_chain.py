@@ -160,8 +160,10 @@ def test_bad_input_exits_with_one_and_writes_nothing(qgis_process, scene, tmp_pa
 
 
 def test_the_example_model_runs(qgis_process, scene, tmp_path):
-    """Train and classify as one graphical model, as it ships."""
-    model = ROOT / "resources" / "models" / "land_cover_from_products.model3"
+    """Train and classify as one graphical model, as it ships: listed and run by its id."""
+    model = "landloom:landcoverfromproducts"
+    listed = subprocess.run([ROOT / "scripts" / "qgis_process", "list"], capture_output=True, text=True, check=True)
+    assert all(name in listed.stdout for name in (model, "landloom:objectsfromstack", "landloom:comparetwoyears"))
     declared = subprocess.run(
         [ROOT / "scripts" / "qgis_process", "--json", "help", model], capture_output=True, text=True, check=True
     ).stdout
@@ -176,7 +178,7 @@ def test_the_example_model_runs(qgis_process, scene, tmp_path):
     for name in outputs:
         suffix = next((s for key, s in suffixes.items() if key in name.lower()), "")
         inputs[name] = str(tmp_path / (name.replace(":", "_").replace(" ", "_") + suffix))
-    run = qgis_process(str(model), inputs)
+    run = qgis_process(model, inputs)
     assert run.code == 0, run.errors
     maps = [read(p) for p in tmp_path.glob("*.tif")]
     assert len(maps) == 2 and {m.dtype for m in maps} == {np.dtype(np.uint8)}
