@@ -1,7 +1,7 @@
 """Regularising a map: a majority vote in a radius, then a smallest area; never across no data, never for kept classes.
 
-Pixels without data stay so and have no vote. Pixels of a kept class are treated as if they were no data too: they stay
-as they are, and no pixel becomes one of them.
+Pixels without data stay so and have no vote, and what lies beyond them has none either. Pixels of a kept class stay as
+they are and have no vote, and no pixel becomes one of them; the vote passes them.
 """
 
 from __future__ import annotations

@@ -6,14 +6,16 @@ import numpy as np
 
 from ..base.progress import Progress
 from .components import groups, unique_edges
+from .regularise_connected import half_widths, vote_again
 
 
 def majority(codes: np.ndarray, radius: int, keep: np.ndarray) -> np.ndarray:
     """Each pixel takes the class that most pixels of a disc around it have.
 
-    The disc holds the pixels whose centre is within ``radius + 0.5`` pixels. A tie leaves the pixel as it is, or, where
-    its own class is not among the most frequent, gives the lowest code. No data (0) and kept classes neither vote nor
-    change.
+    The disc holds the pixels whose centre is within ``radius + 0.5`` pixels, and of these only those which the pixel
+    reaches from side to side within the disc without crossing no data. A tie leaves the pixel as it is, or, where its
+    own class is not among the most frequent, gives the lowest code. No data (0) and kept classes neither vote nor
+    change; kept classes are no barrier.
 
     Args:
         codes: ``[H + 2 radius, W + 2 radius]`` class codes, 0 = no data.
@@ -31,7 +33,7 @@ def majority(codes: np.ndarray, radius: int, keep: np.ndarray) -> np.ndarray:
     result = own.copy()
     most = np.zeros(own.shape, np.int32)
     present = [int(code) for code in np.unique(codes) if code and code not in keep]
-    half = [int(np.sqrt((radius + 0.5) ** 2 - dy * dy)) for dy in range(radius + 1)]
+    half = half_widths(radius)
     count = np.empty(own.shape, np.int32)
     sums = np.zeros((codes.shape[0], codes.shape[1] + 1), np.int32)
     for code in present:
@@ -47,6 +49,7 @@ def majority(codes: np.ndarray, radius: int, keep: np.ndarray) -> np.ndarray:
         np.copyto(result, code, where=better)
     fixed = kept | (own == 0)
     np.copyto(result, own, where=fixed)
+    vote_again(codes, radius, keep, result)
     return result
 
 

@@ -20,14 +20,17 @@ def plain_majority(codes, radius, keep):
         for c in range(width):
             if codes[r, c] == 0 or codes[r, c] in keep:
                 continue
-            votes = {}
-            for dr in range(-radius, radius + 1):
-                for dc in range(-radius, radius + 1):
-                    y, x = r + dr, c + dc
-                    if dr * dr + dc * dc <= (radius + 0.5) ** 2 and 0 <= y < height and 0 <= x < width:
-                        code = codes[y, x]
-                        if code and code not in keep:
-                            votes[code] = votes.get(code, 0) + 1
+            votes, seen, way = {}, {(r, c)}, [(r, c)]
+            while way:  # step by step, never through no data
+                y, x = way.pop()
+                if codes[y, x] not in keep:
+                    votes[codes[y, x]] = votes.get(codes[y, x], 0) + 1
+                for one in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                    within = (one[0] - r) ** 2 + (one[1] - c) ** 2 <= (radius + 0.5) ** 2
+                    inside = 0 <= one[0] < height and 0 <= one[1] < width
+                    if within and inside and codes[one] and one not in seen:
+                        seen.add(one)
+                        way.append(one)
             most = max(votes.values())
             winners = sorted(code for code in votes if votes[code] == most)
             result[r, c] = codes[r, c] if codes[r, c] in winners else winners[0]
@@ -72,6 +75,38 @@ def test_the_vote_equals_the_plain_rule(codes, radius, keep):
 
     padded = np.pad(codes, radius)
     assert np.array_equal(majority(padded, radius, np.array(sorted(keep))), plain_majority(codes, radius, keep))
+
+
+@pytest.mark.parametrize("radius", [1, 6, 13, 25])
+def test_large_discs_in_a_maze_equal_the_plain_rule(radius, monkeypatch):
+    """Winding ways between walls of no data, in blocks of a few columns; discs larger than the map, too."""
+    from landloom.model.mapping import regularise_connected, regularise_rules
+
+    monkeypatch.setattr(regularise_connected, "_COLUMNS", 7)
+    rng = np.random.default_rng(radius)
+    codes = rng.integers(1, 4, (19, 26))
+    codes[:, ::4] = 0
+    codes[rng.integers(0, 19, 7), np.arange(7) * 4] = 1  # one door in each wall
+    np.fill_diagonal(codes[:, 5:], 0)
+    result = regularise_rules.majority(np.pad(codes, radius), radius, np.array([2]))
+    assert np.array_equal(result, plain_majority(codes, radius, {2}))
+
+
+def test_what_lies_beyond_no_data_has_no_say(tmp_path):
+    """A slanting river of one pixel: what stands on its other side changes nothing on this side, by either rule."""
+    rows, columns = np.indices((80, 70))
+    river, beyond = columns - rows // 2 == 20, columns - rows // 2 > 20  # its pixels may touch by corners only
+    rng = np.random.default_rng(2)
+    codes = rng.integers(1, 4, (80, 70))
+    codes[river] = 0
+    other = np.where(beyond & ~river, 5, codes)
+    results = []
+    for number, one in enumerate((codes, other)):
+        done, _ = run(write(tmp_path / f"{number}.tif", one), tmp_path / f"o{number}.tif", radius=3, min_area=0.2)
+        results.append(done)
+    here = ~beyond & ~river
+    assert np.array_equal(results[0][here], results[1][here])
+    assert (results[1][beyond & ~river] == 5).all() and ((results[0] == 0) == river).all()
 
 
 def write(path, codes, names=()):
