@@ -15,6 +15,7 @@ from ..stack.lattice import Lattice
 from ..stack.sensors import Series
 from .chunks import Area
 from .outputs import Layer
+from .stages import Stage
 
 STATISTICS = "statistics"
 
@@ -55,6 +56,8 @@ class Summary(NamedTuple):
         blocks: blocks of the whole job.
         resumed: blocks that an earlier run had done.
         statistics: the sum over all blocks of what the computation counted.
+        stages: where the time went, by the name of the stage; empty where other processes computed.
+        readers: threads that read in the end.
     """
 
     pixels: int
@@ -62,6 +65,8 @@ class Summary(NamedTuple):
     blocks: int
     resumed: int
     statistics: np.ndarray
+    stages: Mapping[str, Stage] = {}
+    readers: int = 0
 
 
 @dataclass
@@ -81,7 +86,7 @@ class Job:
         mask: polygons or a raster, as :class:`AreaMask` takes them.
         memory_mb: working memory.
         reserve_mb: what computing needs of it.
-        readers: reading threads.
+        readers: reading threads at most: a run begins with one and takes more while computing waits for reading.
         threads: computing threads.
         statistics: how many numbers a computation counts, in the array named ``statistics``.
         elsewhere: who computes the blocks; None for this process.
@@ -109,7 +114,7 @@ class Job:
     @property
     def slots(self) -> int:
         """Blocks in memory at once: being read, waiting, and being computed."""
-        return self.readers + 2
+        return 3 if self.readers <= 2 else self.readers + 2
 
     @property
     def room(self) -> int:

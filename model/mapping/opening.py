@@ -28,6 +28,9 @@ from .job import Compute, Job
 from .mask import mask_identity
 from .outputs import Layer
 
+OWN_MB, THREAD_MB = 64, 48
+"""What computing takes: at all, and each thread."""
+
 
 @dataclass
 class Inputs:
@@ -78,6 +81,8 @@ class Inputs:
     ) -> Job:
         """The job for a block runner.
 
+        As many threads compute as three quarters of ``memory_mb`` suffice for; the pixels do not depend on it.
+
         Args:
             reader: from :meth:`reader`.
             layers: the outputs.
@@ -89,6 +94,8 @@ class Inputs:
             statistics: as in :class:`Job`.
             order: arguments from which other processes open the same; ``stack``, ``model`` and ``device`` among them.
         """
+        threads = max(1, min(self.threads, (3 * memory_mb // 4 - OWN_MB) // THREAD_MB))
+        self.predictor.threads = threads
         if self.elsewhere is not None:
             path = self.elsewhere.path
             places = {"stack": path(str(self.stack.path)), "model": path(os.path.abspath(self.model_path))}
@@ -111,9 +118,9 @@ class Inputs:
             files=reader,
             mask=mask,
             memory_mb=memory_mb,
-            reserve_mb=64 + 48 * self.threads + reserve_mb,
-            readers=1 if self.threads <= 2 and self.kind == "cpu" else min(4, self.threads),
-            threads=self.threads if self.kind == "cpu" else 2,
+            reserve_mb=OWN_MB + THREAD_MB * threads + reserve_mb,
+            readers=min(4, max(2, self.threads)),
+            threads=threads if self.kind == "cpu" else 2,
             statistics=statistics,
             elsewhere=self.elsewhere,
             order={"algorithm": identity["algorithm"], "arguments": order or {}, "mask": mask},

@@ -31,6 +31,7 @@ from .journal import Journal, fingerprint, parts_folder
 from .layout import Layout, block_at, choose_layout
 from .mask import AreaMask
 from .outputs import assemble, check_outputs
+from .stages import COMPUTING, READING, WRITING, Readers, Stages
 from .watch import Watch
 
 POLL = 0.1
@@ -74,6 +75,8 @@ class BlockRunner:
         self._chunk_seconds: list[float] = []
         self._statistics = np.zeros(job.statistics)
         self._reach = self._room = 0
+        self._stages = Stages()
+        self._reading = 0
 
     def run(self) -> Summary:
         """Do the job."""
@@ -118,6 +121,7 @@ class BlockRunner:
             if job.statistics:
                 self._statistics += np.sum([journal.load(block, STATISTICS) for block in done], axis=0)
         begin = time.monotonic()
+        stages = self._stages = Stages()
         if pending and job.elsewhere is not None:
             self._elsewhere(journal, blocks, pending, mask)
         elif pending:
@@ -125,9 +129,11 @@ class BlockRunner:
         seconds = time.monotonic() - begin
         progress.text("Assembling the files")
         memory = job.memory_mb * 2**20 // 3
-        assemble(job.layers, job.grid, job.area, blocks, journal, memory, progress.part(97, 100))
+        with stages.doing(WRITING):
+            assemble(job.layers, job.grid, job.area, blocks, journal, memory, progress.part(97, 100))
         progress.percent(100)
-        return Summary(self._pixels, seconds, len(blocks), len(done), self._statistics)
+        times = stages.summary() if job.elsewhere is None else {}
+        return Summary(self._pixels, seconds, len(blocks), len(done), self._statistics, times, self._reading)
 
     def _elsewhere(
         self, journal: Journal, blocks: Sequence[Block], pending: Sequence[Block], mask: AreaMask | None
@@ -213,15 +219,22 @@ class BlockRunner:
         if job.files is not None:
             job.files.expect([Window(*block.chunked) for block in pending], job.halo, self._reach, self._room)
         source = _Pending(pending)
-        readers = [self._thread("reader", self._read, source, mask) for _ in range(min(job.readers, len(pending)))]
+        readers = Readers(self._stages, job.threads, min(job.readers, len(pending)))
+        readers.more(self._thread("reader", self._read, source, mask))
         computers = [self._thread("computer", self._compute) for _ in range(job.threads)]
         writer = self._thread("writer", self._write, journal)
         total = sum(self._count_pixels(block, mask) for block in pending)
         watch = Watch(self._progress, job.threads, total, 1.0 - len(pending) / len(blocks))
         try:
-            for thread in (writer, *readers, *computers):
+            for thread in (writer, *readers.threads, *computers):
                 start(thread)
-            self._wait(readers, watch)
+            while readers.alive():
+                self._look(watch)
+                if readers.too_slow():
+                    readers.more(self._thread("reader", self._read, source, mask))
+                    start(readers.threads[-1])
+            self._reading = len(readers.threads)
+            self._look(watch)
             for _ in computers:
                 self._tasks.put(None)
             self._wait(computers, watch)
@@ -232,7 +245,7 @@ class BlockRunner:
             if writer.ident is not None:
                 writer.join()  # short: it writes the part in hand, never more
             deadline = time.monotonic() + PATIENCE
-            for thread in (*readers, *computers):
+            for thread in (*readers.threads, *computers):
                 if thread.ident is not None:
                     thread.join(max(0.0, deadline - time.monotonic()))
             raise
@@ -241,14 +254,18 @@ class BlockRunner:
         for thread in threads:
             while thread.is_alive():
                 thread.join(POLL)
-                if self._errors:
-                    raise self._errors[0]
-                self._progress.check()
-                with self._counting:
-                    state = self._pixels, self._chunks, self._chunk_seconds[:]
-                watch.show(*state)
+                self._look(watch)
         if self._errors:
             raise self._errors[0]
+
+    def _look(self, watch: Watch) -> None:
+        """Raise what went wrong, ask whether to stop, and tell how far it is."""
+        if self._errors:
+            raise self._errors[0]
+        self._progress.check()
+        with self._counting:
+            state = self._pixels, self._chunks, self._chunk_seconds[:]
+        watch.show(*state)
 
     def _count_pixels(self, block: Block, mask: AreaMask | None) -> int:
         if mask is None:
@@ -276,8 +293,9 @@ class BlockRunner:
                     break
                 area = block.chunked
                 chunks = [chunk for chunk in block.chunks() if mask is None or mask.touches(chunk)]
-                series = reader.read(Window(*area), halo=job.halo)
-                reader.let_go()
+                with self._stages.doing(READING):
+                    series = reader.read(Window(*area), halo=job.halo)
+                    reader.let_go()
                 if self._stop.is_set():
                     return
                 arrays = {layer.name: layer.empty(block.area.height, block.area.width) for layer in job.layers}
@@ -297,14 +315,16 @@ class BlockRunner:
     def _compute(self) -> None:
         while not self._stop.is_set():
             try:
-                task = self._tasks.get(timeout=POLL)
+                with self._stages.idle():
+                    task = self._tasks.get(timeout=POLL)
             except queue.Empty:
                 continue
             if task is None:
                 return
             work, chunk = task
             begin = time.monotonic()
-            self._compute_chunk(work, chunk)
+            with self._stages.doing(COMPUTING):
+                self._compute_chunk(work, chunk)
             seconds = time.monotonic() - begin
             with self._counting:
                 self._pixels += chunk.intersection(work.block.area).pixels
@@ -377,7 +397,8 @@ class BlockRunner:
             if work is None:
                 return
             try:
-                journal.write(work.block, work.arrays)
+                with self._stages.doing(WRITING):
+                    journal.write(work.block, work.arrays)
             except OSError as error:
                 raise LandloomError(writing_failed(journal.folder, error)) from error
             if STATISTICS in work.arrays:

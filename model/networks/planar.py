@@ -42,7 +42,7 @@ class PlanarLinear(nn.Module):
         elif torch.is_grad_enabled() or shift is not None:
             weight, bias = self.folded(shift)
         else:
-            weight, bias = remembered(self, "folded", self.folded)
+            weight, bias = remembered(self, x.dtype, lambda: tuple(one.to(x.dtype) for one in self.folded()))
         z = torch.baddbmm(bias.expand(x.shape[0], -1).unsqueeze(-1), weight.expand(x.shape[0], -1, -1), x)
         return z if self.norm is None or not self.training else self.norm(z, mask)
 
