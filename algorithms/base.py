@@ -223,20 +223,47 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
     def command(self, parameters: dict[str, Any], context: QgsProcessingContext) -> Command:
         """How to call the algorithm again with these parameters, for the reports."""
         given = {name: value for name, value in parameters.items() if is_given(value)}
-        # Lists of files and folders are written here: QGIS would try to open each as a mesh, with errors in the log.
-        listed = {
-            one.name(): [str(path) for path in self.parameterAsFileList(parameters, one.name(), context) if path]
-            for one in self.parameterDefinitions()
-            if isinstance(one, QgsProcessingParameterMultipleLayers)
-            and one.layerType() == QgsProcessing.SourceType.TypeFile
-            and given.pop(one.name(), None)
-        }
         line, _ = self.asQgisProcessCommand(given, context)
-        content = self.asMap(given, context)
-        for name, paths in listed.items():
-            line = " ".join([line, *(shlex.quote(f"--{name}={path}") for path in paths)])
-            content.setdefault("inputs", {})[name] = paths
-        return Command(self.id(), line, content, {"QGIS": Qgis.version()})
+        return Command(self.id(), line, self.asMap(given, context), {"QGIS": Qgis.version()})
+
+    def asQgisProcessCommand(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[str, bool]:
+        """The line that 'copy as qgis_process command' gives."""
+        rest, listed = self._without_files(parameters, context)
+        line, good = super().asQgisProcessCommand(rest, context)
+        flags = [shlex.quote(f"--{name}={path}") for name, paths in listed.items() for path in paths]
+        return " ".join([line, *flags]), good
+
+    def asPythonCommand(self, parameters: dict[str, Any], context: QgsProcessingContext) -> str:  # noqa: N802
+        """The call that 'copy as Python command' gives."""
+        rest, listed = self._without_files(parameters, context)
+        text = super().asPythonCommand(rest, context)
+        added = ",".join(f"{name!r}:{paths!r}" for name, paths in listed.items())
+        return text if not added else text.removesuffix("})") + ("," if rest else "") + added + "})"
+
+    def asMap(self, parameters: dict[str, Any], context: QgsProcessingContext) -> dict[str, Any]:  # noqa: N802
+        """What 'copy as JSON' and the history hold."""
+        rest, listed = self._without_files(parameters, context)
+        content = super().asMap(rest, context)
+        content.setdefault("inputs", {}).update(listed)
+        return content
+
+    def _without_files(
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[dict[str, Any], dict[str, list[str]]]:
+        """The parameters without lists of files and folders, and these: QGIS would try to open each of them as a layer
+        with every driver that it has, which takes time and fills the log with errors.
+        """
+        rest, listed = dict(parameters), {}
+        for one in self.parameterDefinitions():
+            files = QgsProcessing.SourceType.TypeFile
+            if isinstance(one, QgsProcessingParameterMultipleLayers) and one.layerType() == files:
+                if is_given(rest.get(one.name())):
+                    paths = self.parameterAsFileList(parameters, one.name(), context)
+                    listed[one.name()] = [str(path) for path in paths if path]
+                rest.pop(one.name(), None)
+        return rest, {name: paths for name, paths in listed.items() if paths}
 
     def check_enums(self, parameters: dict[str, Any]) -> None:
         """Models and ``alg.run()`` skip ``checkParameterValues``: refuse a wrong enum value here too."""
