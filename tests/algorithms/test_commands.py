@@ -13,6 +13,7 @@ from landloom.model.base.raster import spatial_reference, write_raster
 from qgis.core import (
     QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingOutputLayerDefinition,
     QgsProject,
@@ -85,7 +86,7 @@ def plain(name, parameters):
         if parameters.get(one.name()) in (None, "", []):
             continue
         kind = one.type()
-        if kind == "multilayer" and one.layerType() != 5:
+        if kind == "multilayer" and one.layerType() != QgsProcessing.SourceType.TypeFile:
             found[one.name()] = [
                 layer.source() for layer in algorithm.parameterAsLayerList(parameters, one.name(), context)
             ]
@@ -126,14 +127,14 @@ def cases(folder, maps, matrices):
             "CRS": "EPSG:32738",
             "RESOLUTION": 10.0,
             "MAX_CLOUD": 62.5,
-            "COPY": True,
+            "COPY": str(folder / "copie 1"),
             "EXTENT": "500000,501000,7999000,8000000 [EPSG:32738]",
             "OUTPUT": str(folder / "stack.json"),
         },
         "difference": {
             "BEFORE": maps[0],
             "AFTER": maps[1],
-            "ZERO_IS_CLASS": False,
+            "ZERO_IS_CLASS": True,
             "OUTPUT": str(folder / "d.tif"),
             "TABLE": str(folder / "d.ods"),
         },
