@@ -11,11 +11,13 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
+    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
 )
 
 from .base import DEVICES, FeedbackProgress
 from .mapinputs import MapAlgorithm, add_classes, add_scheduler, scheduler
+from .regioninputs import MOST_BLEND, add_regions, region_source
 
 
 class Classify(MapAlgorithm):
@@ -46,6 +48,24 @@ class Classify(MapAlgorithm):
             "computed.",
         )
         add_classes(self)
+        add_regions(
+            self,
+            "Polygons of eco-climatic regions that MODEL was trained with: each is mapped by its own model; regions "
+            "without one, and what is outside all, by that of all samples.",
+        )
+        self.add(
+            QgsProcessingParameterNumber(
+                "BLEND",
+                self.tr("Blending at borders of regions (m)"),
+                QgsProcessingParameterNumber.Type.Double,
+                500.0,
+                minValue=0.0,
+                maxValue=MOST_BLEND,
+            ),
+            "Metres, 0 to 50,000, across which the probabilities of two regions' models go over into each other, half "
+            "on each side of the border; 0 = each up to the border.",
+            advanced=True,
+        )
         self.add_device()
         self.add_memory()
         add_scheduler(self)
@@ -72,12 +92,15 @@ class Classify(MapAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         from ..model.mapping.classify import classify
+        from ..model.mapping.regionblend import RegionChoice
         from ..model.mapping.unsure import error_share
 
         asked = parameters.get("UNSURE_ERROR") not in (None, "")
         error = error_share(self.parameterAsDouble(parameters, "UNSURE_ERROR", context)) if asked else None
         level = self.parameterAsInt(parameters, "LEVEL", context)
         stack, model = (self.file(parameters, name, context) for name in ("STACK", "MODEL"))
+        regions = region_source(self, parameters, context, feedback)
+        blend = self.parameterAsDouble(parameters, "BLEND", context)
         outputs = {
             name: self.parameterAsOutputLayer(parameters, name, context)
             for name in ("OUTPUT", "CONFIDENCE", "PROBABILITIES")
@@ -98,6 +121,7 @@ class Classify(MapAlgorithm):
                 level=level,
                 unsure_error=error,
                 elsewhere=elsewhere,
+                regions=RegionChoice(*regions, blend) if regions else None,
             )
         name = Path(model).stem
         titles = {

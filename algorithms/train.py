@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qgis.core import (
     QgsMapLayer,
@@ -23,8 +23,16 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
+from ..model.base.provenance import gather
 from ..model.stack.expressions import split_list
 from .base import FeedbackProgress, LandloomAlgorithm
+from .regioninputs import add_regions, region_source
+
+if TYPE_CHECKING:
+    from ..model.base.metrics import Scores
+    from ..model.samples.store import SampleStore
+    from ..model.training.settings import TrainingSettings
 
 NETWORKS = ["ltae", "twinns", "tempcnn", "randomforest"]
 CLASS_WEIGHTS = ["auto", "none", "balanced", "log"]
@@ -166,6 +174,11 @@ class Train(LandloomAlgorithm):
             "site or a class. Classes are matched by code.",
             advanced=True,
         )
+        add_regions(
+            self,
+            "Polygons of eco-climatic regions: beside the model of all samples, one is trained for each region, of the "
+            "samples in it, and kept in <OUTPUT>_regions.safetensors. 'Classify' blends them at the borders.",
+        )
         self.add_device()
         self.add_seed()
         self.add_memory()
@@ -178,7 +191,8 @@ class Train(LandloomAlgorithm):
             QgsProcessingParameterFileDestination(
                 "REPORT", self.tr("Report"), self.tr("HTML (*.html)"), optional=True, createByDefault=True
             ),
-            "Page with scores per pixel and per polygon, confusion matrices and learning curves.",
+            "Page with scores per pixel and per polygon, confusion matrices and learning curves. With REGIONS a page "
+            "of the regions, and one of each training beside it.",
         )
         for name, description in (
             ("OVERALL_ACCURACY", "Overall accuracy per pixel, 0 to 1"),
@@ -214,14 +228,17 @@ class Train(LandloomAlgorithm):
         )
         output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
         if not output:
-            raise LandloomError("OUTPUT is empty: give the model file to write, such as model.safetensors.")
+            raise LandloomError(tr("OUTPUT is empty: give the model file to write, such as model.safetensors."))
         if Path(output).suffix.lower() != ".safetensors":
             output += ".safetensors"
         report = self.parameterAsFileOutput(parameters, "REPORT", context)
         folders = sample_folders(parameters.get("SAMPLES"))
         stores = [SampleStore.open(folder) for folder in folders]
-        result = train(stores, settings, output, report or None, FeedbackProgress(feedback))
-        pixel = result.evaluation.pixel
+        regions = region_source(self, parameters, context, feedback)
+        if regions:
+            pixel = self._by_region(stores, regions, settings, output, report, feedback)
+        else:
+            pixel = train(stores, settings, output, report or None, FeedbackProgress(feedback)).evaluation.pixel
         outputs: dict[str, Any] = {
             "OUTPUT": output,
             "OVERALL_ACCURACY": pixel.overall_accuracy,
@@ -231,6 +248,27 @@ class Train(LandloomAlgorithm):
         if report:
             outputs["REPORT"] = report
         return outputs
+
+    def _by_region(
+        self,
+        stores: list[SampleStore],
+        regions: tuple[str, str],
+        settings: TrainingSettings,
+        output: str,
+        report: str,
+        feedback: QgsProcessingFeedback,
+    ) -> Scores:
+        """A model of all samples and one of each region; the scores of the map that they make."""
+        from ..model.samples.regions import Regions
+        from ..model.training.regions import train_regions
+        from ..model.training.regionsreport import write_report
+
+        reports = Path(report) if report else None
+        trained = train_regions(stores, Regions(*regions), settings, output, FeedbackProgress(feedback), reports)
+        if report:
+            folders = [str(store.folder) for store in stores]
+            write_report(trained, report, output, gather({"SAMPLES": folders, "REGIONS": regions[0]}, settings.seed))
+        return trained.combined
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -266,12 +304,16 @@ def sample_folders(value: Any) -> list[Path]:
         if in_folder:
             path = path.parent
         if not path.is_dir():
-            raise LandloomError(f"SAMPLES names {text}, which does not exist: give folders made by 'Extract samples'.")
+            raise LandloomError(
+                tr("SAMPLES names {text}, which does not exist: give folders made by 'Extract samples'.").format(
+                    text=text
+                )
+            )
         if path.resolve() in [folder.resolve() for folder in folders]:
             if in_folder:  # the dialog's 'Add Directory' gives every file of the folder
                 continue
-            raise LandloomError(f"SAMPLES names {text} twice: give each folder once.")
+            raise LandloomError(tr("SAMPLES names {text} twice: give each folder once.").format(text=text))
         folders.append(path)
     if not folders:
-        raise LandloomError("SAMPLES is empty: give at least one folder made by 'Extract samples'.")
+        raise LandloomError(tr("SAMPLES is empty: give at least one folder made by 'Extract samples'."))
     return folders

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ import numpy as np
 from ..base.calibration import FEW_GROUPS
 from ..base.elsewhere import Elsewhere
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.levels import Levels
 from ..base.nomenclature import LandCoverClass, Nomenclature
 from ..base.progress import Progress
@@ -24,8 +25,9 @@ from ..stack.sensors import SensorSpec, Series
 from .chunks import Area
 from .domain import DomainCount
 from .job import STATISTICS, Job, Summary
-from .opening import dated_sensors, observed, open_inputs
+from .opening import Inputs, dated_sensors, observed, open_inputs
 from .outputs import Layer
+from .regionblend import RegionChoice, RegionPredictor
 from .runner import BlockRunner
 from .style import category_names, classes_qml, color_table, confidence_qml
 from .unsure import LEVEL_TAG, UNSURE_TAG, Unsure, count_unsure, percent, unsure_of
@@ -36,7 +38,7 @@ PROBABILITY_NODATA = 65535
 PROBABILITY_SCALE = 10000
 CODES_TAG, COLORS_TAG = "LANDLOOM_CODES", "LANDLOOM_COLORS"
 """Metadata items of a raster of probabilities: codes and colours of the classes of its bands, separated by commas."""
-MAP_FORMAT = 2
+MAP_FORMAT = 3
 """Raised when the same inputs would give other pixels, so that parts of an older version are not used."""
 
 
@@ -85,6 +87,7 @@ def classify(
     level: int = 0,
     unsure_error: float | None = None,
     elsewhere: Elsewhere | None = None,
+    regions: RegionChoice | None = None,
 ) -> Classification:
     """Map a stack.
 
@@ -104,6 +107,7 @@ def classify(
         unsure_error: share of wrong pixels, 0..1, that the held-out samples of the model may have among those kept;
             what is less confident becomes the class 'unsure'. None: no pixel does.
         elsewhere: other processes that compute the blocks; None for this one.
+        regions: polygons of the regions that the model has models of its own for; see ``regionblend.py``.
 
     Raises:
         LandloomError: if an input is missing, damaged or does not fit, or an output cannot be written.
@@ -121,6 +125,7 @@ def classify(
         "device": device,
         "level": level,
         "unsure_error": unsure_error,
+        "regions": asdict(regions) if regions else None,
     }
     with open_classification(progress, elsewhere, mask, threads, arguments) as opened:
         job, domain, unsure = opened.job, opened.domain, opened.unsure
@@ -129,8 +134,11 @@ def classify(
         opened.predictor.close()  # not after an error: a cancelled run does not wait for pixels that nobody wants
     if summary.pixels:
         progress.info(
-            f"Mapped {summary.pixels:,} pixels in {duration(summary.seconds)}: "
-            f"{summary.pixels / max(summary.seconds, 1e-9):,.0f} pixels a second."
+            tr("Mapped {pixels:,} pixels in {duration}: {pixels2:,.0f} pixels a second.").format(
+                pixels=summary.pixels,
+                duration=duration(summary.seconds),
+                pixels2=summary.pixels / max(summary.seconds, 1e-09),
+            )
         )
     outside = domain.shares(summary.statistics)
     for warning in domain.warnings(summary.statistics):
@@ -140,7 +148,11 @@ def classify(
     if unsure:
         count, mapped = count_unsure(by_name["map"], unsure.land_cover.code, progress)
         share = count / max(mapped, 1)
-        progress.info(f"{percent(share)} of the map is {unsure.land_cover.name} ({count:,} of {mapped:,} pixels).")
+        progress.info(
+            tr("{percent} of the map is {land_cover} ({count:,} of {mapped:,} pixels).").format(
+                percent=percent(share), land_cover=unsure.land_cover.name, count=count, mapped=mapped
+            )
+        )
     return Classification(
         by_name["map"], by_name.get("confidence"), by_name.get("probabilities"), summary, outside, share
     )
@@ -184,28 +196,56 @@ def open_classification(
     unsure = _unsure(loaded, level, arguments["unsure_error"], model, progress)
     output, confidence, probabilities = (arguments[name] for name in ("output", "confidence", "probabilities"))
     layers = map_layers(nomenclature, output, confidence, probabilities, level, unsure.land_cover if unsure else None)
+    by_region, order = _by_region(inputs, arguments, progress)
     with inputs.reader(memory_mb) as reader:
+        if by_region is not None:
+            by_region.check_fits(reader.specs)
         domain = DomainCount(predictor.recipe, reader.specs)
         job = inputs.job(
             reader,
             layers,
-            Classifier(predictor, levels, layers, reader.specs, domain, level, unsure),
+            Classifier(predictor, levels, layers, reader.specs, domain, level, unsure, by_region),
             {
                 "algorithm": "classify",
                 "format": MAP_FORMAT,
                 "level": level,
                 "unsure": [unsure.threshold, unsure.land_cover.code] if unsure else None,
+                **({"regions": by_region.identity} if by_region else {}),
             },
             mask,
             memory_mb,
             statistics=domain.size,
-            order=arguments,
+            order=order,
         )
         sentence = (
             f"Mapping {area.width:,} x {area.height:,} pixels with {loaded.header.network} on {inputs.kind}, "
             f"sensors {', '.join(inputs.needed)}."
         )
         yield Opened(job, predictor, domain, unsure, sentence)
+        if by_region is not None:
+            by_region.close()
+
+
+def _by_region(
+    inputs: Inputs, arguments: dict[str, Any], progress: Progress
+) -> tuple[RegionPredictor | None, dict[str, Any]]:
+    """The models of regions, if they are asked for, and the arguments as processes elsewhere see them."""
+    asked = arguments.get("regions")
+    if not asked:
+        return None, arguments
+    choice = RegionChoice(**asked)
+    device = inputs.kind if inputs.elsewhere is None else "cpu"
+    found = RegionPredictor(inputs.predictor, inputs.model_path, choice, inputs.stack.grid, device, inputs.threads)
+    found.tell(progress)
+    if arguments["unsure_error"] is not None:
+        progress.warning(
+            tr("UNSURE_ERROR rests on the model of all samples: with REGIONS the share of errors may differ.")
+        )
+    if inputs.elsewhere is not None:
+        path, *options = choice.source.split("|")
+        source = "|".join([inputs.elsewhere.path(os.path.abspath(path)), *options])
+        arguments = {**arguments, "regions": {**asked, "source": source}}
+    return found, arguments
 
 
 def _unsure(
@@ -219,8 +259,10 @@ def _unsure(
         progress.info(sentence)
     if found.kept.groups < FEW_GROUPS:
         progress.warning(
-            f"The error among the pixels kept rests on {found.kept.groups} groups of samples: it may be as high as "
-            f"{percent(found.kept.upper_error)}. More reference polygons make it surer."
+            tr(
+                "The error among the pixels kept rests on {groups} groups of samples: it may be as high as "
+                "{percent}. More reference polygons make it surer."
+            ).format(groups=found.kept.groups, percent=percent(found.kept.upper_error))
         )
     return found if found.threshold else None
 
@@ -237,8 +279,9 @@ class Classifier:
         domain: DomainCount | None = None,
         level: int = 0,
         unsure: Unsure | None = None,
+        by_region: RegionPredictor | None = None,
     ) -> None:
-        self._predictor = predictor
+        self._predictor, self._by_region = predictor, by_region
         self._levels, self._level, self._unsure = levels, level, unsure
         self._wanted = {layer.name for layer in layers}
         dtype = next(layer.dtype for layer in layers if layer.name == "map")
@@ -251,9 +294,12 @@ class Classifier:
         valid = observed(series, self._dated, halo)
         if not valid.any():
             return None
-        probabilities = np.asarray(self._predictor.predict(series))[0]
+        if self._by_region is not None:
+            probabilities = self._by_region.predict_at(series, chunk)
+        else:
+            probabilities = np.asarray(self._predictor.predict(series))[0]
         if not np.isfinite(probabilities).all():
-            raise LandloomError("The model gives values that are not numbers: train it again.")
+            raise LandloomError(tr("The model gives values that are not numbers: train it again."))
         chosen, confidence = self._levels.choose(probabilities, self._level)
         codes = self._codes[chosen]
         if self._unsure is not None:

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..base.errors import LandloomError
 from ..base.files import file_hash
-from .modelfile import Model, ModelHeader, naming
-from .tensorfile import read_tensors, write_tensors
+from ..base.language import tr
+from .modelfile import Model, ModelHeader
+from .severalmodels import load_several, save_several
 
 FORMAT, VERSION = "landloom-fold-models", 1
 MOST_FOLDS = 1000
@@ -39,14 +38,8 @@ def save_folds(path: str | os.PathLike[str], models: Sequence[Model]) -> dict[st
     Raises:
         LandloomError: if it cannot be written.
     """
-    tensors: dict[str, np.ndarray] = {}
-    headers = []
-    for number, model in enumerate(models):
-        arrays, header = model.to_arrays()
-        tensors |= {f"{number}.{name}": array for name, array in arrays.items()}
-        headers.append(header)
-    write_tensors(path, tensors, {"format": FORMAT, "version": VERSION, "folds": headers})
-    return {"file": Path(path).name, "sha256": file_hash(path), "folds": len(headers)}
+    save_several(path, models, "folds", {"format": FORMAT, "version": VERSION})
+    return {"file": Path(path).name, "sha256": file_hash(path), "folds": len(models)}
 
 
 def load_folds(model: str | os.PathLike[str], header: ModelHeader) -> list[Model]:
@@ -62,20 +55,15 @@ def load_folds(model: str | os.PathLike[str], header: ModelHeader) -> list[Model
     path = next((one for one in (folds_path(model), named) if one.is_file()), None)
     if path is None:
         raise LandloomError(
-            f"The networks of the folds of {model} are missing: put {folds_path(model).name} beside it, which 'Train' "
-            "wrote with it, or train the model again."
+            tr(
+                "The networks of the folds of {model} are missing: put {folds_path} beside it, which 'Train' "
+                "wrote with it, or train the model again."
+            ).format(model=model, folds_path=folds_path(model).name)
         )
     if file_hash(path) != kept.get("sha256"):
-        raise LandloomError(f"{path} is from another training than {model}: put the one beside it that belongs to it.")
-    tensors, metadata = read_tensors(path)
-    with naming(path):
-        headers = metadata.get("folds")
-        if metadata.get("format") != FORMAT or not isinstance(headers, list) or not 1 <= len(headers) <= MOST_FOLDS:
-            raise LandloomError("The file holds no networks of folds: train the model again.")
-        parts: list[dict[str, np.ndarray]] = [{} for _ in headers]
-        for name, array in tensors.items():
-            number, _, rest = name.partition(".")
-            if not number.isdecimal() or int(number) >= len(parts):
-                raise LandloomError("The file holds arrays of no fold: train the model again.")
-            parts[int(number)][rest] = array
-        return [Model.from_arrays(arrays, one) for arrays, one in zip(parts, headers, strict=True)]
+        raise LandloomError(
+            tr("{path} is from another training than {model}: put the one beside it that belongs to it.").format(
+                path=path, model=model
+            )
+        )
+    return load_several(path, "folds", FORMAT, MOST_FOLDS, "networks of folds")[0]

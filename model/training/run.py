@@ -53,6 +53,7 @@ class TrainingResult:
         fitted: the delivered model's training.
         calibrated: temperature, and curves of confidence and error.
         fold_scores: scores of each fold.
+        judged: the samples that were judged, in the order of ``calibrated.after``.
         fold_models: the networks of the folds, saved beside the model; empty for the forest and in ``holdout``.
         histories: the epoch log, folds included.
         warnings: what the reader should know.
@@ -67,6 +68,7 @@ class TrainingResult:
     calibrated: Calibrated
     fold_scores: list[Scores] = field(default_factory=list)
     fold_models: list[Model] = field(default_factory=list)
+    judged: np.ndarray | None = None
     histories: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -185,7 +187,8 @@ def _train(
         evaluation = evaluate(pool, parts.test, calibrated.after, calibrated.before)
         _name_thin(pool, parts.test, progress)
         history = fitted.history
-        result = TrainingResult(fitted.model, evaluation, how, parts, fitted, calibrated, [], models, history)
+        result = TrainingResult(fitted.model, evaluation, how, parts, fitted, calibrated, fold_models=models)
+        result.judged, result.histories = parts.test, history
     else:
         result = _train_folds(pool, settings, progress, checkpoints, start)
     _doubt_calibration(result, progress)
@@ -289,7 +292,9 @@ def _train_folds(
         for own in (fold == place for place in range(len(held)))
     ]
     every_history = histories + fitted.history
-    return TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, calibrated, by_fold, models, every_history)
+    result = TrainingResult(fitted.model, evaluation, FOLDS, parts, fitted, calibrated, by_fold, models)
+    result.judged, result.histories = judged.indices, every_history
+    return result
 
 
 def _doubt_calibration(result: TrainingResult, progress: Progress) -> None:

@@ -1,0 +1,63 @@
+"""The parameters REGIONS and REGION_FIELD of train and classify."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingParameterField,
+    QgsProcessingParameterVectorLayer,
+)
+
+from ..model.base.errors import LandloomError
+from .base import LandloomAlgorithm
+
+MOST_BLEND = 50_000.0
+
+
+def add_regions(algorithm: LandloomAlgorithm, help: str) -> None:
+    """Declare the two parameters."""
+    tr = algorithm.tr
+    algorithm.add(
+        QgsProcessingParameterVectorLayer(
+            "REGIONS", tr("Regions"), [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
+        ),
+        help,
+        advanced=True,
+    )
+    algorithm.add(
+        QgsProcessingParameterField(
+            "REGION_FIELD", tr("Field of the region"), parentLayerParameterName="REGIONS", optional=True
+        ),
+        "The field of REGIONS with the name or number of the region; polygons of one name are one region.",
+        advanced=True,
+    )
+
+
+def region_source(
+    algorithm: LandloomAlgorithm,
+    parameters: dict[str, Any],
+    context: QgsProcessingContext,
+    feedback: QgsProcessingFeedback,
+) -> tuple[str, str] | None:
+    """The layer as GDAL names it, and the field; None where REGIONS is not given.
+
+    Raises:
+        LandloomError: if the layer cannot be read, or only one of the two is given.
+    """
+    field = (algorithm.parameterAsString(parameters, "REGION_FIELD", context) or "").strip()
+    if parameters.get("REGIONS") in (None, ""):
+        if field:
+            raise LandloomError("REGION_FIELD is given without REGIONS: give the layer, or leave the field empty.")
+        return None
+    if not field:
+        raise LandloomError("REGION_FIELD is missing: give the field of REGIONS that holds the region's name.")
+    source, layer = algorithm.parameterAsCompatibleSourceLayerPathAndLayerName(
+        parameters, "REGIONS", context, ["gpkg", "shp", "geojson"], "gpkg", feedback
+    )
+    if not source:
+        raise LandloomError(f"REGIONS cannot be opened: {parameters['REGIONS']} is no layer of polygons.")
+    return (f"{source}|layername={layer}" if layer else source), field

@@ -1,0 +1,79 @@
+"""REGIONS through Processing: samples, training and mapping by region."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from landloom.model.base.raster import open_raster, spatial_reference
+from osgeo import ogr
+from qgis.core import QgsProcessingException
+
+SIDE = 120
+
+
+def write_layer(path, field, kind, squares):
+    """Polygons ``(value, left, top, right, bottom)`` in pixels."""
+    dataset = ogr.GetDriverByName("GPKG").CreateDataSource(str(path))
+    layer = dataset.CreateLayer(path.stem, spatial_reference("EPSG:32738"), ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn(field, kind))
+    for value, left, top, right, bottom in squares:
+        west, east, north, south = 500000 + 10 * left, 500000 + 10 * right, 8000000 - 10 * top, 8000000 - 10 * bottom
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetField(field, value)
+        ring = f"{west} {south},{east} {south},{east} {north},{west} {north},{west} {south}"
+        feature.SetGeometry(ogr.CreateGeometryFromWkt(f"POLYGON(({ring}))"))
+        layer.CreateFeature(feature)
+    return path
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory, make_stack):
+    """Two classes whose signatures change places in the middle, fields of both, and two regions by number."""
+    folder = tmp_path_factory.mktemp("région")
+    rng = np.random.default_rng(1)
+    labels = np.kron(rng.integers(0, 2, (12, 12)), np.ones((10, 10), int))
+    bright = np.where(np.arange(SIDE) < 60, labels, 1 - labels)
+    values = (1500 + 900 * bright[None, None] + rng.normal(0, 150, (3, 1, SIDE, SIDE))).astype(np.int16)
+    dates = ["2021-01-05", "2021-03-05", "2021-06-05"]
+    stack = make_stack(folder, {"S2": {"values": values, "bands": ["B8"], "dates": dates, "nodata": -1, "scale": 1e-4}})
+    fields = [
+        (int(labels[row, column]) + 1, column + 2, row + 2, column + 8, row + 8)
+        for row in range(0, SIDE, 10)
+        for column in range(0, SIDE, 10)
+    ]
+    reference = write_layer(folder / "reference.gpkg", "class", ogr.OFTInteger, fields)
+    halves = [(3, -90, -90, 60, 300), (7, 60, -90, 300, 300)]
+    regions = write_layer(folder / "regions.gpkg", "zone", ogr.OFTInteger, halves)
+    return stack, reference, regions, labels
+
+
+def test_from_reference_to_a_map_by_regions(landloom_provider, inputs, tmp_path):
+    import processing
+
+    stack, reference, regions, labels = inputs
+    samples, model, output = (str(tmp_path / name) for name in ("samples", "m.safetensors", "map.tif"))
+    processing.run(
+        "landloom:extractsamples",
+        {"STACK": str(stack), "REFERENCE": str(reference), "CLASS_FIELD": "class", "GROUP_DISTANCE": 0}
+        | {"OUTPUT": samples, "MAX_PER_GROUP": 6},
+    )
+    by_region = {"REGIONS": str(regions), "REGION_FIELD": "zone"}
+    report = tmp_path / "training.html"
+    scores = processing.run(
+        "landloom:train",
+        {"SAMPLES": samples, "NETWORK": "randomforest", "EVALUATION": "holdout", "OUTPUT": model}
+        | {"REPORT": str(report), **by_region},
+    )
+    assert scores["MACRO_F1"] > 0.9
+    assert (tmp_path / "m_regions.safetensors").exists()
+    assert {path.name for path in tmp_path.glob("*.html")} == {
+        "training.html",
+        "training_all.html",
+        "training_3.html",
+        "training_7.html",
+    }
+    given = {"STACK": str(stack), "MODEL": model, "OUTPUT": output}
+    processing.run("landloom:classify", {**given, **by_region, "BLEND": 20})
+    assert (open_raster(output).ReadAsArray() == labels + 1).mean() > 0.95
+    with pytest.raises(QgsProcessingException, match="REGION_FIELD is missing"):
+        processing.run("landloom:classify", {**given, "REGIONS": str(regions)})
