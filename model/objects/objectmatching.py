@@ -128,7 +128,9 @@ def _overlap(shape: ogr.Geometry, geometry: ogr.Geometry) -> float:
     with quiet_gdal():
         try:
             both = shape.Intersection(geometry)
-        except RuntimeError:  # GEOS gives up on some invalid labels: a hair's breadth mends them
+        except RuntimeError:
+            both = None
+        if both is None:  # GEOS gives up on some invalid labels: a hair's breadth mends them
             both = shape.Buffer(0).Intersection(geometry)
     area = shape.GetArea()
     if both is None or both.GetDimension() < 2 or area <= 0:  # they touch at most
