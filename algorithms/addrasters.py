@@ -14,6 +14,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.stack.addrasters import UNITS, RasterSeries, add_rasters
 from ..model.stack.sensors import KINDS
 from .base import FeedbackProgress, LandloomAlgorithm
@@ -121,7 +122,7 @@ class AddRasters(LandloomAlgorithm):
 
         output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
         if not output:
-            raise LandloomError("OUTPUT is missing; give the path of the stack.json to write.")
+            raise LandloomError(tr("OUTPUT is missing; give the path of the stack.json to write."))
         series = RasterSeries(
             text("SENSOR"),
             self.parameterAsEnumString(parameters, "KIND", context) or "optical",

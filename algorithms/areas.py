@@ -16,6 +16,7 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
 )
 
+from ..model.base.language import tr
 from .assess import raster_path
 from .base import FeedbackProgress, LandloomAlgorithm
 from .nomenclature import reference_path
@@ -113,7 +114,7 @@ class Areas(LandloomAlgorithm):
         source = CategoricalMap(raster_path(self, parameters, "MAP", context))
         if self.parameterAsBool(parameters, "ZERO_IS_CLASS", context):
             source.use_zero()
-        progress.text("Counting the map")
+        progress.text(tr("Counting the map"))
         memory = self.parameterAsInt(parameters, "MEMORY_MB", context)
         areas = measure_areas(source, zones or None, zone_field, crs, memory, progress.part(0, 95))
         if assessment is not None:
@@ -126,7 +127,11 @@ class Areas(LandloomAlgorithm):
         if report:
             write_report(areas, {"MAP": source.path, "ZONES": zones, "ASSESSMENT": path}, report)
             results["REPORT"] = report
-        progress.info(f"{areas.whole.hectares:.2f} ha with data in {len(areas.zones)} zones and the whole map.")
+        progress.info(
+            tr("{hectares:.2f} ha with data in {n_zones} zones and the whole map.").format(
+                hectares=areas.whole.hectares, n_zones=len(areas.zones)
+            )
+        )
         if zones:
             progress.info(pixel_sentence())
         progress.percent(100)

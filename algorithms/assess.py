@@ -20,6 +20,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
 from .nomenclature import TABLE_FILTER, reference_path
@@ -212,12 +213,17 @@ class Assess(LandloomAlgorithm):
             MapLayer.name_on_load(context, results["OBJECTS"], self.tr("Reference objects"))
         overall = done.pixel.overall_accuracy if done.estimates is None else done.estimates.overall.value
         progress.info(
-            f"Overall accuracy {done.pixel.overall_accuracy:.3f}, kappa {done.pixel.kappa:.3f}, macro F1 "
-            f"{done.pixel.macro_f1:.3f} per pixel."
+            tr("Overall accuracy {overall_accuracy:.3f}, kappa {kappa:.3f}, macro F1 {macro_f1:.3f} per pixel.").format(
+                overall_accuracy=done.pixel.overall_accuracy, kappa=done.pixel.kappa, macro_f1=done.pixel.macro_f1
+            )
         )
         if done.estimates is not None:
             low, high = done.estimates.overall.interval
-            progress.info(f"Overall accuracy of the whole map {overall:.3f} (95 % interval {low:.3f} to {high:.3f}).")
+            progress.info(
+                tr("Overall accuracy of the whole map {overall:.3f} (95 % interval {low:.3f} to {high:.3f}).").format(
+                    overall=overall, low=low, high=high
+                )
+            )
         if done.estimates is None and not settings.samples and not settings.model:
             progress.warning(done.independence)  # an accuracy of 0.999 on what trained the map is no good news
         progress.percent(100)
@@ -235,9 +241,13 @@ def raster_path(
     """
     layer = algorithm.parameterAsRasterLayer(parameters, name, context)
     if layer is None or not layer.isValid():
-        raise LandloomError(f"{name} {parameters.get(name)} cannot be loaded as a raster; check the path.")
+        raise LandloomError(
+            tr("{name} {get} cannot be loaded as a raster; check the path.").format(name=name, get=parameters.get(name))
+        )
     if layer.dataProvider().name() != "gdal":
         raise LandloomError(
-            f"{name} must be a raster file, not a layer of {layer.dataProvider().name()}: save it first."
+            tr("{name} must be a raster file, not a layer of {name2}: save it first.").format(
+                name=name, name2=layer.dataProvider().name()
+            )
         )
     return layer.source()

@@ -280,7 +280,9 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
             for one in values:
                 if isinstance(one, str) and one and one not in definition.options():
                     raise LandloomError(
-                        f"{definition.name()} is '{one}'; choose one of: {', '.join(definition.options())}."
+                        tr("{name} is '{one}'; choose one of: {options}.").format(
+                            name=definition.name(), one=one, options=", ".join(definition.options())
+                        )
                     )
 
     def check_rasters(self, parameters: dict[str, Any], context: QgsProcessingContext) -> None:

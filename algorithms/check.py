@@ -16,6 +16,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.base.provenance import gather
 from ..model.base.words import counted
 from .base import FeedbackProgress, LandloomAlgorithm
@@ -79,7 +80,7 @@ class Check(LandloomAlgorithm):
 
         stack = self.parameterAsFile(parameters, "STACK", context)
         if not stack:
-            raise LandloomError("STACK is missing: give a stack.json.")
+            raise LandloomError(tr("STACK is missing: give a stack.json."))
         reference, crs = reference_path(self, parameters, context, feedback)
         nomenclature = self.parameterAsFile(parameters, "NOMENCLATURE", context) or ""
         found = preflight(
@@ -94,7 +95,7 @@ class Check(LandloomAlgorithm):
             feedback.pushWarning(f"{about}: {sentence}")
         for one in found.steps:
             feedback.pushInfo("; ".join(one.texts()))
-        feedback.pushInfo(f"{counted(found.problems, 'problem')}." if found.problems else "No problem was found.")
+        feedback.pushInfo(f"{counted(found.problems, 'problem')}." if found.problems else tr("No problem was found."))
         outputs: dict[str, Any] = {"PROBLEMS": len(found.problems)}
         report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""
         if report:

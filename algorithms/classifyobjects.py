@@ -16,6 +16,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import DEVICES, FeedbackProgress
 from .classify import MapLayer
 from .objectinputs import ObjectAlgorithm
@@ -80,7 +81,7 @@ class ClassifyObjects(ObjectAlgorithm):
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
         raster = self.parameterAsOutputLayer(parameters, "RASTER", context) if parameters.get("RASTER") else ""
         if not output:
-            raise LandloomError("OUTPUT is missing: give a file, such as land_cover.gpkg.")
+            raise LandloomError(tr("OUTPUT is missing: give a file, such as land_cover.gpkg."))
         check_vector_path(output)
         for path in (output, raster):
             if path:
@@ -89,10 +90,14 @@ class ClassifyObjects(ObjectAlgorithm):
         if parameters.get("MAP") not in (None, ""):
             layer = self.parameterAsRasterLayer(parameters, "MAP", context)
             if layer is None or not layer.isValid():
-                raise LandloomError(f"MAP {parameters['MAP']} cannot be opened: give a map made by 'Classify'.")
+                raise LandloomError(
+                    tr("MAP {parameters} cannot be opened: give a map made by 'Classify'.").format(
+                        parameters=parameters["MAP"]
+                    )
+                )
             class_map = layer.source()
         progress = FeedbackProgress(feedback)
-        progress.text("Reading the segments")
+        progress.text(tr("Reading the segments"))
         segments = self.segments(parameters, context, feedback, progress)
         classify_objects(
             stack,

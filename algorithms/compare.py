@@ -19,6 +19,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import FeedbackProgress, LandloomAlgorithm
 from .train import sample_folders
 
@@ -231,7 +232,7 @@ class Compare(LandloomAlgorithm):
         report = self.parameterAsFileOutput(parameters, "REPORT", context)
         table = self.parameterAsFileOutput(parameters, "TABLE", context)
         if not (report or table):
-            raise LandloomError("REPORT and TABLE are empty: give at least one of the files to write.")
+            raise LandloomError(tr("REPORT and TABLE are empty: give at least one of the files to write."))
         if table and Path(table).suffix.lower() != ".json":
             table += ".json"
         stores = [SampleStore.open(folder) for folder in sample_folders(parameters.get("SAMPLES"))]

@@ -17,6 +17,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.stack.composite import STATISTICS, CompositeSettings, composite
 from ..model.stack.indices import parse_indices
 from ..model.stack.manifest import Stack
@@ -92,17 +93,17 @@ class Composite(LandloomAlgorithm):
     ) -> dict[str, Any]:
         path = self.parameterAsFile(parameters, "STACK", context)
         if not path:
-            raise LandloomError("STACK is missing: give a stack.json.")
+            raise LandloomError(tr("STACK is missing: give a stack.json."))
         output = self.parameterAsString(parameters, "OUTPUT", context)
         if not output:
-            raise LandloomError("OUTPUT is missing: give the name of a folder for the composites.")
+            raise LandloomError(tr("OUTPUT is missing: give the name of a folder for the composites."))
         stack = Stack.read(path)
         bounds = None
         if parameters.get("EXTENT") not in (None, ""):
             crs = QgsCoordinateReferenceSystem.fromWkt(stack.grid.crs_wkt)
             extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
             if extent.isNull() or not extent.isFinite():
-                raise LandloomError("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS.")
+                raise LandloomError(tr("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS."))
             bounds = (extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum())
         settings = CompositeSettings(
             (self.parameterAsString(parameters, "SENSOR", context) or "").strip().upper(),
@@ -113,6 +114,6 @@ class Composite(LandloomAlgorithm):
             self.parameterAsInt(parameters, "MEMORY_MB", context),
         )
         if not settings.sensor:
-            raise LandloomError(f"SENSOR is empty: name one of {', '.join(stack.sensors)}.")
+            raise LandloomError(tr("SENSOR is empty: name one of {sensors}.").format(sensors=", ".join(stack.sensors)))
         paths = composite(stack, output, settings, FeedbackProgress(feedback))
         return {"OUTPUT": output, "RASTERS": len(paths)}

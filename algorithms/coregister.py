@@ -21,6 +21,7 @@ from qgis.core import (
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import check_writable
+from ..model.base.language import tr
 from ..model.base.provenance import gather
 from ..model.base.tablefile import check_table_path
 from ..model.stack.coregister import DateShift, coregister
@@ -182,14 +183,16 @@ class Coregister(LandloomAlgorithm):
 
         image, path = raster("INPUT"), self.parameterAsFile(parameters, "STACK", context) or ""
         if not image and not path:
-            raise LandloomError("STACK is missing: give a stack.json, or an image as INPUT.")
+            raise LandloomError(tr("STACK is missing: give a stack.json, or an image as INPUT."))
         output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
         if not output:
-            raise LandloomError("OUTPUT is missing: give a stack.json to write, or with INPUT a .vrt.")
+            raise LandloomError(tr("OUTPUT is missing: give a stack.json to write, or with INPUT a .vrt."))
         wanted = ".vrt" if image else ".json"
         if Path(output).suffix.lower() != wanted:
             raise LandloomError(
-                f"OUTPUT {output} must end in {wanted}, since {'an image' if image else 'a stack'} is aligned."
+                tr("OUTPUT {output} must end in {wanted}, since {what} is aligned.").format(
+                    output=output, wanted=wanted, what=tr("an image") if image else tr("a stack")
+                )
             )
         results: dict[str, Any] = {"OUTPUT": output}
         for name in ("TABLE", "REPORT"):
@@ -216,7 +219,7 @@ class Coregister(LandloomAlgorithm):
         )
         if image and settings.copy:
             raise LandloomError(
-                "COPY is for stacks: an image keeps its pixels, only its place changes. Leave it empty."
+                tr("COPY is for stacks: an image keeps its pixels, only its place changes. Leave it empty.")
             )
         progress = FeedbackProgress(feedback)
         rows: list[DateShift]
@@ -237,5 +240,5 @@ class Coregister(LandloomAlgorithm):
         crs = QgsCoordinateReferenceSystem.fromWkt(crs_wkt)
         extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
         if extent.isNull() or not extent.isFinite():
-            raise LandloomError("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS.")
+            raise LandloomError(tr("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS."))
         return extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()

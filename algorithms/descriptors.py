@@ -18,6 +18,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import DEVICES, FeedbackProgress
 from .classify import MapLayer
 from .mapinputs import MapAlgorithm, add_scheduler, scheduler
@@ -113,7 +114,11 @@ class Descriptors(MapAlgorithm):
         places = parameters.get("POINTS") not in (None, "")
         if bool(table) != places:
             given, missing = ("TABLE", "POINTS") if table else ("POINTS", "TABLE")
-            raise LandloomError(f"{given} is given without {missing}: give both, or none of them.")
+            raise LandloomError(
+                tr("{given} is given without {missing}: give both, or none of them.").format(
+                    given=given, missing=missing
+                )
+            )
         if table:
             check_vector_path(table, "TABLE")
             check_writable(table)
@@ -138,7 +143,7 @@ class Descriptors(MapAlgorithm):
         results: dict[str, Any] = {"OUTPUT": output}
         if table:
             count = write_descriptor_table(output, source, crs, table, memory, progress.part(90, 100))
-            progress.info(f"{count} features with their descriptors in {table}.")
+            progress.info(tr("{count} features with their descriptors in {table}.").format(count=count, table=table))
             results["TABLE"] = table
         MapLayer.name_on_load(context, output, self.tr("Descriptors ({})").format(Path(model).stem))
         return results

@@ -19,6 +19,7 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
+from ..model.base.language import tr
 from ..model.base.words import counted
 from .base import FeedbackProgress, LandloomAlgorithm
 from .mapinputs import add_scheduler, scheduler
@@ -299,6 +300,6 @@ class ExtractSamples(LandloomAlgorithm):
             results["REPORT"] = report
         for index, one in enumerate(extraction.nomenclature):
             progress.info(f"{one.name}: {counted(int((extraction.labels == index).sum()), 'pixel')}")
-        progress.info(f"{counted(len(extraction), 'sample')} in {output}.")
+        progress.info(tr("{samples} in {output}.").format(samples=counted(len(extraction), "sample"), output=output))
         progress.percent(100)
         return results

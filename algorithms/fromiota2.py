@@ -64,17 +64,21 @@ class FromIota2(LandloomAlgorithm):
     ) -> dict[str, Any]:
         config = self.parameterAsFile(parameters, "CONFIG", context)
         if not config:
-            raise LandloomError("CONFIG is missing: give the configuration file of iota2.")
+            raise LandloomError(tr("CONFIG is missing: give the configuration file of iota2."))
         output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
         found = translate(read_config(config))
         if not found.inputs:
-            raise LandloomError(f"{Path(config).name} holds no setting that Landloom knows: give the .cfg of iota2.")
+            raise LandloomError(
+                tr("{file} holds no setting that Landloom knows: give the .cfg of iota2.").format(
+                    file=Path(config).name
+                )
+            )
         write_text(
             output, json.dumps({"inputs": found.inputs, "steps": found.steps}, indent=2, ensure_ascii=False) + "\n"
         )
         for section, key, value, text in found.missing:
             feedback.pushWarning(f"{section}.{key} = {value}: {text}.")
-        feedback.pushInfo("To run it:")
+        feedback.pushInfo(tr("To run it:"))
         feedback.pushCommandInfo(command_line(output))
         outputs: dict[str, Any] = {"OUTPUT": output, "WITHOUT_COUNTERPART": len(found.missing)}
         report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""

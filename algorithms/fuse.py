@@ -17,6 +17,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.base.nomenclature import HIGHEST_CODE
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
@@ -119,7 +120,7 @@ class Fuse(LandloomAlgorithm):
 
         layers = self.parameterAsLayerList(parameters, "MAPS", context)
         if len(layers) < 2:
-            raise LandloomError("MAPS is missing or holds one raster only: give two or more maps.")
+            raise LandloomError(tr("MAPS is missing or holds one raster only: give two or more maps."))
         table = self.parameterAsFile(parameters, "NOMENCLATURE", context)
         outputs = {
             name: self.parameterAsOutputLayer(parameters, name, context)
@@ -140,7 +141,11 @@ class Fuse(LandloomAlgorithm):
             progress,
         )
         share = done.undecided / max(done.pixels, 1)
-        progress.info(f"{done.pixels:,} pixels, {done.undecided:,} of them undecided ({100 * share:.2f} %).")
+        progress.info(
+            tr("{pixels:,} pixels, {undecided:,} of them undecided ({share:.2f} %).").format(
+                pixels=done.pixels, undecided=done.undecided, share=100 * share
+            )
+        )
         results: dict[str, Any] = dict(outputs)
         titles = {"OUTPUT": self.tr("Fused map"), "CONFIDENCE": self.tr("Agreement")}
         for name, path in outputs.items():

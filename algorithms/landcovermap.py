@@ -25,6 +25,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import Cancelled, LandloomError
+from ..model.base.language import tr
 from ..model.base.optional import need
 from ..model.base.provenance import Provenance, gather
 from ..model.networks.registry import network_info
@@ -187,7 +188,9 @@ class LandCoverMap(LandloomAlgorithm):
             return job.classify(stack, trained)
         except (Cancelled, QgsProcessingException) as error:
             if feedback.isCanceled() and job.work.exists():
-                raise LandloomError(f"Cancelled: the finished steps are kept in {job.work}.") from error
+                raise LandloomError(
+                    tr("Cancelled: the finished steps are kept in {work}.").format(work=job.work)
+                ) from error
             raise
         finally:
             with contextlib.suppress(OSError):
@@ -210,7 +213,7 @@ class _Job:
         self.stack_input = algorithm.parameterAsFile(parameters, "STACK", context)
         if bool(self.folder_input) == bool(self.stack_input):
             raise LandloomError(
-                "Give either INPUT (a folder of products) or STACK (a stack.json), not both or neither."
+                tr("Give either INPUT (a folder of products) or STACK (a stack.json), not both or neither.")
             )
         if self.stack_input:
             refuse_image_settings(algorithm, parameters)
@@ -259,7 +262,11 @@ class _Job:
         name = f"{algorithm}:{outputs[next(iter(outputs))].name}"
         earlier = self.log.results(name, key, outputs.values())
         if earlier is not None:
-            self.progress.info(f"{algorithm}: inputs have not changed, kept {next(iter(outputs.values()))}")
+            self.progress.info(
+                tr("{algorithm}: inputs have not changed, kept {next}").format(
+                    algorithm=algorithm, next=next(iter(outputs.values()))
+                )
+            )
             self._note(algorithm, self.log.warnings(name))
             return earlier
         self.feedback.kept.clear()
@@ -304,7 +311,7 @@ class _Job:
         # The features count, not the file: a layer may be in memory or filtered, edits may lie in a journal or a .dbf.
         features = self.algorithm.parameterAsSource(self.parameters, "REFERENCE", self.context)
         if features is None:
-            raise LandloomError("REFERENCE cannot be opened: give a layer of polygons or points.")
+            raise LandloomError(tr("REFERENCE cannot be opened: give a layer of polygons or points."))
         fields = [inputs[name] for name in ("CLASS_FIELD", "GROUP_FIELD") if name in inputs]
         content = features_fingerprint(features, fields, self.progress)
         outputs = {
@@ -335,7 +342,7 @@ class _Job:
         path = self.work / "preview.tif"
         inputs = {"STACK": str(stack), "MODEL": str(model["OUTPUT"]), **self._area()}
         self.child("classify", inputs, [stack, model["OUTPUT"], self._mask()], {"OUTPUT": path})
-        self.progress.info(f"The random forest's map is ready: {path}")
+        self.progress.info(tr("The random forest's map is ready: {path}").format(path=path))
         project = self.context.project()
         if project is not None:
             details = QgsProcessingContext.LayerDetails("Preview (random forest)", project, "PREVIEW_MAP")

@@ -165,7 +165,9 @@ class Layout(LandloomAlgorithm):
         progress = FeedbackProgress(feedback)
         given = self.parameterAsRasterLayer(parameters, "MAP", context)
         if given is None or not given.isValid():
-            raise LandloomError(f"MAP {parameters.get('MAP')} cannot be loaded: give a land-cover map.")
+            raise LandloomError(
+                tr("MAP {get} cannot be loaded: give a land-cover map.").format(get=parameters.get("MAP"))
+            )
         path = given.source()
         layer = _shown_classes(given, path)
         output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
@@ -174,12 +176,14 @@ class Layout(LandloomAlgorithm):
         extra = [Path(one) for one in self.parameterAsFileList(parameters, "REPORTS", context) if one]
         for one in extra:
             if not one.is_file():
-                raise LandloomError(f"REPORTS holds {one}, which is not a file: give reports and tables.")
+                raise LandloomError(
+                    tr("REPORTS holds {one}, which is not a file: give reports and tables.").format(one=one)
+                )
         extent = None
         if parameters.get("EXTENT") not in (None, ""):
             extent = self.parameterAsExtent(parameters, "EXTENT", context, layer.crs())
             if extent.isNull() or not extent.isFinite() or not extent.intersects(layer.extent()):
-                raise LandloomError("EXTENT does not meet the map: give xmin,xmax,ymin,ymax and a CRS within it.")
+                raise LandloomError(tr("EXTENT does not meet the map: give xmin,xmax,ymin,ymax and a CRS within it."))
         page = Page(
             facts["title"],
             facts["subtitle"],
@@ -329,14 +333,20 @@ def _shown_classes(given: QgsRasterLayer, path: str) -> QgsRasterLayer:
     renderer = layer.renderer()
     if not isinstance(renderer, QgsPalettedRasterRenderer):
         raise LandloomError(
-            f"MAP {Path(path).name} has no style of classes: load its .qml, or choose 'Paletted/Unique values' for it."
+            tr("MAP {file} has no style of classes: load its .qml, or choose 'Paletted/Unique values' for it.").format(
+                file=Path(path).name
+            )
         )
     there = _codes(path, renderer.inputBand())
     classes = [one for one in renderer.classes() if one.value in there]
     for one in classes:
         one.label = literal(one.label)
     if not classes:
-        raise LandloomError(f"MAP {Path(path).name} holds none of the classes of its style: load the .qml of this map.")
+        raise LandloomError(
+            tr("MAP {file} holds none of the classes of its style: load the .qml of this map.").format(
+                file=Path(path).name
+            )
+        )
     layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), renderer.inputBand(), classes))
     return layer
 
@@ -370,7 +380,9 @@ def write_package(
                 _cloud_optimised(map_path, cog, progress)
                 message, good = layer.saveNamedStyle(str(style))
                 if not good:
-                    raise LandloomError(f"The style of {stem} cannot be written: {message}")
+                    raise LandloomError(
+                        tr("The style of {stem} cannot be written: {message}").format(stem=stem, message=message)
+                    )
                 with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
                     archive.write(cog, f"{stem}.tif", zipfile.ZIP_STORED)  # compressed already
                     if names_of_classes.exists():

@@ -104,7 +104,9 @@ def export_pdf(layout: QgsPrintLayout, path: str, dpi: int) -> None:
     done = QgsLayoutExporter(layout).exportToPdf(path, settings)
     if done != QgsLayoutExporter.ExportResult.Success:
         raise LandloomError(
-            f"OUTPUT {path} cannot be written as PDF: check the folder, or lower DPI where memory is short."
+            tr("OUTPUT {path} cannot be written as PDF: check the folder, or lower DPI where memory is short.").format(
+                path=path
+            )
         )
 
 
@@ -115,7 +117,9 @@ def save_template(layout: QgsPrintLayout, path: str) -> None:
         LandloomError: if it cannot be written.
     """
     if not layout.saveAsTemplate(path, QgsReadWriteContext()):
-        raise LandloomError(f"TEMPLATE {path} cannot be written: check the folder and its permissions.")
+        raise LandloomError(
+            tr("TEMPLATE {path} cannot be written: check the folder and its permissions.").format(path=path)
+        )
 
 
 def literal(text: str) -> str:

@@ -20,6 +20,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.base.nomenclature import MOST_LEVELS
 from .base import LandloomAlgorithm
 
@@ -78,7 +79,7 @@ class MapAlgorithm(LandloomAlgorithm):
         """
         path = self.parameterAsFile(parameters, name, context)
         if not path:
-            raise LandloomError(f"{name} is missing: give a file.")
+            raise LandloomError(tr("{name} is missing: give a file.").format(name=name))
         return path
 
     def bounds(self, parameters: dict[str, Any], stack: str, context: QgsProcessingContext) -> Bounds | None:
@@ -104,7 +105,7 @@ class MapAlgorithm(LandloomAlgorithm):
         crs = QgsCoordinateReferenceSystem.fromWkt(crs_wkt)
         extent = self.parameterAsExtent(parameters, "EXTENT", context, crs)
         if extent.isNull() or not extent.isFinite():
-            raise LandloomError("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS.")
+            raise LandloomError(tr("EXTENT is empty or not understood: give xmin,xmax,ymin,ymax and a CRS."))
         return extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()
 
     def mask_source(
@@ -115,7 +116,11 @@ class MapAlgorithm(LandloomAlgorithm):
             return None
         layer = self.parameterAsLayer(parameters, "MASK", context)
         if layer is None or not layer.isValid():
-            raise LandloomError(f"The mask {parameters['MASK']} cannot be opened: give polygons or a raster.")
+            raise LandloomError(
+                tr("The mask {parameters} cannot be opened: give polygons or a raster.").format(
+                    parameters=parameters["MASK"]
+                )
+            )
         if isinstance(layer, QgsRasterLayer):
             return layer.source()
         return self.vector_source(parameters, "MASK", context, feedback)
@@ -130,7 +135,11 @@ class MapAlgorithm(LandloomAlgorithm):
             parameters, name, context, ["gpkg", "shp", "geojson"], "gpkg", feedback
         )
         if not source:
-            raise LandloomError(f"{name} cannot be opened: {parameters[name]} is not a vector layer that GDAL reads.")
+            raise LandloomError(
+                tr("{name} cannot be opened: {parameters} is not a vector layer that GDAL reads.").format(
+                    name=name, parameters=parameters[name]
+                )
+            )
         return f"{source}|layername={layer}" if layer else source
 
 
@@ -160,7 +169,7 @@ def scheduler(
     path_map = (algorithm.parameterAsString(parameters, "PATH_MAP", context) or "").strip()
     if not address:
         if path_map:
-            raise LandloomError("PATH_MAP is given without SCHEDULER: give both, or none of them.")
+            raise LandloomError(tr("PATH_MAP is given without SCHEDULER: give both, or none of them."))
         yield None
         return
     from ..model.mapping.daskcluster import DaskCluster

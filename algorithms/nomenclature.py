@@ -17,6 +17,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import FeedbackProgress, LandloomAlgorithm
 
 TABLE_FILTER = "CSV (*.csv);;OpenDocument (*.ods);;Excel (*.xlsx);;iota2 text files (*.txt);;QGIS style (*.qml)"
@@ -87,37 +88,43 @@ class MakeNomenclature(LandloomAlgorithm):
         field = self.parameterAsString(parameters, "CLASS_FIELD", context)
         if parameters.get("REFERENCE") in (None, ""):
             if old is None:
-                raise LandloomError("Give REFERENCE with its CLASS_FIELD, or TABLE to write it in another format.")
+                raise LandloomError(tr("Give REFERENCE with its CLASS_FIELD, or TABLE to write it in another format."))
             written = write_table(old, output, field)
-            progress.info(f"Written: {', '.join(str(one) for one in written)}.")
+            progress.info(tr("Written: {written}.").format(written=", ".join(str(one) for one in written)))
             return {"OUTPUT": str(output)}
         if not field:
-            raise LandloomError("CLASS_FIELD is missing: name the field of REFERENCE that holds the class.")
+            raise LandloomError(tr("CLASS_FIELD is missing: name the field of REFERENCE that holds the class."))
         path, crs = reference_path(self, parameters, context, feedback)
         layer = ReferenceLayer(path, crs)
         counts = layer.values(field, progress)
         if old is not None:
             table = old.update(counts)
             added = [row.value for row in table.rows if old.find(row.value) is None]
-            progress.info(f"New values: {', '.join(added)}." if added else "No new value.")
+            progress.info(tr("New values: {added}.").format(added=", ".join(added)) if added else tr("No new value."))
             gone = [row.value for row in table.rows if row.count == 0]
             if gone:
-                progress.info(f"No longer in the reference data: {', '.join(gone)}.")
+                progress.info(tr("No longer in the reference data: {gone}.").format(gone=", ".join(gone)))
         else:
             table, renumbered = table_of(counts)
             if renumbered:
                 progress.info(
-                    f"{field} holds texts or numbers outside 1 to 65535: the classes get the codes 1 to "
-                    f"{len(table.rows)} in sorted order, and their value as name."
+                    tr(
+                        "{field} holds texts or numbers outside 1 to 65535: the classes get the codes 1 to "
+                        "{n_rows} in sorted order, and their value as name."
+                    ).format(field=field, n_rows=len(table.rows))
                 )
         if len({row.code for row in table.rows if row.use}) < 2:
-            progress.warning("There is one class only; a classification needs at least two.")
+            progress.warning(tr("There is one class only; a classification needs at least two."))
         progress.check()
         written = write_table(table, output, field, layer.holds_points)
         for row in table.rows:
             area = "" if row.hectares is None else f", {row.hectares:.2f} ha"
-            progress.info(f"{row.code}: {row.name} ({row.count} features{area})")
-        progress.info(f"Written: {', '.join(str(one) for one in written)}.")
+            progress.info(
+                tr("{code}: {row} ({count} features{area})").format(
+                    code=row.code, row=row.name, count=row.count, area=area
+                )
+            )
+        progress.info(tr("Written: {written}.").format(written=", ".join(str(one) for one in written)))
         return {"OUTPUT": str(output)}
 
 
@@ -138,9 +145,13 @@ def reference_path(
     try:
         source = algorithm.parameterAsSource(parameters, name, context)
     except QgsProcessingException as error:
-        raise LandloomError(f"{name} cannot be loaded: {error}") from error
+        raise LandloomError(tr("{name} cannot be loaded: {error}").format(name=name, error=error)) from error
     if source is None:
-        raise LandloomError(f"{name} {parameters.get(name)} cannot be loaded as polygons or points; check the path.")
+        raise LandloomError(
+            tr("{name} {get} cannot be loaded as polygons or points; check the path.").format(
+                name=name, get=parameters.get(name)
+            )
+        )
     path, layer_name = algorithm.parameterAsCompatibleSourceLayerPathAndLayerName(
         parameters, name, context, ["gpkg", "shp", "geojson", "json", "sqlite", "fgb", "kml", "gml"], "gpkg", feedback
     )

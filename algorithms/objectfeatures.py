@@ -14,6 +14,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import FeedbackProgress
 from .objectinputs import ObjectAlgorithm
 
@@ -70,7 +71,7 @@ class ObjectFeatures(ObjectAlgorithm):
 
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
         if not output:
-            raise LandloomError("OUTPUT is missing: give a file, such as features.gpkg.")
+            raise LandloomError(tr("OUTPUT is missing: give a file, such as features.gpkg."))
         check_vector_path(output)
         check_writable(output)
         settings, texture = FeatureSettings.parse(
@@ -86,16 +87,20 @@ class ObjectFeatures(ObjectAlgorithm):
             sources.append(StackSource(Stack.read(stack), sensors, indices, memory / 4))
         sources += [RasterSource(path, texture) for path in self.raster_files(parameters, context)]
         if not sources:
-            raise LandloomError("There is nothing to measure: give STACK or RASTERS.")
-        progress.text("Reading the segments")
+            raise LandloomError(tr("There is nothing to measure: give STACK or RASTERS."))
+        progress.text(tr("Reading the segments"))
         segments = self.segments(parameters, context, feedback, progress)
-        progress.text(f"Measuring {len(segments)} objects")
+        progress.text(tr("Measuring {n_segments} objects").format(n_segments=len(segments)))
         try:
             table = measure_objects(segments, sources, settings, memory, progress.part(2, 90))
         finally:
             for source in sources:
                 source.close()
-        progress.text("Writing the table")
+        progress.text(tr("Writing the table"))
         table.write(output, progress.part(90, 100))
-        progress.info(f"{len(segments)} objects with {len(table.names)} features in {output}.")
+        progress.info(
+            tr("{n_segments} objects with {n_names} features in {output}.").format(
+                n_segments=len(segments), n_names=len(table.names), output=output
+            )
+        )
         return {"OUTPUT": output, "OBJECTS": len(segments)}

@@ -16,6 +16,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.base.progress import Progress
 from .mapinputs import MapAlgorithm
 
@@ -93,7 +94,9 @@ class ObjectAlgorithm(MapAlgorithm):
         layer = self.parameterAsLayer(parameters, "SEGMENTS", context)
         if layer is None or not layer.isValid():
             raise LandloomError(
-                f"SEGMENTS {parameters.get('SEGMENTS')} cannot be opened: give polygons or a raster of labels."
+                tr("SEGMENTS {get} cannot be opened: give polygons or a raster of labels.").format(
+                    get=parameters.get("SEGMENTS")
+                )
             )
         if isinstance(layer, QgsRasterLayer):
             return open_segments(layer.source(), progress)

@@ -31,6 +31,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDateTime, Qt
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.stack.manifest import Stack
 from ..model.stack.views import COLOURS, DatedImage, SensorView, views_of
 from .base import FeedbackProgress, LandloomAlgorithm
@@ -93,7 +94,7 @@ class OpenStack(LandloomAlgorithm):
     ) -> dict[str, Any]:
         path = self.parameterAsFile(parameters, "STACK", context)
         if not path:
-            raise LandloomError("STACK is missing: give a stack.json.")
+            raise LandloomError(tr("STACK is missing: give a stack.json."))
         progress = FeedbackProgress(feedback)
         names = (self.parameterAsString(parameters, "SENSORS", context) or "").upper().replace(";", ",")
         views = views_of(
@@ -108,7 +109,11 @@ class OpenStack(LandloomAlgorithm):
         for view in views:
             dates = sorted({image.first for image in view.images if image.first})
             span = f", {dates[0]} to {dates[-1]}" if dates else ""
-            progress.info(f"{view.sensor}: {len(view.images)} layers{span}, {', '.join(view.bands)}.")
+            progress.info(
+                tr("{sensor}: {n_images} layers{span}, {bands}.").format(
+                    sensor=view.sensor, n_images=len(view.images), span=span, bands=", ".join(view.bands)
+                )
+            )
         progress.percent(100)
         return {"OUTPUT": sources, "LAYERS": len(sources)}
 

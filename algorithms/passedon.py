@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import LandloomAlgorithm, is_given
 from .classify import Classify
 from .extractsamples import ExtractSamples
@@ -71,6 +72,8 @@ def refuse_image_settings(algorithm: LandloomAlgorithm, parameters: dict[str, An
     given = passed_on(algorithm, PrepareStack.ID, parameters)
     if given:
         raise LandloomError(
-            f"{', '.join(given)} cannot be used with STACK, whose images are chosen already: leave it out, or give the "
-            "folder of products as INPUT."
+            tr(
+                "{given} cannot be used with STACK, whose images are chosen already: leave it out, or give the "
+                "folder of products as INPUT."
+            ).format(given=", ".join(given))
         )

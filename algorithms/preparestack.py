@@ -23,6 +23,7 @@ from qgis.core import (
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import check_writable
+from ..model.base.language import tr
 from ..model.base.provenance import gather
 from ..model.stack.cloudrules import CLOUD_RULES, STANDARD
 from ..model.stack.maskrules import scene_classes
@@ -240,10 +241,10 @@ class PrepareStack(LandloomAlgorithm):
 
         folder = text("INPUT")
         if not folder:
-            raise LandloomError("INPUT is missing; give the folder that holds the products.")
+            raise LandloomError(tr("INPUT is missing; give the folder that holds the products."))
         outputs = {"OUTPUT": self.parameterAsFileOutput(parameters, "OUTPUT", context)}
         if not outputs["OUTPUT"]:
-            raise LandloomError("OUTPUT is missing; give the path of the stack.json to write.")
+            raise LandloomError(tr("OUTPUT is missing; give the path of the stack.json to write."))
         if parameters.get("REPORT"):
             outputs["REPORT"] = self.parameterAsFileOutput(parameters, "REPORT", context)
         for name in ("VALID_COUNT", "LONGEST_GAP"):
@@ -257,7 +258,7 @@ class PrepareStack(LandloomAlgorithm):
             if not box.isNull():
                 crs = crs_text(self.parameterAsExtentCrs(parameters, "EXTENT", context))
                 if not crs:
-                    raise LandloomError("EXTENT has no CRS; write it as xmin,xmax,ymin,ymax [EPSG:32738].")
+                    raise LandloomError(tr("EXTENT has no CRS; write it as xmin,xmax,ymin,ymax [EPSG:32738]."))
                 extent = ((box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()), crs)
         settings = PrepareSettings(
             tuple(name for name in re.split(r"[,;\s]+", text("SENSORS").upper()) if name),

@@ -13,6 +13,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import LandloomAlgorithm
 
 MOST_BLEND = 50_000.0
@@ -51,13 +52,17 @@ def region_source(
     field = (algorithm.parameterAsString(parameters, "REGION_FIELD", context) or "").strip()
     if parameters.get("REGIONS") in (None, ""):
         if field:
-            raise LandloomError("REGION_FIELD is given without REGIONS: give the layer, or leave the field empty.")
+            raise LandloomError(tr("REGION_FIELD is given without REGIONS: give the layer, or leave the field empty."))
         return None
     if not field:
-        raise LandloomError("REGION_FIELD is missing: give the field of REGIONS that holds the region's name.")
+        raise LandloomError(tr("REGION_FIELD is missing: give the field of REGIONS that holds the region's name."))
     source, layer = algorithm.parameterAsCompatibleSourceLayerPathAndLayerName(
         parameters, "REGIONS", context, ["gpkg", "shp", "geojson"], "gpkg", feedback
     )
     if not source:
-        raise LandloomError(f"REGIONS cannot be opened: {parameters['REGIONS']} is no layer of polygons.")
+        raise LandloomError(
+            tr("REGIONS cannot be opened: {parameters} is no layer of polygons.").format(
+                parameters=parameters["REGIONS"]
+            )
+        )
     return (f"{source}|layername={layer}" if layer else source), field

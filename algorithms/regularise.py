@@ -15,6 +15,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
 
@@ -78,7 +79,9 @@ class Regularise(LandloomAlgorithm):
 
         layer = self.parameterAsRasterLayer(parameters, "MAP", context)
         if layer is None or not layer.isValid():
-            raise LandloomError(f"MAP {parameters.get('MAP')} cannot be opened: give a map of class codes.")
+            raise LandloomError(
+                tr("MAP {get} cannot be opened: give a map of class codes.").format(get=parameters.get("MAP"))
+            )
         general, by_class = parse_areas(self.parameterAsString(parameters, "MIN_AREA", context) or "")
         settings = RegulariseSettings(
             self.parameterAsInt(parameters, "RADIUS", context),
@@ -91,6 +94,10 @@ class Regularise(LandloomAlgorithm):
         progress = FeedbackProgress(feedback)
         done = regularise(layer.source(), output, settings, progress)
         share = done.changed / max(1, done.pixels)
-        progress.info(f"{done.changed:,} of {done.pixels:,} pixels changed ({100 * share:.1f} %).")
+        progress.info(
+            tr("{changed:,} of {pixels:,} pixels changed ({share:.1f} %).").format(
+                changed=done.changed, pixels=done.pixels, share=100 * share
+            )
+        )
         MapLayer.name_on_load(context, output, self.tr("{} (regularised)").format(layer.name()))
         return {"OUTPUT": output, "CHANGED": share}

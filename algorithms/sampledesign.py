@@ -19,6 +19,7 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
+from ..model.base.language import tr
 from .assess import raster_path
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
@@ -141,20 +142,24 @@ class SampleDesign(LandloomAlgorithm):
             memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
         )
         source = CategoricalMap(raster_path(self, parameters, "MAP", context))
-        progress.text("Counting the map")
+        progress.text(tr("Counting the map"))
         plan = plan_sample(source, settings, progress.part(0, 45))
-        progress.text("Drawing the points")
+        progress.text(tr("Drawing the points"))
         points = draw(source, plan, progress.part(45, 90))
         write_points(source, plan, points, output, progress.part(90, 98))
         for sentence in plan.warnings:
             progress.warning(sentence)
         for name, pixels, size in zip(plan.names, plan.pixels, plan.sizes, strict=True):
-            progress.info(f"{name}: {size} of {pixels} pixels")
+            progress.info(tr("{name}: {size} of {pixels} pixels").format(name=name, size=size, pixels=pixels))
         results: dict[str, Any] = {"OUTPUT": output}
         if report:
             write_report(plan, output, report)
             results["REPORT"] = report
         MapLayer.name_on_load(context, output, self.tr("Points to label"))
-        progress.info(f"{int(plan.sizes.sum())} points; expected standard error of overall accuracy {plan.error:.4f}.")
+        progress.info(
+            tr("{sizes} points; expected standard error of overall accuracy {error:.4f}.").format(
+                sizes=int(plan.sizes.sum()), error=plan.error
+            )
+        )
         progress.percent(100)
         return results | {"POINTS": int(plan.sizes.sum()), "EXPECTED_ERROR": plan.error}

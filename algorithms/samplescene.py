@@ -13,6 +13,7 @@ from qgis.core import (
     QgsProcessingParameterNumber,
 )
 
+from ..model.base.language import tr
 from ..model.base.words import counted
 from .base import FeedbackProgress, LandloomAlgorithm
 
@@ -82,9 +83,20 @@ class SampleScene(LandloomAlgorithm):
         radar = ", ".join(f"{counted(dates, 'date')} in {orbit}" for orbit, dates in summary.s1_dates.items())
         clear = 100 * sum(summary.clear_share) / len(summary.clear_share)
         feedback.pushInfo(
-            f"Simulated {summary.climate} scene of {summary.size} x {summary.size} pixels: {len(summary.s2_dates)} "
-            f"Sentinel-2 dates ({clear:.0f} % of the pixels clear), Sentinel-1: {radar}; {summary.polygons} reference "
-            f"polygons, {len(summary.wrong_labels)} of them labelled wrong on purpose. "
-            f"The season starts on {summary.season_start} (SEASON_START of 'Prepare stack')."
+            tr(
+                "Simulated {climate} scene of {size} x {size} pixels: {n_s2_dates} Sentinel-2 dates "
+                "({clear:.0f} % of the pixels clear), Sentinel-1: {radar}; {polygons} reference polygons, "
+                "{n_wrong_labels} of them labelled wrong on purpose. The season starts on {season_start} "
+                "(SEASON_START of 'Prepare stack')."
+            ).format(
+                climate=summary.climate,
+                size=summary.size,
+                n_s2_dates=len(summary.s2_dates),
+                clear=clear,
+                radar=radar,
+                polygons=summary.polygons,
+                n_wrong_labels=len(summary.wrong_labels),
+                season_start=summary.season_start,
+            )
         )
         return {self.OUTPUT: folder, self.REFERENCE: f"{folder}/reference.gpkg"}

@@ -19,6 +19,7 @@ from qgis.core import (
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import check_writable
+from ..model.base.language import tr
 from ..model.stack.stac.search import ENDPOINTS, SearchSettings, search, write_footprints, write_items
 from .base import FeedbackProgress, LandloomAlgorithm
 from .stackinputs import crs_text
@@ -93,7 +94,7 @@ class SearchProducts(LandloomAlgorithm):
 
         outputs: dict[str, Any] = {"OUTPUT": self.parameterAsFileOutput(parameters, "OUTPUT", context)}
         if not outputs["OUTPUT"]:
-            raise LandloomError("OUTPUT is missing; give the path of the JSON file to write.")
+            raise LandloomError(tr("OUTPUT is missing; give the path of the JSON file to write."))
         if parameters.get("FOOTPRINTS"):
             outputs["FOOTPRINTS"] = self.parameterAsOutputLayer(parameters, "FOOTPRINTS", context)
         for path in outputs.values():
@@ -101,10 +102,10 @@ class SearchProducts(LandloomAlgorithm):
         box = self.parameterAsExtent(parameters, "EXTENT", context)
         crs = crs_text(self.parameterAsExtentCrs(parameters, "EXTENT", context))
         if box.isNull() or not crs:
-            raise LandloomError("EXTENT or its CRS is missing; write it as xmin,xmax,ymin,ymax [EPSG:4326].")
+            raise LandloomError(tr("EXTENT or its CRS is missing; write it as xmin,xmax,ymin,ymax [EPSG:4326]."))
         for name in ("START", "END"):
             if not text(name):
-                raise LandloomError(f"{name} is missing; give a date such as 2021-01-01.")
+                raise LandloomError(tr("{name} is missing; give a date such as 2021-01-01.").format(name=name))
         settings = SearchSettings(
             ((box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()), crs),
             text("START"),

@@ -17,6 +17,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import FeedbackProgress
 from .classify import MapLayer
 from .mapinputs import MapAlgorithm
@@ -135,7 +136,11 @@ class Segment(MapAlgorithm):
         if parameters.get("INPUT") not in (None, ""):
             layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
             if layer is None or not layer.isValid():
-                raise LandloomError(f"INPUT {parameters['INPUT']} cannot be opened: give a raster that GDAL reads.")
+                raise LandloomError(
+                    tr("INPUT {parameters} cannot be opened: give a raster that GDAL reads.").format(
+                        parameters=parameters["INPUT"]
+                    )
+                )
             raster = layer.source()
         memory = self.parameterAsInt(parameters, "MEMORY_MB", context)
         image = open_image(

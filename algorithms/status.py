@@ -70,7 +70,7 @@ class Status(LandloomAlgorithm):
         devices = device_rows()
         report.table([tr("device"), tr("state")], devices)
         for name, state in devices:
-            feedback.pushInfo(f"Device {name}: {state}")
+            feedback.pushInfo(tr("Device {name}: {state}").format(name=name, state=state))
 
         absent = [p for p in PACKAGES if package_state(p.module) is None]
         missing = [p for p in absent if not p.optional]
@@ -91,7 +91,7 @@ class Status(LandloomAlgorithm):
             feedback.pushInfo(f"{sentence} {how_to_get(package.module)}")
         names = {package.module for package in missing} - {"pystac_client"}  # for searchproducts alone
         state = READY if not names else FOREST_ONLY if names == {"torch"} else INCOMPLETE
-        feedback.pushInfo(f"State: {state}")
+        feedback.pushInfo(tr("State: {state}").format(state=state))
         outputs: dict[str, Any] = {"STATE": state}
         path = self.parameterAsFileOutput(parameters, "REPORT", context)
         if path:

@@ -17,6 +17,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import DEVICES, FeedbackProgress
 from .classify import MapLayer
 from .mapinputs import MapAlgorithm
@@ -130,7 +131,7 @@ class SuggestLabels(MapAlgorithm):
         stack, model = (self.file(parameters, name, context) for name in ("STACK", "MODEL"))
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
         if not output:
-            raise LandloomError("OUTPUT is missing: give a file, such as to_label.gpkg.")
+            raise LandloomError(tr("OUTPUT is missing: give a file, such as to_label.gpkg."))
         check_vector_path(output)
         check_writable(output)
         samples = self.parameterAsFile(parameters, "SAMPLES", context)

@@ -18,6 +18,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import DEVICES, FeedbackProgress
 from .nomenclature import reference_path
 from .objectinputs import ObjectAlgorithm
@@ -203,7 +204,7 @@ class TrainObjects(ObjectAlgorithm):
         output = self.parameterAsFileOutput(parameters, "OUTPUT", context)
         report = self.parameterAsFileOutput(parameters, "REPORT", context) if parameters.get("REPORT") else ""
         if not output:
-            raise LandloomError("OUTPUT is missing: give a file, such as objects.safetensors.")
+            raise LandloomError(tr("OUTPUT is missing: give a file, such as objects.safetensors."))
         for path in (output, report):
             if path:
                 check_writable(path)
@@ -236,7 +237,7 @@ class TrainObjects(ObjectAlgorithm):
         )
         extraction.check()
         progress = FeedbackProgress(feedback)
-        progress.text("Reading the segments")
+        progress.text(tr("Reading the segments"))
         segments = self.segments(parameters, context, feedback, progress)
         samples = self.parameterAsFile(parameters, "SAMPLES", context) or ""
         result = train_objects(

@@ -14,6 +14,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
 from .stackinputs import number_or_none, optional_number
@@ -109,7 +110,11 @@ class Vectorise(LandloomAlgorithm):
                 continue
             layer = self.parameterAsRasterLayer(parameters, name, context)
             if layer is None or not layer.isValid():
-                raise LandloomError(f"{name} {parameters.get(name)} cannot be opened: give a raster that GDAL reads.")
+                raise LandloomError(
+                    tr("{name} {get} cannot be opened: give a raster that GDAL reads.").format(
+                        name=name, get=parameters.get(name)
+                    )
+                )
             sources[name] = layer
         settings = VectoriseSettings(
             **{name.lower(): layer.source() for name, layer in sources.items() if name != "MAP"},

@@ -10,6 +10,7 @@ from osgeo import gdal, ogr
 
 from ..model.accuracy.assessfiles import LAYER, read_assessment
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.base.raster import quiet_gdal
 
 
@@ -63,11 +64,15 @@ def object_geometry(path: str | os.PathLike[str], feature: int) -> tuple[bytes, 
             dataset = None
         layer = dataset.GetLayerByName(LAYER) if dataset is not None else None
         if layer is None:
-            raise LandloomError(f"{Path(path).name} cannot be read: look for confusions again.")
+            raise LandloomError(tr("{file} cannot be read: look for confusions again.").format(file=Path(path).name))
         layer.SetAttributeFilter(f"feature = {int(feature)}")
         found = layer.GetNextFeature()
         if found is None or found.GetGeometryRef() is None:
-            raise LandloomError(f"{Path(path).name} has no feature {feature}: look for confusions again.")
+            raise LandloomError(
+                tr("{file} has no feature {feature}: look for confusions again.").format(
+                    file=Path(path).name, feature=feature
+                )
+            )
         geometry: ogr.Geometry = found.GetGeometryRef()
         crs = layer.GetSpatialRef()
         return bytes(geometry.ExportToWkb()), crs.ExportToWkt() if crs is not None else ""

@@ -13,6 +13,7 @@ from qgis.core import (
 )
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.stack.manifest import Stack
 from ..model.stack.thumbnail import picture_bands
 
@@ -43,13 +44,15 @@ def show_image(
     own = Stack.read(stack_path).sensor(sensor)
     acquisition = next((one for one in own.complete if one.date == date), None)
     if acquisition is None:
-        raise LandloomError(f"The stack has no date {date} of {sensor}: prepare it again.")
+        raise LandloomError(
+            tr("The stack has no date {date} of {sensor}: prepare it again.").format(date=date, sensor=sensor)
+        )
     bands = picture_bands(own)
     layers = []
     for part in acquisition.parts:
         layer = QgsRasterLayer(part.data, f"{sensor} {date}")
         if not layer.isValid():
-            raise LandloomError(f"{part.data} cannot be loaded: make the stack again.")
+            raise LandloomError(tr("{data} cannot be loaded: make the stack again.").format(data=part.data))
         names = list(part.bands)
         if not all(band in names for band in bands):
             continue

@@ -57,7 +57,9 @@ class Sources:
         try:
             seen = os.stat(path).st_mtime_ns
         except OSError as error:
-            raise LandloomError(f"{path} cannot be read: {error.strerror}. Choose it again.") from error
+            raise LandloomError(
+                tr("{path} cannot be read: {reason}. Choose it again.").format(path=path, reason=error.strerror)
+            ) from error
         with self._lock:  # two clicks at once load it once
             known = self._kept.get((kind, path))
             if known is None or known[0] != seen:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import make_folder, write_json
+from ..model.base.language import tr
 
 FORMAT, VERSION = "landloom-project", 1
 SETTINGS_FILE = "landloom.json"
@@ -157,12 +158,16 @@ class Project:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise LandloomError(f"Cannot read {path}: {error}. Delete it to begin with the defaults.") from error
+            raise LandloomError(
+                tr("Cannot read {path}: {error}. Delete it to begin with the defaults.").format(path=path, error=error)
+            ) from error
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise LandloomError(f"{path} is no project of Landloom: choose another folder.")
+            raise LandloomError(tr("{path} is no project of Landloom: choose another folder.").format(path=path))
         if content.get("version") != VERSION:
             raise LandloomError(
-                f"{path} has version {content.get('version')}, this Landloom reads {VERSION}: update Landloom."
+                tr("{path} has version {get}, this Landloom reads {version}: update Landloom.").format(
+                    path=path, get=content.get("version"), version=VERSION
+                )
             )
         kept = content.get("settings")
         given = kept if isinstance(kept, dict) else {}

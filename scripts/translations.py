@@ -5,6 +5,7 @@ empty translation, marks those that are gone (``#~``), compiles ``fr.mo`` and li
 ``fr.po`` with any editor, and run it again. A test compares code, ``fr.po`` and ``fr.mo``.
 
 Texts are found in the code, without running it: the literal in ``tr("...")``, ``self.tr("...")`` and ``mark("...")``,
+the nouns in ``counted(n, "date")``, what needs a package in ``need("torch", "A network")``,
 the names, groups and summaries of algorithms, and the help in ``self.add(parameter, "...")``; and in the algorithms as
 QGIS lists them, for labels that are kept in tables.
 """
@@ -26,6 +27,7 @@ FOLDER = ROOT / "resources" / "i18n"
 SOURCES = ("plugin.py", "algorithms", "gui", "install", "model")
 LANGUAGES = ("fr",)
 _CALLS = ("tr", "mark")
+_NOUNS = ("counted", "need")
 _ATTRIBUTES = ("NAME", "GROUP", "SUMMARY")
 _HEADER = (
     "Project-Id-Version: Landloom\nMIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\n"
@@ -142,12 +144,23 @@ def _texts_of(tree: ast.Module, place: str) -> Iterator[str]:
                 if isinstance(node.args[0], ast.JoinedStr):
                     raise SystemExit(f"{place}, line {node.lineno}: translate first, then fill in: tr('...').format()")
                 yield from _literal(node.args[0])
+            elif name in _NOUNS and len(node.args) > 1:
+                yield from _nouns(name, node.args[1:])
             elif algorithms and name.startswith("add") and len(node.args) > 1 and isinstance(node.args[0], ast.Call):
                 yield from _literal(node.args[1])
         elif algorithms and isinstance(node, ast.ClassDef):
             for line in node.body:
                 if isinstance(line, ast.Assign) and getattr(line.targets[0], "id", "") in _ATTRIBUTES:
                     yield from _literal(line.value)
+
+
+def _nouns(name: str, arguments: list[ast.expr]) -> Iterator[str]:
+    """What ``counted(n, "date")`` and ``need("torch", "A network")`` translate themselves."""
+    words = [one.value for one in arguments if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    if len(words) == len(arguments) and words:
+        yield from words
+        if name == "counted" and len(words) == 1:
+            yield words[0] + "s"
 
 
 def _literal(node: ast.expr) -> Iterator[str]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import as_code, listed
 from .matching import folded
 
@@ -69,8 +70,10 @@ def allocate(size: int, pixels: np.ndarray, accuracy: np.ndarray, how: str, leas
     size = int(min(size, pixels.sum()))
     if size < floor.sum():
         raise LandloomError(
-            f"SIZE {size} is too small: {len(pixels)} classes with at least {int(floor.max())} points each need "
-            f"{int(floor.sum())}. Give more, or a lower MIN_PER_CLASS."
+            tr(
+                "SIZE {size} is too small: {n_pixels} classes with at least {max} points each need {floor}. "
+                "Give more, or a lower MIN_PER_CLASS."
+            ).format(size=size, n_pixels=len(pixels), max=int(floor.max()), floor=int(floor.sum()))
         )
     if how == EQUAL:
         weight = np.ones(len(pixels))
@@ -127,7 +130,9 @@ def size_for(target: float, pixels: np.ndarray, accuracy: np.ndarray, how: str, 
     low, high = floor, int(min(MOST, pixels.sum()))
     if high < low or not enough(high):
         raise LandloomError(
-            f"A standard error of {target:g} needs more than {MOST:,} points: give a larger TARGET_ERROR, or SIZE."
+            tr(
+                "A standard error of {target:g} needs more than {most:,} points: give a larger TARGET_ERROR, or SIZE."
+            ).format(target=target, most=MOST)
         )
     while low < high:
         middle = (low + high) // 2
@@ -155,8 +160,10 @@ def expected_accuracies(text: str, values: Sequence[int], names: Mapping[int, st
         accuracy = float(match.group().replace(",", ".")) if match else -1.0
         if not 0 <= accuracy <= 1:
             raise LandloomError(
-                f"EXPECTED_ACCURACY '{part}' is not understood: give a share from 0 to 1, and for classes name=share "
-                "or code=share, separated by semicolons, such as 0.8; maize=0.6."
+                tr(
+                    "EXPECTED_ACCURACY '{part}' is not understood: give a share from 0 to 1, and for classes "
+                    "name=share or code=share, separated by semicolons, such as 0.8; maize=0.6."
+                ).format(part=part)
             )
         if not equals:
             result[:] = accuracy
@@ -166,7 +173,9 @@ def expected_accuracies(text: str, values: Sequence[int], names: Mapping[int, st
         if place is None:
             shown = [f"{value} ({names[value]})" if names.get(value) else str(value) for value in values]
             raise LandloomError(
-                f"EXPECTED_ACCURACY names '{key.strip()}', which is no class of the map; it has {listed(shown)}."
+                tr("EXPECTED_ACCURACY names '{key}', which is no class of the map; it has {shown}.").format(
+                    key=key.strip(), shown=listed(shown)
+                )
             )
         result[place] = accuracy
     return result

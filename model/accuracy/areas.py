@@ -123,7 +123,7 @@ def measure_areas(
             _count_covered(target, values, area, times)
     found = sorted(value for value in whole.values if value not in source.nodata)
     if not found:
-        raise LandloomError(f"MAP {source.path} holds no class: every pixel is no data.")
+        raise LandloomError(tr("MAP {path} holds no class: every pixel is no data.").format(path=source.path))
     empty = [one for value, one in whole.values.items() if value in source.nodata]
     counts = MapCounts(
         {value: whole.values[value] for value in found},
@@ -183,12 +183,18 @@ def _read_zones(
             zone.shapes.append((here, envelope))
             if len(found) > MOST_ZONES:
                 raise LandloomError(
-                    f"ZONES has more than {MOST_ZONES} zones: give a ZONE_FIELD that puts polygons together."
+                    tr("ZONES has more than {most_zones} zones: give a ZONE_FIELD that puts polygons together.").format(
+                        most_zones=MOST_ZONES
+                    )
                 )
     if not found:
-        raise LandloomError(f"ZONES {layer.name} holds no polygon: give polygons.")
+        raise LandloomError(tr("ZONES {layer} holds no polygon: give polygons.").format(layer=layer.name))
     if not any(zone.shapes for zone in found.values()):
-        raise LandloomError(f"None of the {len(found)} zones of {layer.name} lies on the map: check the CRS of both.")
+        raise LandloomError(
+            tr("None of the {n_found} zones of {layer} lies on the map: check the CRS of both.").format(
+                n_found=len(found), layer=layer.name
+            )
+        )
     if beside:
         warnings.append(tr("{n} polygons of ZONES lie beside the map.").format(n=beside))
     if broken:
@@ -209,7 +215,11 @@ def _polygons(geometry: ogr.Geometry | None, name: str) -> ogr.Geometry | None:
     if geometry is None or geometry.IsEmpty():
         return None
     if geometry.GetDimension() != 2:
-        raise LandloomError(f"ZONES {name} holds {geometry.GetGeometryName().lower()}: give polygons.")
+        raise LandloomError(
+            tr("ZONES {name} holds {getGeometryName}: give polygons.").format(
+                name=name, getGeometryName=geometry.GetGeometryName().lower()
+            )
+        )
     geometry = geometry.Clone()
     geometry.FlattenTo2D()
     return geometry.GetLinearGeometry() if geometry.HasCurveGeometry() else geometry
@@ -303,11 +313,8 @@ def _tell(result: Areas, source: ValueSource) -> None:
         and sum(one.hectares for one in zone.values.values()) < 0.98 * zone.hectares_of_polygons - 1
     ]
     if partly:
-        result.warnings.append(
-            tr(
-                "{n} zones lie partly beside the map or over themselves, such as {name}: only what is on it counts."
-            ).format(n=len(partly), name=partly[0])
-        )
+        text = tr("{n} zones lie partly beside the map or over themselves, such as {name}: only what is on it counts.")
+        result.warnings.append(text.format(n=len(partly), name=partly[0]))
     if source.areas.kind == "stretched":
         result.warnings.append(
             tr(
@@ -327,8 +334,10 @@ def join_assessment(areas: Areas, assessment: dict[str, Any], path: str) -> None
     counted_now = {value: one.pixels for value, one in areas.whole.values.items()}
     if counted_then != counted_now:
         raise LandloomError(
-            f"ASSESSMENT {path} is of another map ({assessment['map']['path']}), or MAP has changed since: its classes "
-            "have other numbers of pixels. Assess this map."
+            tr(
+                "ASSESSMENT {path} is of another map ({assessment}), or MAP has changed since: its classes "
+                "have other numbers of pixels. Assess this map."
+            ).format(path=path, assessment=assessment["map"]["path"])
         )
     areas.assessment = assessment
     if assessment.get("whole_map") is None:

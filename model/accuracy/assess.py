@@ -42,7 +42,7 @@ def assess(
     warnings: list[str] = []
     kind = chosen_kind(settings.design, settings.stratum_field, settings.probability_field)
     if not settings.class_field:
-        raise LandloomError("CLASS_FIELD is empty: name the field of the reference data that holds the class.")
+        raise LandloomError(tr("CLASS_FIELD is empty: name the field of the reference data that holds the class."))
     table = read_table(settings.nomenclature) if settings.nomenclature else None
     mapped = CategoricalMap(map_path)
     grid = mapped.grid
@@ -52,21 +52,21 @@ def assess(
     if places is not None and not group_field:
         distance = places.group_distance
         group_field = places.group_field if places.group_field in layer.fields else ""
-    progress.text("Reading the reference data")
+    progress.text(tr("Reading the reference data"))
     reference = layer.read(grid, settings.class_field, progress, group_field, what="map")
     _tell(reference, kind == PURPOSIVE, warnings)
     if _zero_is_a_class(mapped, reference, table):
         mapped.use_zero()
     # No class of the reference: left out of the scores. In a probability sample it is a stratum like the others.
     unsure = mapped.leave_out_unsure() if kind == PURPOSIVE else 0
-    progress.text("Counting the map")
+    progress.text(tr("Counting the map"))
     counts = mapped.count(settings.memory_mb, progress.part(0, 50))
     matching = match_classes(
         counts.values, mapped.names, mapped.colors, reference.values, settings.class_field, table, settings.level
     )
     warnings += matching.sentences()
 
-    progress.text("Reading the map where the reference lies")
+    progress.text(tr("Reading the map where the reference lies"))
     features, labels = _kept(reference, matching)
     groups = group_features(features, distance, progress, metric_scale(grid), bool(group_field))
     rows, columns, owner, disputed = reference_pixels(features, labels, grid, reference.is_point, progress.part(50, 70))
@@ -80,9 +80,11 @@ def assess(
         trained = np.isin(groups, groups[read])
         if trained.all():
             raise LandloomError(
-                "Every feature of the reference data has trained the model, or is of a group that did: nothing is left "
-                "to judge it by. Give other REFERENCE data, or leave SAMPLES and MODEL out to see how well the model "
-                "fits what it has learnt."
+                tr(
+                    "Every feature of the reference data has trained the model, or is of a group that did: "
+                    "nothing is left to judge it by. Give other REFERENCE data, or leave SAMPLES and MODEL out "
+                    "to see how well the model fits what it has learnt."
+                )
             )
     raw = mapped.values_at(rows, columns, progress)
     predicted = matching.of_map(raw)
@@ -98,8 +100,10 @@ def assess(
         )
     if not scored.any():
         raise LandloomError(
-            f"The map has no data at any of the {len(features)} features of the reference: check that both are of one "
-            "place, and which value of the map is no data."
+            tr(
+                "The map has no data at any of the {n_features} features of the reference: check that both are "
+                "of one place, and which value of the map is no data."
+            ).format(n_features=len(features))
         )
     k = len(matching)
     label_of_pixel = labels[owner]
@@ -167,7 +171,9 @@ def _kept(reference: Reference, matching: Matching) -> tuple[list[Feature], np.n
     labels = matching.of_reference([one.value for one in reference.features])
     kept = np.flatnonzero(labels >= 0)
     if not len(kept):
-        raise LandloomError("The nomenclature leaves out every feature on the map: set use to yes for some classes.")
+        raise LandloomError(
+            tr("The nomenclature leaves out every feature on the map: set use to yes for some classes.")
+        )
     return [reference.features[i] for i in kept], labels[kept]
 
 

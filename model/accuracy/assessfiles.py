@@ -172,19 +172,30 @@ def read_assessment(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = parse_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise LandloomError(f"Cannot read ASSESSMENT {path}: {error.strerror or error}. Check the path.") from error
+        raise LandloomError(
+            tr("Cannot read ASSESSMENT {path}: {reason}. Check the path.").format(
+                path=path, reason=error.strerror or error
+            )
+        ) from error
     except ValueError as error:
-        raise LandloomError(f"ASSESSMENT {path} is not JSON: give the TABLE of 'Assess'.") from error
+        raise LandloomError(
+            tr("ASSESSMENT {path} is not JSON: give the TABLE of 'Assess'.").format(path=path)
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise LandloomError(f"ASSESSMENT {path} is no assessment of Landloom: give the TABLE of 'Assess'.")
+        raise LandloomError(
+            tr("ASSESSMENT {path} is no assessment of Landloom: give the TABLE of 'Assess'.").format(path=path)
+        )
     if content.get("version") != VERSION:
         raise LandloomError(
-            f"ASSESSMENT {path} has version {content.get('version')}, this Landloom reads {VERSION}: assess the map "
-            "again."
+            tr("ASSESSMENT {path} has version {get}, this Landloom reads {version}: assess the map again.").format(
+                path=path, get=content.get("version"), version=VERSION
+            )
         )
     problem = _problem(content)
     if problem:
-        raise LandloomError(f"ASSESSMENT {path} is damaged ({problem}): assess the map again.")
+        raise LandloomError(
+            tr("ASSESSMENT {path} is damaged ({problem}): assess the map again.").format(path=path, problem=problem)
+        )
     return content
 
 

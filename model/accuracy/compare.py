@@ -12,6 +12,7 @@ import numpy as np
 
 from ..base.device import resolve_device
 from ..base.errors import Cancelled, LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.optional import need
 from ..base.progress import Progress, Remembering
@@ -122,8 +123,10 @@ def compare(
     for network in settings.networks:
         if network_info(network).halo > pool.halo:
             raise LandloomError(
-                f"{network} needs {network_info(network).halo} pixels of context, but the samples hold {pool.halo}: "
-                f"extract them again with HALO {network_info(network).halo}, or leave it out of NETWORKS."
+                tr(
+                    "{network} needs {halo} pixels of context, but the samples hold {halo2}: extract them "
+                    "again with HALO {halo}, or leave it out of NETWORKS."
+                ).format(network=network, halo=network_info(network).halo, halo2=pool.halo)
             )
     sets = choose_sensor_sets(settings.sensor_sets, pool.specs)
     units = units_of(pool, settings)
@@ -134,8 +137,10 @@ def compare(
     found_maps = read_maps(maps, pool, progress)
     if found_maps:
         progress.warning(
-            "Whether the maps have learnt from the groups that judge them is unknown here; if so, their scores are too "
-            "high."
+            tr(
+                "Whether the maps have learnt from the groups that judge them is unknown here; if so, their "
+                "scores are too high."
+            )
         )
     result = Comparison(
         settings,
@@ -182,10 +187,10 @@ def _work(
     learning = learning_tasks(pool, units, wide, result.splits, settings) if settings.learning_curve else []
     season = season_tasks(wide, result.splits, settings, [day for day, _ in ends[:-1]]) if settings.season_curve else []
     if settings.season_curve and len(ends) < 2:
-        progress.warning("SEASON_CURVE needs at least two dates of every sensor: it is left out.")
+        progress.warning(tr("SEASON_CURVE needs at least two dates of every sensor: it is left out."))
     _tell_cost(result, main, learning, season, progress)
     outcomes = _do_all([*main, *learning, *season], pools, settings, finished, progress.part(0, 95))
-    progress.text("Judging")
+    progress.text(tr("Judging"))
     other = len(pool.nomenclature)
     kinds = [Unit.pixels(pool, units), Unit.polygons(pool, units)]
     for unit in kinds:
@@ -232,7 +237,9 @@ def _do_all(
         progress.check()
         outcome = finished.load(task)
         if outcome is None or (task.timed and "seconds_per_pixel" not in outcome.facts):
-            progress.text(f"Training {place + 1} of {len(tasks)}: {task.key}")
+            progress.text(
+                tr("Training {place} of {n_tasks}: {key}").format(place=place + 1, n_tasks=len(tasks), key=task.key)
+            )
             begin = time.monotonic()
             pool = pools.get(task.configuration.sensors, task.until)
             outcome = do(task, pool, settings, Quiet(progress.part(0, 0)))
@@ -244,7 +251,9 @@ def _do_all(
         # Told when every configuration was trained once, and then now and then.
         if spent > max(60.0, 2 * told) and place >= len({one.configuration for one in tasks}):
             progress.info(
-                f"{place + 1} of {len(tasks)} trainings done, about {_minutes(spent / known, cost, done)} to go."
+                tr("{place} of {n_tasks} trainings done, about {minutes} to go.").format(
+                    place=place + 1, n_tasks=len(tasks), minutes=_minutes(spent / known, cost, done)
+                )
             )
             told = spent
     return outcomes
@@ -296,14 +305,30 @@ def _tell_cost(
         f" + {len(season)} for the season" if season else ""
     )
     progress.info(
-        f"{len(main)}{extra} trainings: {len(names)} classifiers ({', '.join(names)}) x {len(result.sets)} sets of "
-        f"sensors ({', '.join('+'.join(own) for own in result.sets)}) x {settings.runs} runs x {a_run} trainings. "
-        f"{result.counts['pixels']} pixels in {result.counts['polygons']} polygons and {result.counts['groups']} "
-        f"{settings.split_by}s are judged. A killed run goes on from its finished trainings."
+        tr(
+            "{n_main}{extra} trainings: {n_names} classifiers ({names}) x {n_sets} sets of sensors ({sets}) x "
+            "{runs} runs x {a_run} trainings. {counts} pixels in {counts2} polygons and {counts3} {split_by}s "
+            "are judged. A killed run goes on from its finished trainings."
+        ).format(
+            n_main=len(main),
+            extra=extra,
+            n_names=len(names),
+            names=", ".join(names),
+            n_sets=len(result.sets),
+            sets=", ".join("+".join(own) for own in result.sets),
+            runs=settings.runs,
+            a_run=a_run,
+            counts=result.counts["pixels"],
+            counts2=result.counts["polygons"],
+            counts3=result.counts["groups"],
+            split_by=settings.split_by,
+        )
     )
     if result.counts["groups"] < _FEW_GROUPS:
         progress.warning(
-            f"Only {result.counts['groups']} {settings.split_by}s are judged: intervals are rough, perhaps too narrow."
+            tr("Only {counts} {split_by}s are judged: intervals are rough, perhaps too narrow.").format(
+                counts=result.counts["groups"], split_by=settings.split_by
+            )
         )
 
 
@@ -312,7 +337,7 @@ def _name_what_is_not_judged(pool: SamplePool, units: np.ndarray, tested: np.nda
     absent = sorted(present - set(pool.labels[tested].tolist()))
     if absent:
         names = ", ".join(pool.nomenclature.names[k] for k in absent)
-        progress.warning(f"Never tested, so left out of the scores (too few groups): {names}.")
+        progress.warning(tr("Never tested, so left out of the scores (too few groups): {names}.").format(names=names))
 
 
 class Quiet(Progress):

@@ -12,6 +12,7 @@ import numpy as np
 from osgeo import osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature, listed
 from ..base.progress import Progress
 from ..base.raster import spatial_reference
@@ -63,24 +64,33 @@ def _read(key: str, path: str | os.PathLike[str], pool: SamplePool, progress: Pr
     known = np.zeros(len(pool), bool)
     for part, store in enumerate(pool.stores):
         if not store.crs_wkt:
-            raise LandloomError(f"{pool.name(part)} has no coordinates, so that MAPS cannot be read at its samples.")
+            raise LandloomError(
+                tr("{name} has no coordinates, so that MAPS cannot be read at its samples.").format(
+                    name=pool.name(part)
+                )
+            )
         own = np.flatnonzero(pool.part == part)
         rows, columns = _pixels(store.x, store.y, store.crs_wkt, source)
         inside = (rows >= 0) & (rows < source.grid.height) & (columns >= 0) & (columns < source.grid.width)
         values[own[inside]] = source.values_at(rows[inside], columns[inside], progress)
         known[own[inside]] = True
     if not known.any():
-        raise LandloomError(f"MAPS {path} does not lie where the samples do: give a map of their place.")
+        raise LandloomError(
+            tr("MAPS {path} does not lie where the samples do: give a map of their place.").format(path=path)
+        )
     known &= ~source.is_no_data(values)
     if not known.any():
-        raise LandloomError(f"MAPS {path} has no data at any sample: give a map that covers them.")
+        raise LandloomError(tr("MAPS {path} has no data at any sample: give a map that covers them.").format(path=path))
     found, counts = np.unique(values[known], return_counts=True)
     matched = match_classes(found.tolist(), source.names, pool.nomenclature)
     if not matched:
         raise LandloomError(
-            f"MAPS {path} shares no class with the samples: it holds {listed([source.name_of(v) for v in found])} "
-            f"there, the samples have {listed(_classes(pool.nomenclature))}. Give the map the codes or names of the "
-            "samples' nomenclature."
+            tr(
+                "MAPS {path} shares no class with the samples: it holds {found} there, the samples have "
+                "{classes}. Give the map the codes or names of the samples' nomenclature."
+            ).format(
+                path=path, found=listed([source.name_of(v) for v in found]), classes=listed(_classes(pool.nomenclature))
+            )
         )
     predicted = np.full(len(pool), -1, np.int64)
     predicted[known] = [matched.get(int(v), (len(pool.nomenclature), ""))[0] for v in values[known]]
@@ -88,11 +98,18 @@ def _read(key: str, path: str | os.PathLike[str], pool: SamplePool, progress: Pr
     missing = int((~known).sum())
     if unknown:
         progress.warning(
-            f"{key}: {sum(unknown.values())} samples have a value that is no class of the samples and count as wrong: "
-            f"{listed([f'{source.name_of(v)} ({n})' for v, n in unknown.items()])}."
+            tr("{key}: {sum} samples have a value that is no class of the samples and count as wrong: {items}.").format(
+                key=key,
+                sum=sum(unknown.values()),
+                items=listed([f"{source.name_of(v)} ({n})" for v, n in unknown.items()]),
+            )
         )
     if missing:
-        progress.warning(f"{key} has no data at {missing} of {len(pool)} samples, which are left out of its scores.")
+        progress.warning(
+            tr("{key} has no data at {missing} of {n_pool} samples, which are left out of its scores.").format(
+                key=key, missing=missing, n_pool=len(pool)
+            )
+        )
     return MapAtSamples(key, source.path, predicted, matched, unknown, missing)
 
 

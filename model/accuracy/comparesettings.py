@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import listed
 from ..networks.registry import NETWORKS
 from ..stack.sensors import STATIC, SensorSpec, matches
@@ -70,28 +71,46 @@ class CompareSettings:
         for network in self.networks:
             if network not in NETWORKS or network == FOREST:
                 choices = ", ".join(name for name in NETWORKS if name != FOREST)
-                raise LandloomError(f"NETWORKS holds '{network}'; choose of: {choices}. Both forests always take part.")
+                raise LandloomError(
+                    tr("NETWORKS holds '{network}'; choose of: {choices}. Both forests always take part.").format(
+                        network=network, choices=choices
+                    )
+                )
         for name, value, options in (
             ("EVALUATION", self.evaluation, EVALUATIONS),
             ("SPLIT_BY", self.split_by, UNITS),
         ):
             if value not in options:
-                raise LandloomError(f"{name} is '{value}'; choose one of: {', '.join(options)}.")
+                raise LandloomError(
+                    tr("{name} is '{value}'; choose one of: {options}.").format(
+                        name=name, value=value, options=", ".join(options)
+                    )
+                )
         for name, number, low, high in (
             ("RUNS", self.runs, 1, 100),
             ("FOLDS", self.folds, 2, 100),
             ("SEASON_DATES", self.season_dates, 2, 100),
         ):
             if not low <= number <= high:
-                raise LandloomError(f"{name} is {number}; choose a value from {low} to {high}.")
+                raise LandloomError(
+                    tr("{name} is {number}; choose a value from {low} to {high}.").format(
+                        name=name, number=number, low=low, high=high
+                    )
+                )
         if not 0 < self.test < 1:
-            raise LandloomError(f"TEST is {self.test:g}; give a share above 0 and below 1.")
+            raise LandloomError(tr("TEST is {test:g}; give a share above 0 and below 1.").format(test=self.test))
         if self.split_by == BLOCK and not self.block_size > 0:
-            raise LandloomError(f"BLOCK_SIZE is {self.block_size:g}; give the side of a block in metres, above 0.")
+            raise LandloomError(
+                tr("BLOCK_SIZE is {block_size:g}; give the side of a block in metres, above 0.").format(
+                    block_size=self.block_size
+                )
+            )
         if self.evaluation == SPLIT and self.split_by == BLOCK:
             raise LandloomError(
-                "EVALUATION is split, the parts that the samples have: SPLIT_BY block needs folds or holdout. Or "
-                "extract the samples again with SPLIT_BY block."
+                tr(
+                    "EVALUATION is split, the parts that the samples have: SPLIT_BY block needs folds or "
+                    "holdout. Or extract the samples again with SPLIT_BY block."
+                )
             )
         for name in (*self.networks, PLAIN):
             self.training(name, (), 0)
@@ -160,9 +179,13 @@ def read_sensor_sets(text: str) -> tuple[tuple[str, ...], ...]:
             continue
         names = tuple(name.strip() for name in one.split("+"))
         if not all(names) or len(set(names)) < len(names):
-            raise LandloomError(f"SENSOR_SETS holds '{one.strip()}': join different sensors by +, such as S1+S2.")
+            raise LandloomError(
+                tr("SENSOR_SETS holds '{one}': join different sensors by +, such as S1+S2.").format(one=one.strip())
+            )
         if any(set(names) == set(other) for other in sets):
-            raise LandloomError(f"SENSOR_SETS names {'+'.join(names)} twice: give each set once.")
+            raise LandloomError(
+                tr("SENSOR_SETS names {names} twice: give each set once.").format(names="+".join(names))
+            )
         sets.append(names)
     return tuple(sets)
 
@@ -176,7 +199,11 @@ def choose_sensor_sets(asked: Sequence[tuple[str, ...]], specs: Mapping[str, Sen
     for names in asked:
         for name in names:
             if not any(matches(own, name) for own in specs):
-                raise LandloomError(f"SENSOR_SETS asks for {name}, but the samples have {listed(list(specs))}.")
+                raise LandloomError(
+                    tr("SENSOR_SETS asks for {name}, but the samples have {specs}.").format(
+                        name=name, specs=listed(list(specs))
+                    )
+                )
     if asked:
         return list(asked)
     families: dict[str, None] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..samples.extraction import metric_scale
 from ..samples.splits import TEST, block_units, split_groups, stratified_group_folds
 from ..stack.grid import Grid
@@ -53,7 +54,7 @@ def units_of(pool: SamplePool, settings: CompareSettings) -> np.ndarray:
     for system in dict.fromkeys(systems):
         if not system:
             raise LandloomError(
-                "SPLIT_BY is block, but the samples have no coordinates: choose group, or extract them again."
+                tr("SPLIT_BY is block, but the samples have no coordinates: choose group, or extract them again.")
             )
         # Groups that lie in several folders of a CRS are one: all their samples have a say in where they lie.
         own = np.isin(pool.part, [part for part, other in enumerate(systems) if other == system])
@@ -80,8 +81,10 @@ def deal(pool: SamplePool, units: np.ndarray, settings: CompareSettings) -> list
     splits = []
     if len(np.unique(units)) < 2:
         raise LandloomError(
-            f"All samples lie in one {settings.split_by}: nothing independent is left to judge. Give more reference "
-            "data" + (" or a smaller BLOCK_SIZE." if settings.split_by == BLOCK else ".")
+            tr(
+                "All samples lie in one {split_by}: nothing independent is left to judge. Give more reference data"
+            ).format(split_by=settings.split_by)
+            + (tr(" or a smaller BLOCK_SIZE.") if settings.split_by == BLOCK else ".")
         )
     pairs = np.unique(np.stack([pool.labels, units], axis=1), axis=0)
     lonely = np.bincount(pairs[:, 0], minlength=len(pool.nomenclature))[pool.labels] < 2
@@ -106,8 +109,10 @@ def deal(pool: SamplePool, units: np.ndarray, settings: CompareSettings) -> list
                 splits.append(_checked(run, fold, Parts(training, validation, test), units))
     if not splits:
         raise LandloomError(
-            f"No class has two {settings.split_by}s, so nothing can be judged: add reference polygons, and see whether "
-            "CLASS_FIELD of 'Extract samples' was the field of the class."
+            tr(
+                "No class has two {split_by}s, so nothing can be judged: add reference polygons, and see "
+                "whether CLASS_FIELD of 'Extract samples' was the field of the class."
+            ).format(split_by=settings.split_by)
         )
     return splits
 
@@ -120,8 +125,11 @@ def _checked(run: int, fold: int, parts: Parts, units: np.ndarray) -> Split:
     )
     if len(shared):
         raise LandloomError(
-            f"{len(shared)} groups (such as {shared[0]}) lie in two parts, so that the test would know what it judges: "
-            "choose EVALUATION folds, or extract the samples again with a SPLIT_FIELD that agrees with the groups."
+            tr(
+                "{n_shared} groups (such as {shared}) lie in two parts, so that the test would know what it "
+                "judges: choose EVALUATION folds, or extract the samples again with a SPLIT_FIELD that agrees "
+                "with the groups."
+            ).format(n_shared=len(shared), shared=shared[0])
         )
     return Split(run, fold, parts, len(test) / max(1, len(training) + len(validation)))
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.files import make_folder, whole_file, write_json
+from ..base.language import tr
 from ..base.levels import Levels
 from ..base.progress import Progress
 from ..networks.modelfile import Model, describe
@@ -99,11 +100,15 @@ class Finished:
         found = len(list(self.folder.glob("*.npz")))
         if self._saved_key() == key:
             if found:
-                progress.info(f"Going on from {found} finished trainings in {self.folder}.")
+                progress.info(
+                    tr("Going on from {found} finished trainings in {folder}.").format(found=found, folder=self.folder)
+                )
             return
         progress.warning(
-            f"{self.folder} is from another comparison (other samples, splits or settings): it is removed and the "
-            "comparison starts again."
+            tr(
+                "{folder} is from another comparison (other samples, splits or settings): it is removed and "
+                "the comparison starts again."
+            ).format(folder=self.folder)
         )
         self.clear()
 

@@ -66,7 +66,9 @@ def chosen_kind(design: str, stratum_field: str, probability_field: str) -> str:
         LandloomError: if they contradict each other.
     """
     if design not in DESIGNS:
-        raise LandloomError(f"DESIGN is '{design}'; choose one of: {', '.join(DESIGNS)}.")
+        raise LandloomError(
+            tr("DESIGN is '{design}'; choose one of: {designs}.").format(design=design, designs=", ".join(DESIGNS))
+        )
     given = [
         name for name, value in (("STRATUM_FIELD", stratum_field), ("PROBABILITY_FIELD", probability_field)) if value
     ]
@@ -74,7 +76,9 @@ def chosen_kind(design: str, stratum_field: str, probability_field: str) -> str:
         return STRATIFIED if given else PURPOSIVE
     if design in (PURPOSIVE, RANDOM) and given:
         raise LandloomError(
-            f"DESIGN is {design}, which has no {' and '.join(given)}: choose stratified, or leave the field out."
+            tr("DESIGN is {design}, which has no {given}: choose stratified, or leave the field out.").format(
+                design=design, given=" and ".join(given)
+            )
         )
     return design
 
@@ -117,8 +121,10 @@ def read_design(
     stratum_field, probability_field = settings.stratum_field, settings.probability_field
     if not is_point and not probability_field:
         raise LandloomError(
-            f"DESIGN is {kind}, but the reference data are polygons, which cover areas of different size: give points, "
-            "or the PROBABILITY_FIELD with which each polygon was drawn."
+            tr(
+                "DESIGN is {kind}, but the reference data are polygons, which cover areas of different size: "
+                "give points, or the PROBABILITY_FIELD with which each polygon was drawn."
+            ).format(kind=kind)
         )
     if probability_field:
         units = _units(layer, settings, progress)
@@ -169,8 +175,11 @@ def _by_probability(
     wrong = [fid for fid, unit in units.items() if unit.probability is None or not 0 < unit.probability <= 1]
     if wrong:
         raise LandloomError(
-            f"PROBABILITY_FIELD '{probability_field}' must be above 0 and at most 1, but is not in {len(wrong)} of "
-            f"{len(units)} features, such as feature {wrong[0]}: fill it with the share of the stratum's pixels drawn."
+            tr(
+                "PROBABILITY_FIELD '{probability_field}' must be above 0 and at most 1, but is not in "
+                "{n_wrong} of {n_units} features, such as feature {wrong}: fill it with the share of the "
+                "stratum's pixels drawn."
+            ).format(probability_field=probability_field, n_wrong=len(wrong), n_units=len(units), wrong=wrong[0])
         )
     strata = sorted({unit.stratum or "" for unit in units.values()}, key=_order)
     index = {name: h for h, name in enumerate(strata)}
@@ -226,9 +235,13 @@ def _check_strata(
     ]
     if differ:
         raise LandloomError(
-            f"STRATUM_FIELD '{field_name}' is not the map's class at {len(differ)} of {len(fids)} points (such as "
-            f"{differ[0][0]} where the map has {differ[0][1]}), so that the sizes of the strata are unknown: give the "
-            "PROBABILITY_FIELD too."
+            tr(
+                "STRATUM_FIELD '{field_name}' is not the map's class at {n_differ} of {n_fids} points (such as "
+                "{differ} where the map has {differ2}), so that the sizes of the strata are unknown: give the "
+                "PROBABILITY_FIELD too."
+            ).format(
+                field_name=field_name, n_differ=len(differ), n_fids=len(fids), differ=differ[0][0], differ2=differ[0][1]
+            )
         )
 
 
@@ -263,7 +276,9 @@ def _by_map(kind: str, map_values: np.ndarray, counts: MapCounts, names: Mapping
     too_many = [labels[h] for h in range(len(values)) if drawn[h] > sizes[h]]
     if too_many:
         raise LandloomError(
-            f"More points than pixels lie in {listed(too_many)}: several points lie in one pixel. Keep one of them."
+            tr("More points than pixels lie in {too_many}: several points lie in one pixel. Keep one of them.").format(
+                too_many=listed(too_many)
+            )
         )
     unsampled = sum(sizes[h] for h in empty) / counts.pixels
     return Design(kind, strata, tuple(labels), np.array(sizes), unsampled=unsampled, notes=tuple(notes))

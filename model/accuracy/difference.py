@@ -149,10 +149,14 @@ def difference(
     output = Path(output)
     outputs.check_outputs([output])
     if same_file(pair.before.path, pair.after.path):
-        raise LandloomError(f"BEFORE and AFTER are the same file {pair.before.path}: give two maps.")
+        raise LandloomError(
+            tr("BEFORE and AFTER are the same file {path}: give two maps.").format(path=pair.before.path)
+        )
     for name, one in (("BEFORE", pair.before), ("AFTER", pair.after)):
         if same_file(one.path, os.fspath(output)):
-            raise LandloomError(f"OUTPUT {output} is {name}: give the output another name.")
+            raise LandloomError(
+                tr("OUTPUT {output} is {name}: give the output another name.").format(output=output, name=name)
+            )
     make_folder(output.parent)
     with Lock(lock_path(output), output) as lock, contextlib.ExitStack() as stack:
         if not lock.again:

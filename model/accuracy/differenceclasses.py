@@ -78,7 +78,10 @@ def match_classes(before: Legend, after: Legend, nomenclature: Nomenclature | No
     """
     if level and nomenclature is None:
         raise LandloomError(
-            f"LEVEL is {level}, but the coarser classes are not known: give the NOMENCLATURE that has them, or LEVEL 0."
+            tr(
+                "LEVEL is {level}, but the coarser classes are not known: give the NOMENCLATURE that has them, "
+                "or LEVEL 0."
+            ).format(level=level)
         )
     warnings: list[str] = []
     coarse, parents = nomenclature.at_level(level) if nomenclature else (None, None)
@@ -140,8 +143,10 @@ def changes(matched: Matched, hectares: Mapping[tuple[int, int], float]) -> tupl
     """
     if len(hectares) > HIGHEST_CODE:
         raise LandloomError(
-            f"The maps differ in {len(hectares)} ways, but a map of differences has room for {HIGHEST_CODE}: join "
-            "classes by the LEVEL of a NOMENCLATURE."
+            tr(
+                "The maps differ in {n_hectares} ways, but a map of differences has room for {highest_code}: "
+                "join classes by the LEVEL of a NOMENCLATURE."
+            ).format(n_hectares=len(hectares), highest_code=HIGHEST_CODE)
         )
     order = sorted(hectares, key=lambda pair: (pair[0] == pair[1], pair[0] if pair[0] == pair[1] else -hectares[pair]))
     codes = _codes(matched.classes, order)

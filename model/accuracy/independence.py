@@ -89,8 +89,9 @@ def training_places(folders: Sequence[str | os.PathLike[str]], model: str, grid:
         folders = [folder for folder in known if Path(folder).is_dir()]
         if not folders:
             raise LandloomError(
-                f"The samples that trained {model} are not where they were ({', '.join(known) or 'not named'}): give "
-                "SAMPLES."
+                tr("The samples that trained {model} are not where they were ({known}): give SAMPLES.").format(
+                    model=model, known=", ".join(known) or "not named"
+                )
             )
     if not folders:
         return None
@@ -135,7 +136,11 @@ def _read_by(store: SampleStore, folder: Path, known: dict[str, list[int]], fold
     if not own and len(known) == 1 and folders == 1:
         own = list(known.values())  # the folder was moved
     if not own:
-        raise LandloomError(f"The model was trained on {', '.join(known)}, not on {folder}: give its own SAMPLES.")
+        raise LandloomError(
+            tr("The model was trained on {known}, not on {folder}: give its own SAMPLES.").format(
+                known=", ".join(known), folder=folder
+            )
+        )
     return np.isin(store.groups, own[0]) | (store.split == VALIDATION)
 
 

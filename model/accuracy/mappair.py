@@ -59,12 +59,14 @@ class MapPair:
         window = before.grid.whole.intersection(there)
         if not window.width or not window.height:
             raise LandloomError(
-                f"BEFORE {before.path} and AFTER {after.path} have no pixel in common: check the CRS and place of both."
+                tr("BEFORE {path} and AFTER {path2} have no pixel in common: check the CRS and place of both.").format(
+                    path=before.path, path2=after.path
+                )
             )
         if bounds is not None:
             window = window.intersection(before.grid.window(bounds))
             if not window.width or not window.height:
-                raise LandloomError("EXTENT lies beside what both maps cover: choose another, or none.")
+                raise LandloomError(tr("EXTENT lies beside what both maps cover: choose another, or none."))
         self._window, self._there = window, there
         self.grid = before.grid.crop(window)
         self.areas = PixelAreas(self.grid)
@@ -121,14 +123,18 @@ class MapPair:
         seconds, j = _indexed(second[known])
         for one, values in ((self.before, firsts), (self.after, seconds)):
             if len(values) > MOST_VALUES:
-                raise LandloomError(f"{one.path} holds more than {MOST_VALUES} values: it is no map of classes.")
+                raise LandloomError(
+                    tr("{path} holds more than {most_values} values: it is no map of classes.").format(
+                        path=one.path, most_values=MOST_VALUES
+                    )
+                )
         kinds, index = _indexed(i * len(seconds) + j)
         found = []
         for kind in kinds:
             pair = int(firsts[kind // len(seconds)]), int(seconds[kind % len(seconds)])
             if pair not in self._numbers:
                 if known_only:
-                    raise LandloomError("BEFORE or AFTER changed while it was read: run again when both are whole.")
+                    raise LandloomError(tr("BEFORE or AFTER changed while it was read: run again when both are whole."))
                 self._numbers[pair] = len(self._numbers) + 1
                 self.pairs[self._numbers[pair]] = pair
             found.append(self._numbers[pair])
@@ -149,8 +155,10 @@ class MapPair:
             yield row, self.numbers(Window(0, row, grid.width, min(rows, grid.height - row)))
         if not self.pairs:
             raise LandloomError(
-                f"There is no pixel where both BEFORE {self.before.path} and AFTER {self.after.path} have a class: "
-                "check their place, what is no data in them, and MASK."
+                tr(
+                    "There is no pixel where both BEFORE {path} and AFTER {path2} have a class: check their "
+                    "place, what is no data in them, and MASK."
+                ).format(path=self.before.path, path2=self.after.path)
             )
         progress.percent(100)
 
@@ -190,7 +198,7 @@ def _indexed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _bounds_of(source: Grid, target: Grid) -> Bounds:
     bounds = reproject_bounds(source.bounds, source.crs_wkt, target.crs_wkt)
     if not all(math.isfinite(one) for one in bounds):
-        raise LandloomError("AFTER cannot be brought into the CRS of BEFORE: check the CRS of both.")
+        raise LandloomError(tr("AFTER cannot be brought into the CRS of BEFORE: check the CRS of both."))
     return bounds
 
 
@@ -216,5 +224,9 @@ def _warped(source: CategoricalMap, grid: Grid) -> gdal.Dataset:
             dataset = None
     if dataset is None or dataset.RasterCount < 2:
         reason = messages[-1] if messages else "GDAL gives no reason"
-        raise LandloomError(f"AFTER {source.path} cannot be brought onto the pixels of BEFORE: {reason}.")
+        raise LandloomError(
+            tr("AFTER {path} cannot be brought onto the pixels of BEFORE: {reason}.").format(
+                path=source.path, reason=reason
+            )
+        )
     return dataset

@@ -11,6 +11,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.legend import legend_of
 from ..base.nomenclature import listed
 from ..base.progress import Progress
@@ -101,8 +102,10 @@ class CategoricalMap:
         self.path, self.grid, self._parameter = info.path, info.grid, parameter
         if len(info.dtypes) > 1:
             raise LandloomError(
-                f"{parameter} {info.path} has {len(info.dtypes)} bands; a map of classes has one. Give the map itself, "
-                "not an image or its probabilities."
+                tr(
+                    "{parameter} {path} has {n_dtypes} bands; a map of classes has one. Give the map itself, "
+                    "not an image or its probabilities."
+                ).format(parameter=parameter, path=info.path, n_dtypes=len(info.dtypes))
             )
         self._dataset = open_raster(self.path)
         self.dtype = np.dtype(info.dtypes[0])
@@ -148,7 +151,9 @@ class CategoricalMap:
             if (values[known] != np.round(values[known])).any():
                 fraction = values[known][values[known] % 1 != 0][0]
                 raise LandloomError(
-                    f"{self._parameter} {self.path} holds fractions such as {fraction:g}: it is no map of classes."
+                    tr("{parameter} {path} holds fractions such as {fraction:g}: it is no map of classes.").format(
+                        parameter=self._parameter, path=self.path, fraction=fraction
+                    )
                 )
             filler = next(iter(self.nodata), 0)
             values = np.where(known, values, filler).astype(np.int64)
@@ -187,7 +192,9 @@ class CategoricalMap:
                 hectares[value] = hectares.get(value, 0.0) + own
             if len(pixels) > MOST_VALUES:
                 raise LandloomError(
-                    f"{self._parameter} {self.path} holds more than {MOST_VALUES} values: it is no map of classes."
+                    tr("{parameter} {path} holds more than {most_values} values: it is no map of classes.").format(
+                        parameter=self._parameter, path=self.path, most_values=MOST_VALUES
+                    )
                 )
         result = MapCounts()
         missing = [value for value in pixels if value in self.nodata]
@@ -195,8 +202,9 @@ class CategoricalMap:
         result.values = {v: Count(pixels[v], hectares[v]) for v in sorted(pixels) if v not in self.nodata}
         if not result.values:
             raise LandloomError(
-                f"{self._parameter} {self.path} holds no class: every pixel is no data "
-                f"({listed([str(v) for v in sorted(self.nodata)])})."
+                tr("{parameter} {path} holds no class: every pixel is no data ({nodata}).").format(
+                    parameter=self._parameter, path=self.path, nodata=listed([str(v) for v in sorted(self.nodata)])
+                )
             )
         return result
 

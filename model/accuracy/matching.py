@@ -141,7 +141,9 @@ def match_classes(
     """
     values, wanted = sorted(set(map_values)), sorted(set(reference_values))
     if level and table is None:
-        raise LandloomError(f"LEVEL is {level}, but no NOMENCLATURE says what the coarser classes are: give one.")
+        raise LandloomError(
+            tr("LEVEL is {level}, but no NOMENCLATURE says what the coarser classes are: give one.").format(level=level)
+        )
     if table is not None:
         matching = _by_table(values, map_names, wanted, class_field, table, level)
     else:
@@ -149,8 +151,10 @@ def match_classes(
     if not any(one.map_values and one.reference_values for one in matching.classes):
         shown = [f"{v} ({map_names[v]})" if map_names.get(v, str(v)) != str(v) else str(v) for v in values]
         raise LandloomError(
-            f"No class of {class_field} ({listed(wanted)}) is a class of the map ({listed(shown)}): choose another "
-            "CLASS_FIELD, or give a NOMENCLATURE whose codes are those of the map."
+            tr(
+                "No class of {class_field} ({wanted}) is a class of the map ({shown}): choose another "
+                "CLASS_FIELD, or give a NOMENCLATURE whose codes are those of the map."
+            ).format(class_field=class_field, wanted=listed(wanted), shown=listed(shown))
         )
     return matching
 
@@ -247,8 +251,9 @@ def _row_of(value: int, name: str, rows: Sequence[Row], level: int, source: str)
                 if level and level <= above.index(text) + 1:
                     return row  # a coarser map: any of its classes has the parent asked for
                 raise LandloomError(
-                    f"The map holds the class '{name}' of level {above.index(text) + 1} of {source}: set LEVEL to "
-                    f"{above.index(text) + 1}."
+                    tr("The map holds the class '{name}' of level {index} of {source}: set LEVEL to {index}.").format(
+                        name=name, index=above.index(text) + 1, source=source
+                    )
                 )
     coded = [row for row in rows if row.code == value]
     if coded:

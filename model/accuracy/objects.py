@@ -6,6 +6,7 @@ import numpy as np
 from osgeo import osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import open_raster, spatial_reference
 from ..samples.labelling import label_pixels
@@ -26,8 +27,9 @@ def reference_pixels(
         labelled = label_pixels(features, labels, grid, progress)
         if len(labelled.rows) > MOST_PIXELS:
             raise LandloomError(
-                f"The reference polygons cover {len(labelled.rows)} pixels, more than {MOST_PIXELS}: give fewer, or "
-                "points."
+                tr(
+                    "The reference polygons cover {n_rows} pixels, more than {most_pixels}: give fewer, or points."
+                ).format(n_rows=len(labelled.rows), most_pixels=MOST_PIXELS)
             )
         return labelled.rows, labelled.columns, labelled.owner, labelled.disputed
     places, owners = [], []
@@ -61,7 +63,9 @@ def confidence_at(path: str, grid: Grid, rows: np.ndarray, columns: np.ndarray, 
     inside = (own_rows >= 0) & (own_rows < info.grid.height) & (own_columns >= 0) & (own_columns < info.grid.width)
     result = np.full(len(rows), np.nan)
     if not inside.any():
-        raise LandloomError(f"CONFIDENCE {path} does not lie where the reference does: give that of the same map.")
+        raise LandloomError(
+            tr("CONFIDENCE {path} does not lie where the reference does: give that of the same map.").format(path=path)
+        )
     values = values_at(open_raster(path), own_rows[inside], own_columns[inside], progress).astype(np.float64)
     if info.nodata[0] is not None:
         values[values == info.nodata[0]] = np.nan
@@ -73,8 +77,9 @@ def confidence_at(path: str, grid: Grid, rows: np.ndarray, columns: np.ndarray, 
     known = values[np.isfinite(values)]
     if known.size and not 0 <= known.min() <= known.max() <= 100:
         raise LandloomError(
-            f"CONFIDENCE {path} holds {known.min():g} to {known.max():g}: percent (0 to 100) or shares (0 to 1) are "
-            "needed."
+            tr("CONFIDENCE {path} holds {min:g} to {max:g}: percent (0 to 100) or shares (0 to 1) are needed.").format(
+                path=path, min=known.min(), max=known.max()
+            )
         )
     result[inside] = values
     return result

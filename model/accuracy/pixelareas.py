@@ -11,6 +11,7 @@ import numpy as np
 from osgeo import osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.raster import spatial_reference
 from ..samples.reference import EQUAL_AREA
 from ..stack.grid import Grid
@@ -85,7 +86,7 @@ def _rows_of_ellipsoid(grid: Grid, reference: osr.SpatialReference) -> np.ndarra
     _, dx, _, top, _, dy = grid.transform
     latitude = (top + dy * np.arange(grid.height + 1)) * to_radians
     if np.abs(latitude).max() > np.pi / 2 + 1e-6:
-        raise LandloomError("The map reaches beyond a pole: its CRS cannot be right. Assign the right one to it.")
+        raise LandloomError(tr("The map reaches beyond a pole: its CRS cannot be right. Assign the right one to it."))
     sine = np.sin(np.clip(latitude, -np.pi / 2, np.pi / 2))
     e = np.sqrt(max(0.0, 1 - (b / a) ** 2))
     zone = 2 * sine if e < 1e-9 else (1 - e**2) * (sine / (1 - (e * sine) ** 2) + np.arctanh(e * sine) / e)

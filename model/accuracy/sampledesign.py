@@ -40,13 +40,25 @@ class SampleSettings:
     def check(self) -> None:
         """Raise a :class:`LandloomError` that names the first wrong parameter."""
         if self.allocation not in ALLOCATIONS:
-            raise LandloomError(f"ALLOCATION is '{self.allocation}'; choose one of: {', '.join(ALLOCATIONS)}.")
+            raise LandloomError(
+                tr("ALLOCATION is '{allocation}'; choose one of: {allocations}.").format(
+                    allocation=self.allocation, allocations=", ".join(ALLOCATIONS)
+                )
+            )
         if not self.size and not 0 < self.target_error < 0.5:
-            raise LandloomError(f"TARGET_ERROR is {self.target_error:g}; give a share above 0 and below 0.5, as 0.02.")
+            raise LandloomError(
+                tr("TARGET_ERROR is {target_error:g}; give a share above 0 and below 0.5, as 0.02.").format(
+                    target_error=self.target_error
+                )
+            )
         if not 0 <= self.size <= MOST:
-            raise LandloomError(f"SIZE is {self.size}; give 0 (by TARGET_ERROR) to {MOST:,} points.")
+            raise LandloomError(
+                tr("SIZE is {size}; give 0 (by TARGET_ERROR) to {most:,} points.").format(size=self.size, most=MOST)
+            )
         if not 0 <= self.least <= MOST:
-            raise LandloomError(f"MIN_PER_CLASS is {self.least}; give 0 to {MOST:,} points.")
+            raise LandloomError(
+                tr("MIN_PER_CLASS is {least}; give 0 to {most:,} points.").format(least=self.least, most=MOST)
+            )
 
 
 @dataclass(frozen=True)
@@ -155,7 +167,11 @@ def draw(source: CategoricalMap, plan: SamplePlan, progress: Progress) -> Points
                 found.append((places.astype(np.int64) + row * width, h))
             seen[value] += count
     if list(seen.values()) != plan.pixels.tolist():
-        raise LandloomError(f"MAP {plan.map_path} has changed while it was read: run again when it is whole.")
+        raise LandloomError(
+            tr("MAP {map_path} has changed while it was read: run again when it is whole.").format(
+                map_path=plan.map_path
+            )
+        )
     flat = np.concatenate([places for places, _ in found])
     stratum = np.concatenate([np.full(len(places), h) for places, h in found])
     order = np.argsort(flat, kind="stable")  # one order, whatever the strips

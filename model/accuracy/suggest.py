@@ -15,6 +15,7 @@ import numpy as np
 from osgeo import ogr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..mapping.chunks import CHUNK, Area
@@ -62,7 +63,11 @@ class SuggestionSettings:
             LandloomError: naming the parameter and what it may be.
         """
         if self.method not in METHODS:
-            raise LandloomError(f"METHOD is '{self.method}': choose one of {', '.join(METHODS)}.")
+            raise LandloomError(
+                tr("METHOD is '{method}': choose one of {methods}.").format(
+                    method=self.method, methods=", ".join(METHODS)
+                )
+            )
         for name, value, low, high in (
             ("COUNT", self.count, 1, 10_000),
             ("DISTANCE", self.distance, 0, 1e7),
@@ -70,7 +75,11 @@ class SuggestionSettings:
             ("SEED", self.seed, 0, 2**31 - 1),
         ):
             if not low <= value <= high:
-                raise LandloomError(f"{name} is {value:g}; choose a value from {low:g} to {high:g}.")
+                raise LandloomError(
+                    tr("{name} is {value:g}; choose a value from {low:g} to {high:g}.").format(
+                        name=name, value=value, low=low, high=high
+                    )
+                )
 
 
 @dataclass
@@ -163,7 +172,7 @@ def suggest(
     with tempfile.TemporaryDirectory(prefix="landloom") as folder:
         area_mask = None
         if mask:
-            progress.text("Reading the mask")
+            progress.text(tr("Reading the mask"))
             area_mask = AreaMask(mask, grid, inputs.area, Path(folder) / "mask.tif", progress)
         try:
             found, looked, typical = _look(inputs, area_mask, settings, memory_mb, progress)
@@ -171,7 +180,7 @@ def suggest(
             if area_mask is not None:
                 area_mask.close()
     inputs.predictor.close()
-    progress.text("Choosing the places")
+    progress.text(tr("Choosing the places"))
     places = np.stack([found["x"], found["y"]], axis=1)
     free = ~_labelled(places, samples, reference, grid, settings.distance, progress)
     chosen = choose(
@@ -183,15 +192,21 @@ def suggest(
         settings.seed,
     )
     if not len(chosen):
-        raise LandloomError("No place is left to suggest: lower DISTANCE, or widen EXTENT and MASK.")
+        raise LandloomError(tr("No place is left to suggest: lower DISTANCE, or widen EXTENT and MASK."))
     if len(chosen) < settings.count:
         progress.warning(
-            f"Only {len(chosen)} places are {settings.distance:g} m apart and from what is labelled: lower DISTANCE, "
-            "raise PIXELS, or widen EXTENT and MASK."
+            tr(
+                "Only {n_chosen} places are {distance:g} m apart and from what is labelled: lower DISTANCE, "
+                "raise PIXELS, or widen EXTENT and MASK."
+            ).format(n_chosen=len(chosen), distance=settings.distance)
         )
     progress.info(
-        f"Looked at {looked:,} pixels (median uncertainty {typical:.2f}); the {len(chosen)} places suggested have "
-        f"{float(np.median(found['uncertainty'][chosen])):.2f}."
+        tr(
+            "Looked at {looked:,} pixels (median uncertainty {typical:.2f}); the {n_chosen} places suggested "
+            "have {median:.2f}."
+        ).format(
+            looked=looked, typical=typical, n_chosen=len(chosen), median=float(np.median(found["uncertainty"][chosen]))
+        )
     )
     best = {name: values[chosen] for name, values in found.items()}
     return Suggestions(
@@ -229,7 +244,7 @@ def _look(
     looked = int(histogram.sum())
     if not candidates.parts:
         raise LandloomError(
-            "No pixel of the area has valid dates all round it: choose another EXTENT or MASK, or check the stack."
+            tr("No pixel of the area has valid dates all round it: choose another EXTENT or MASK, or check the stack.")
         )
     return candidates.best(), looked, float(np.searchsorted(np.cumsum(histogram), looked / 2)) / 100
 
@@ -354,7 +369,9 @@ def _sampled(folder: str | os.PathLike[str], grid: Grid) -> np.ndarray:
     store = SampleStore.open(folder)
     if store.crs_wkt and not same_crs(store.crs_wkt, grid.crs_wkt):
         raise LandloomError(
-            f"The samples {folder} have another CRS than the stack: give their polygons or points as REFERENCE."
+            tr(
+                "The samples {folder} have another CRS than the stack: give their polygons or points as REFERENCE."
+            ).format(folder=folder)
         )
     return np.stack([store.x, store.y], axis=1)
 

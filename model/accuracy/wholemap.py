@@ -53,7 +53,7 @@ def estimate_whole_map(
         )
     of_unit = np.unique(owner)
     if result.is_point and len(of_unit) != len(owner):
-        raise LandloomError("The reference points are multipoints; a sample needs one point a feature: split them.")
+        raise LandloomError(tr("The reference points are multipoints; a sample needs one point a feature: split them."))
     design = read_design(
         layer,
         kind,
@@ -88,7 +88,9 @@ def estimate_whole_map(
             design.names,
         )
     except ValueError as error:
-        raise LandloomError(f"The sample cannot be used: {error}. Check DESIGN and its fields.") from error
+        raise LandloomError(
+            tr("The sample cannot be used: {error}. Check DESIGN and its fields.").format(error=error)
+        ) from error
     # The sample stands for the whole map, or for less of it where strata have no unit or it was drawn elsewhere.
     total, whole = result.estimates.total, result.counts.hectares
     result.hectares = whole if abs(total - whole) <= 0.01 * whole else total

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .errors import LandloomError
+from .language import tr
 
 BINS = 15
 FEWEST_SAMPLES = 20
@@ -245,7 +246,7 @@ class RiskCurve:
         Raises:
             LandloomError: if it is not what :meth:`to_json` gives.
         """
-        damaged = LandloomError("The model's curve of confidence and error is damaged: train the model again.")
+        damaged = LandloomError(tr("The model's curve of confidence and error is damaged: train the model again."))
         try:
             columns = [content[name] for name in Kept._fields]
             rows = [Kept(float(t), int(p), int(w), int(g), float(u)) for t, p, w, g, u in zip(*columns, strict=True)]
@@ -295,7 +296,7 @@ def curves_from_json(content: Mapping[str, Any]) -> dict[int, RiskCurve]:
     """
     levels = content.get("levels") or {}
     if not isinstance(levels, dict) or not all(str(level).isdecimal() for level in levels):
-        raise LandloomError("The model's curves of confidence and error are damaged: train the model again.")
+        raise LandloomError(tr("The model's curves of confidence and error are damaged: train the model again."))
     return {int(level): RiskCurve.from_json(curve) for level, curve in levels.items()}
 
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .errors import LandloomError
+from .language import tr
 from .optional import need
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ def resolve_device(name: str = "auto") -> torch.device:
     if name == "cuda" and not has_cuda:
         built = torch.version.cuda or "no CUDA"
         raise LandloomError(
-            f"DEVICE is cuda but PyTorch {torch.__version__} (built for {built}) finds no NVIDIA GPU: "
-            "choose auto or cpu, or install a CUDA build of PyTorch and the driver."
+            tr(
+                "DEVICE is cuda but PyTorch {version} (built for {built}) finds no NVIDIA GPU: choose auto or "
+                "cpu, or install a CUDA build of PyTorch and the driver."
+            ).format(version=torch.__version__, built=built)
         )
     if name == "mps" and not has_mps:
-        raise LandloomError("DEVICE is mps but there is no Apple GPU here: choose auto or cpu.")
+        raise LandloomError(tr("DEVICE is mps but there is no Apple GPU here: choose auto or cpu."))
     if name not in ("cpu", "cuda", "mps"):
-        raise LandloomError(f"DEVICE is '{name}'; choose one of: auto, cpu, cuda, mps.")
+        raise LandloomError(tr("DEVICE is '{name}'; choose one of: auto, cpu, cuda, mps.").format(name=name))
     return torch.device(name)
 
 

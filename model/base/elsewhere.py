@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from .errors import LandloomError
 from .files import parse_json, write_json
+from .language import tr
 from .progress import Progress
 
 ORDER = "order.json"
@@ -92,11 +93,15 @@ def read_order(path: str | os.PathLike[str]) -> dict[str, Any]:
         content = parse_json(Path(path).read_bytes())
     except OSError as error:
         raise LandloomError(
-            f"The order {path} cannot be read ({error.strerror or error}): the run has ended, or this machine does not "
-            "see the folder of the output; use a shared one, and PATH_MAP where it has another name here."
+            tr(
+                "The order {path} cannot be read ({reason}): the run has ended, or this machine does not see "
+                "the folder of the output; use a shared one, and PATH_MAP where it has another name here."
+            ).format(path=path, reason=error.strerror or error)
         ) from error
     except ValueError:
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
-        raise LandloomError(f"{path} is not the order of a run of this version of Landloom: start the run again.")
+        raise LandloomError(
+            tr("{path} is not the order of a run of this version of Landloom: start the run again.").format(path=path)
+        )
     return content

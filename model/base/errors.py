@@ -1,4 +1,6 @@
-"""Errors whose message is one clear sentence for the user."""
+"""Errors whose message is one clear sentence for the user, in the language in use."""
+
+from .language import tr
 
 LONGEST = 2000
 
@@ -18,8 +20,8 @@ class LandloomError(Exception):
 class Cancelled(LandloomError):
     """The user cancelled; whatever was half written has been, or is about to be, removed."""
 
-    def __init__(self, message: str = "Cancelled: nothing was written.") -> None:
-        super().__init__(message)
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or tr("Cancelled: nothing was written."))
 
 
 class MissingPackageError(LandloomError):
@@ -33,7 +35,8 @@ class MissingPackageError(LandloomError):
     def __init__(self, package: str, purpose: str) -> None:
         self.package = package
         self.purpose = purpose
-        super().__init__(f"{purpose} needs the Python package {package}, which is not installed.")
+        sentence = tr("{purpose} needs the Python package {package}, which is not installed.")
+        super().__init__(sentence.format(purpose=tr(purpose), package=package))
 
 
 class ChangedError(LandloomError):

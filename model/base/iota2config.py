@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import LandloomError
+from .language import tr
 
 LARGEST = 2_000_000  # bytes
 DEEPEST = 20  # nested sections
@@ -44,19 +45,27 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise LandloomError(f"Cannot read {path}: {error.strerror}. Give the configuration file of iota2.") from error
+        raise LandloomError(
+            tr("Cannot read {path}: {reason}. Give the configuration file of iota2.").format(
+                path=path, reason=error.strerror
+            )
+        ) from error
     if len(content) > LARGEST:
-        raise LandloomError(f"{name} is too large for a configuration file of iota2: give the .cfg.")
+        raise LandloomError(
+            tr("{name} is too large for a configuration file of iota2: give the .cfg.").format(name=name)
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     if "\0" in text:
-        raise LandloomError(f"{name} is not a text: give the configuration file of iota2 (.cfg).")
+        raise LandloomError(tr("{name} is not a text: give the configuration file of iota2 (.cfg).").format(name=name))
     parser = _Parser(text, name)
     found = parser.entries(end="")
     if not any(isinstance(value, dict) for value in found.values()):
-        raise LandloomError(f"{name} has no section such as 'chain : {{ ... }}': give the .cfg of iota2.")
+        raise LandloomError(
+            tr("{name} has no section such as 'chain : {{ ... }}': give the .cfg of iota2.").format(name=name)
+        )
     return found
 
 
@@ -80,7 +89,11 @@ class _Parser:
         self._at, self._depth = 0, 0
 
     def _error(self, what: str, line: int) -> LandloomError:
-        return LandloomError(f"{self._name}, line {line}: {what}. Is it a configuration file of iota2?")
+        return LandloomError(
+            tr("{name}, line {line}: {what}. Is it a configuration file of iota2?").format(
+                name=self._name, line=line, what=what
+            )
+        )
 
     def _peek(self) -> tuple[str, str, int]:
         return self._tokens[self._at]

@@ -11,6 +11,7 @@ from osgeo import gdal
 
 from .errors import LandloomError
 from .files import parse_json
+from .language import tr
 from .nomenclature import hex_color
 from .raster import quiet_gdal
 from .xmltext import Element, parse_xml
@@ -61,13 +62,23 @@ def read_style(path: str | os.PathLike[str]) -> Style:
     path = Path(path)
     try:
         if path.stat().st_size > _LARGEST:
-            raise LandloomError(f"The style {path} is larger than 20 MB: it is no style of classes.")
+            raise LandloomError(
+                tr("The style {path} is larger than 20 MB: it is no style of classes.").format(path=path)
+            )
         content = path.read_bytes()
         root = parse_xml(content, document_type=True)
     except OSError as error:
-        raise LandloomError(f"Cannot read the style {path}: {error.strerror or error}; check the path.") from error
+        raise LandloomError(
+            tr("Cannot read the style {path}: {reason}; check the path.").format(
+                path=path, reason=error.strerror or error
+            )
+        ) from error
     except ValueError as error:
-        raise LandloomError(f"{path} is no QGIS style ({error}); save it again from the layer's properties.") from error
+        raise LandloomError(
+            tr("{path} is no QGIS style ({error}); save it again from the layer's properties.").format(
+                path=path, error=error
+            )
+        ) from error
     style = Style()
     for one in root.iter("paletteEntry"):
         value = _number(one.get("value", ""))

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from .errors import LandloomError
 from .files import PARTIAL, make_folder, writing_failed
+from .language import tr
 
 HEARTBEAT = 5.0
 STALE = 60.0
@@ -75,15 +76,21 @@ class Lock:
             holder = self._holder()
             if holder is not None and is_at_work(holder, self._age()):
                 raise LandloomError(
-                    f"Another run (process {holder.get('pid')} on {holder.get('host')}, since {holder.get('time')}) is "
-                    f"writing {self._output}: wait for it, stop it, or choose another output."
+                    tr(
+                        "Another run (process {get} on {get2}, since {get3}) is writing {output}: wait for it, "
+                        "stop it, or choose another output."
+                    ).format(
+                        get=holder.get("pid"), get2=holder.get("host"), get3=holder.get("time"), output=self._output
+                    )
                 )
             with contextlib.suppress(FileNotFoundError):
                 # The stale file is renamed first: of two runs that both found it stale only one can do that.
                 gone = self._path.with_name(f"{self._path.name}.{self._token}")
                 os.replace(self._path, gone)
                 gone.unlink()
-        raise LandloomError(f"Another run has just started to write {self._output}: wait for it.")
+        raise LandloomError(
+            tr("Another run has just started to write {output}: wait for it.").format(output=self._output)
+        )
 
     def __exit__(self, *_: object) -> None:
         if self.again:

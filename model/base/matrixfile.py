@@ -20,6 +20,7 @@ import numpy as np
 
 from .errors import LandloomError
 from .files import write_text
+from .language import tr
 
 _ADVICE = "give the MATRIX of 'Assess' or the matrix of otbcli_ComputeConfusionMatrix."
 
@@ -36,9 +37,15 @@ def read_matrix(path: str | os.PathLike[str]) -> tuple[list[int], np.ndarray]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise LandloomError(f"The confusion matrix {path} does not exist; check the path.") from None
+        raise LandloomError(
+            tr("The confusion matrix {path} does not exist; check the path.").format(path=path)
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise LandloomError(f"Cannot read the confusion matrix {path}: {error}; {_ADVICE}") from error
+        raise LandloomError(
+            tr("Cannot read the confusion matrix {path}: {error}; {advice}").format(
+                path=path, error=error, advice=_ADVICE
+            )
+        ) from error
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].lstrip().startswith("#"):
         rows, columns, cells, start = _read_otb(path, lines)
@@ -46,19 +53,26 @@ def read_matrix(path: str | os.PathLike[str]) -> tuple[list[int], np.ndarray]:
         rows, columns, cells, start = _read_csv(path, lines)
     for what, codes in (("rows", rows), ("columns", columns)):
         if len(set(codes)) < len(codes):
-            raise LandloomError(f"The {what} of the confusion matrix {path} name a class twice; {_ADVICE}")
+            raise LandloomError(
+                tr("The {what} of the confusion matrix {path} name a class twice; {advice}").format(
+                    what=what, path=path, advice=_ADVICE
+                )
+            )
     codes = sorted({*rows, *columns})
     matrix = np.zeros((len(codes), len(codes)))
     for number, (row, line) in enumerate(zip(rows, cells, strict=True), start=start):
         if len(line) != len(columns):
             raise LandloomError(
-                f"Line {number} of the confusion matrix {path} has {len(line)} counts for {len(columns)} classes; "
-                f"{_ADVICE}"
+                tr(
+                    "Line {number} of the confusion matrix {path} has {n_line} counts for {n_columns} classes; {advice}"
+                ).format(number=number, path=path, n_line=len(line), n_columns=len(columns), advice=_ADVICE)
             )
         for column, cell in zip(columns, line, strict=True):
             matrix[codes.index(row), codes.index(column)] = _count(cell, path, number)
     if not matrix.sum():
-        raise LandloomError(f"The confusion matrix {path} holds no counts; {_ADVICE}")
+        raise LandloomError(
+            tr("The confusion matrix {path} holds no counts; {advice}").format(path=path, advice=_ADVICE)
+        )
     return codes, matrix
 
 
@@ -76,19 +90,25 @@ def write_matrix(path: str | os.PathLike[str], codes: Sequence[int], matrix: np.
 
 def _read_otb(path: Path, lines: list[str]) -> tuple[list[int], list[int], list[list[str]], int]:
     if len(lines) < 2 or not lines[1].lstrip().startswith("#"):
-        raise LandloomError(f"The confusion matrix {path} has one line of labels where two are due; {_ADVICE}")
+        raise LandloomError(
+            tr("The confusion matrix {path} has one line of labels where two are due; {advice}").format(
+                path=path, advice=_ADVICE
+            )
+        )
     labels = [_codes(line.partition(":")[2].split(","), path, number) for number, line in enumerate(lines[:2], 1)]
     cells = [line.split(",") for line in lines[2:]]
     if len(cells) != len(labels[0]):
         raise LandloomError(
-            f"The confusion matrix {path} has {len(cells)} lines of counts for {len(labels[0])} classes; {_ADVICE}"
+            tr("The confusion matrix {path} has {n_cells} lines of counts for {n_labels} classes; {advice}").format(
+                path=path, n_cells=len(cells), n_labels=len(labels[0]), advice=_ADVICE
+            )
         )
     return labels[0], labels[1], cells, 3
 
 
 def _read_csv(path: Path, lines: list[str]) -> tuple[list[int], list[int], list[list[str]], int]:
     if len(lines) < 2:
-        raise LandloomError(f"{path} holds no confusion matrix; {_ADVICE}")
+        raise LandloomError(tr("{path} holds no confusion matrix; {advice}").format(path=path, advice=_ADVICE))
     delimiter = max(",;\t", key=lines[0].count)
     table = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
     columns = _codes(table[0][1:], path, 1)
@@ -101,8 +121,10 @@ def _codes(cells: Sequence[str], path: Path, number: int) -> list[int]:
         return [int(cell.strip()) for cell in cells]
     except ValueError as error:
         raise LandloomError(
-            f"Line {number} of {path} names a class that is no whole number ({error.args[0].split(': ')[-1]}): a "
-            f"confusion matrix is needed; {_ADVICE}"
+            tr(
+                "Line {number} of {path} names a class that is no whole number ({args}): a confusion matrix is "
+                "needed; {advice}"
+            ).format(number=number, path=path, args=error.args[0].split(": ")[-1], advice=_ADVICE)
         ) from None
 
 
@@ -112,5 +134,9 @@ def _count(cell: str, path: Path, number: int) -> float:
     except ValueError:
         value = -1.0
     if not (value >= 0 and np.isfinite(value)):
-        raise LandloomError(f"Line {number} of the confusion matrix {path} has '{cell}' for a count; {_ADVICE}")
+        raise LandloomError(
+            tr("Line {number} of the confusion matrix {path} has '{cell}' for a count; {advice}").format(
+                number=number, path=path, cell=cell, advice=_ADVICE
+            )
+        )
     return value

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .errors import LandloomError
+from .language import tr
 
 HIGHEST_CODE = 65535
 LONGEST_NAME = 500
@@ -55,15 +56,25 @@ class LandCoverClass:
         code = self.code
         if isinstance(code, bool) or not isinstance(code, int | np.integer) or not 1 <= code <= HIGHEST_CODE:
             raise LandloomError(
-                f"Class code {code!r} of '{self.name}' must be a whole number from 1 to {HIGHEST_CODE}."
+                tr("Class code {code!r} of '{name}' must be a whole number from 1 to {highest_code}.").format(
+                    code=code, name=self.name, highest_code=HIGHEST_CODE
+                )
             )
         object.__setattr__(self, "code", int(code))
         if not isinstance(self.name, str) or not self.name.strip() or len(self.name) > LONGEST_NAME:
-            raise LandloomError(f"The class with code {code} needs a name of 1 to {LONGEST_NAME} characters.")
+            raise LandloomError(
+                tr("The class with code {code} needs a name of 1 to {longest_name} characters.").format(
+                    code=code, longest_name=LONGEST_NAME
+                )
+            )
         object.__setattr__(self, "color", normalise_color(self.color, f"class {code} ({self.name})"))
         parents = tuple(self.parents)
         if len(parents) > MOST_LEVELS or not all(isinstance(p, str) and len(p) <= LONGEST_NAME for p in parents):
-            raise LandloomError(f"The parents of class {code} ({self.name}) must be at most {MOST_LEVELS} names.")
+            raise LandloomError(
+                tr("The parents of class {code} ({name}) must be at most {most_levels} names.").format(
+                    code=code, name=self.name, most_levels=MOST_LEVELS
+                )
+            )
         object.__setattr__(self, "parents", parents)
 
 
@@ -81,13 +92,15 @@ class Nomenclature:
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         if not self.classes:
-            raise LandloomError("The nomenclature holds no class: give at least one.")
+            raise LandloomError(tr("The nomenclature holds no class: give at least one."))
         index: dict[int, int] = {}
         for position, one in enumerate(self.classes):
             if one.code in index:
                 other = self.classes[index[one.code]]
                 raise LandloomError(
-                    f"Code {one.code} stands for two classes, '{other.name}' and '{one.name}': give each its own code."
+                    tr("Code {code} stands for two classes, '{other}' and '{name}': give each its own code.").format(
+                        code=one.code, other=other.name, name=one.name
+                    )
                 )
             index[one.code] = position
         object.__setattr__(self, "_index", index)
@@ -131,7 +144,9 @@ class Nomenclature:
             return self._index[int(code)]
         except KeyError:
             known = ", ".join(str(one.code) for one in self.classes)
-            raise LandloomError(f"No class has code {code}; the nomenclature's codes are {known}.") from None
+            raise LandloomError(
+                tr("No class has code {code}; the nomenclature's codes are {known}.").format(code=code, known=known)
+            ) from None
 
     def at_level(self, level: int) -> tuple[Nomenclature, np.ndarray]:
         """The coarser classes of a level, and for each class here the index of its parent there.
@@ -152,8 +167,13 @@ class Nomenclature:
             return self, np.arange(len(self))
         if not 1 <= level <= self.levels:
             raise LandloomError(
-                f"LEVEL is {level}, but the nomenclature has {self.levels or 'no'} coarser levels: choose "
-                f"{f'0 to {self.levels}' if self.levels else '0, or give classes parents in a NOMENCLATURE table'}."
+                tr("LEVEL is {level}, but the nomenclature has {levels} coarser levels: choose {what}.").format(
+                    level=level,
+                    levels=self.levels or "no",
+                    what=f"0 to {self.levels}"
+                    if self.levels
+                    else tr("0, or give classes parents in a NOMENCLATURE table"),
+                )
             )
         parents = [
             one.parents[level - 1] if level <= len(one.parents) and one.parents[level - 1] else one.name
@@ -186,11 +206,13 @@ class Nomenclature:
             LandloomError: if it is not what :meth:`to_json` gives.
         """
         if not isinstance(content, list) or len(content) > HIGHEST_CODE:
-            raise LandloomError("The nomenclature must be a list of classes: the file is damaged, make it again.")
+            raise LandloomError(tr("The nomenclature must be a list of classes: the file is damaged, make it again."))
         classes = []
         for entry in content:
             if not isinstance(entry, dict) or not isinstance(entry.get("parents", []), list):
-                raise LandloomError("A class of the nomenclature is not readable: the file is damaged, make it again.")
+                raise LandloomError(
+                    tr("A class of the nomenclature is not readable: the file is damaged, make it again.")
+                )
             classes.append(
                 LandCoverClass(
                     entry.get("code", 0), entry.get("name", ""), entry.get("color", ""), tuple(entry.get("parents", []))
@@ -207,7 +229,11 @@ def normalise_color(color: Any, owner: str = "a class") -> str:
     """
     text = color.strip().lower() if isinstance(color, str) else ""
     if not _COLOR.fullmatch(text):
-        raise LandloomError(f"The colour {color!r} of {owner} must be written #rrggbb, such as #1b6e2e.")
+        raise LandloomError(
+            tr("The colour {color!r} of {owner} must be written #rrggbb, such as #1b6e2e.").format(
+                color=color, owner=owner
+            )
+        )
     return text
 
 
@@ -218,7 +244,11 @@ def hex_color(red: int, green: int, blue: int) -> str:
         LandloomError: if a value is outside 0..255.
     """
     if not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise LandloomError(f"The colour {red} {green} {blue} must be three numbers from 0 to 255.")
+        raise LandloomError(
+            tr("The colour {red} {green} {blue} must be three numbers from 0 to 255.").format(
+                red=red, green=green, blue=blue
+            )
+        )
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
@@ -276,7 +306,9 @@ def assign_codes(values: Iterable[str]) -> tuple[dict[str, int], bool]:
     distinct = sorted(set(values), key=_order)
     if len(distinct) > HIGHEST_CODE:
         raise LandloomError(
-            f"The class field holds {len(distinct)} distinct values; at most {HIGHEST_CODE} classes fit."
+            tr("The class field holds {n_distinct} distinct values; at most {highest_code} classes fit.").format(
+                n_distinct=len(distinct), highest_code=HIGHEST_CODE
+            )
         )
     numbers = [as_code(value) for value in distinct]
     if all(number is not None and 1 <= number <= HIGHEST_CODE for number in numbers):

@@ -14,6 +14,7 @@ from osgeo import gdal, osr
 
 from .errors import LandloomError
 from .files import whole_file
+from .language import tr
 
 GeoTransform = tuple[float, float, float, float, float, float]
 
@@ -92,11 +93,13 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
     """
     name = os.fspath(path)
     if not name.startswith(("/vsi", "<")) and not os.path.exists(name):
-        raise LandloomError(f"The raster {name} does not exist; check the path.")
+        raise LandloomError(tr("The raster {name} does not exist; check the path.").format(name=name))
     if not is_remote(name) and _is_disguised(name):
         raise LandloomError(
-            f"The raster {name} is not the image that its name promises, but a text that may name other files or "
-            "addresses: get it again."
+            tr(
+                "The raster {name} is not the image that its name promises, but a text that may name other "
+                "files or addresses: get it again."
+            ).format(name=name)
         )
     flags = gdal.OF_RASTER | (gdal.OF_UPDATE if update else gdal.OF_READONLY)
     with quiet_gdal() as messages:
@@ -112,7 +115,11 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
     if dataset is None or dataset.RasterCount == 0:
         empty = not name.startswith(("/vsi", "<")) and os.path.isfile(name) and os.path.getsize(name) == 0
         reason = "the file is empty" if empty else _last(messages or ["it is of no format that GDAL knows"])
-        raise LandloomError(f"Cannot open the raster {shown(name)}: {reason}. Is it whole? Get it again.")
+        raise LandloomError(
+            tr("Cannot open the raster {shown}: {reason}. Is it whole? Get it again.").format(
+                shown=shown(name), reason=reason
+            )
+        )
     return dataset
 
 
@@ -159,7 +166,9 @@ def read_array(
 def reading_failed(name: str, messages: list[str]) -> LandloomError:
     """The error of a raster whose pixels cannot be read."""
     return LandloomError(
-        f"Cannot read the pixels of {shown(name)}: {_last(messages)}. It seems truncated or damaged; get it again."
+        tr("Cannot read the pixels of {shown}: {last}. It seems truncated or damaged; get it again.").format(
+            shown=shown(name), last=_last(messages)
+        )
     )
 
 
@@ -224,7 +233,11 @@ def write_raster(
 
 def writing_raster_failed(path: str | os.PathLike[str], messages: list[str]) -> LandloomError:
     """The error of a raster that cannot be written."""
-    return LandloomError(f"Cannot write {path}: {_last(messages)}. Free space there or choose another output.")
+    return LandloomError(
+        tr("Cannot write {path}: {last}. Free space there or choose another output.").format(
+            path=path, last=_last(messages)
+        )
+    )
 
 
 def spatial_reference(crs: str) -> osr.SpatialReference:
@@ -240,7 +253,7 @@ def spatial_reference(crs: str) -> osr.SpatialReference:
         except RuntimeError:
             failed = True
     if failed:
-        raise LandloomError(f"The CRS '{crs[:80]}' is not understood; give it as EPSG:32738 or WKT.")
+        raise LandloomError(tr("The CRS '{crs}' is not understood; give it as EPSG:32738 or WKT.").format(crs=crs[:80]))
     reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
     return reference
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .errors import LandloomError
 from .files import write_text
+from .language import tr
 
 
 def save_style(path: str | os.PathLike[str], layer: str, style: str) -> None:
@@ -44,4 +45,6 @@ def save_style(path: str | os.PathLike[str], layer: str, style: str) -> None:
             )
             connection.commit()
     except sqlite3.Error as error:
-        raise LandloomError(f"Cannot write the style into {path}: {error}. Free space there.") from error
+        raise LandloomError(
+            tr("Cannot write the style into {path}: {error}. Free space there.").format(path=path, error=error)
+        ) from error

@@ -14,6 +14,7 @@ from osgeo import gdal, ogr
 
 from .errors import LandloomError
 from .files import whole_file, write_text
+from .language import tr
 from .raster import quiet_gdal
 
 SHEETS = {".ods": "ODS", ".xlsx": "XLSX"}
@@ -28,9 +29,17 @@ def check_table_path(path: str | os.PathLike[str], parameter: str = "OUTPUT") ->
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise LandloomError(f"{parameter} {path} has an unknown format: end its name in {', '.join(SUFFIXES)}.")
+        raise LandloomError(
+            tr("{parameter} {path} has an unknown format: end its name in {suffixes}.").format(
+                parameter=parameter, path=path, suffixes=", ".join(SUFFIXES)
+            )
+        )
     if suffix in SHEETS and ogr.GetDriverByName(SHEETS[suffix]) is None:
-        raise LandloomError(f"This GDAL cannot write {suffix}; choose an {parameter} that ends in .csv.")
+        raise LandloomError(
+            tr("This GDAL cannot write {suffix}; choose an {parameter} that ends in .csv.").format(
+                suffix=suffix, parameter=parameter
+            )
+        )
 
 
 def write_rows(
@@ -62,7 +71,11 @@ def write_rows(
         except RuntimeError as error:  # when someone switched GDAL's exceptions on
             messages.append(str(error))
         if not temporary.exists():
-            raise LandloomError(f"Cannot write {path}: {' '.join(messages) or 'GDAL gives no reason'}.")
+            raise LandloomError(
+                tr("Cannot write {path}: {messages}.").format(
+                    path=path, messages=" ".join(messages) or "GDAL gives no reason"
+                )
+            )
 
 
 def _plain(value: Any) -> Any:

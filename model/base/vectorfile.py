@@ -22,6 +22,7 @@ from osgeo import gdal, ogr
 
 from .errors import LandloomError
 from .files import whole_file
+from .language import tr
 from .progress import Progress
 from .raster import quiet_gdal, spatial_reference
 
@@ -38,7 +39,11 @@ def check_vector_path(path: str | os.PathLike[str], name: str = "OUTPUT") -> Non
         LandloomError: if it is not.
     """
     if Path(path).suffix.lower() not in DRIVERS:
-        raise LandloomError(f"{name} {path} has an unknown format: end its name in {', '.join(DRIVERS)}.")
+        raise LandloomError(
+            tr("{name} {path} has an unknown format: end its name in {drivers}.").format(
+                name=name, path=path, drivers=", ".join(DRIVERS)
+            )
+        )
 
 
 def write_table(
@@ -69,8 +74,10 @@ def write_table(
     check_vector_path(path)
     if len(columns) > MOST_COLUMNS:
         raise LandloomError(
-            f"{path} would have {len(columns):,} columns; a table holds {MOST_COLUMNS:,}. Ask for fewer statistics, "
-            "bands or dates."
+            tr(
+                "{path} would have {n_columns:,} columns; a table holds {most_columns:,}. Ask for fewer "
+                "statistics, bands or dates."
+            ).format(path=path, n_columns=len(columns), most_columns=MOST_COLUMNS)
         )
     arrays = {name: np.asanyarray(values) for name, values in columns.items()}
     driver = DRIVERS[path.suffix.lower()]
@@ -203,4 +210,6 @@ def _quoted(name: str) -> str:
 
 def _failed(path: Path, messages: list[str]) -> LandloomError:
     reason = messages[-1].strip().rstrip(".") if messages else "GDAL gives no reason"
-    return LandloomError(f"Cannot write {path}: {reason}. Free space there or choose another output.")
+    return LandloomError(
+        tr("Cannot write {path}: {reason}. Free space there or choose another output.").format(path=path, reason=reason)
+    )

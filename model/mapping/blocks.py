@@ -19,6 +19,7 @@ from typing import Any
 from ..base.elsewhere import ORDER, Planned, read_order
 from ..base.errors import Cancelled, LandloomError
 from ..base.files import whole_file, write_json
+from ..base.language import tr
 from ..base.progress import PrintedProgress, Progress
 from .blockwork import THREADS, StillWanted, open_session, own_threads
 from .classify import classify
@@ -90,7 +91,9 @@ def plan(algorithm: str, arguments: Mapping[str, Any], mask: str | None = None, 
     """
     with contextlib.suppress(Planned):
         ALGORITHMS[algorithm](**arguments, mask=mask, threads=threads, progress=PrintedProgress(), elsewhere=_Later())
-        raise LandloomError(f"Every block was there already: {arguments['output']} has been assembled.")
+        raise LandloomError(
+            tr("Every block was there already: {arguments} has been assembled.").format(arguments=arguments["output"])
+        )
     return parts_folder(arguments["output"])
 
 
@@ -102,7 +105,7 @@ def count(folder: Path) -> int:
     """
     content = Journal(folder).read()
     if content is None:
-        raise LandloomError(f"{folder} holds no plan: make one with 'landloom blocks plan'.")
+        raise LandloomError(tr("{folder} holds no plan: make one with 'landloom blocks plan'.").format(folder=folder))
     return len(content["blocks"])
 
 
@@ -116,7 +119,11 @@ def compute(folder: Path, first: int, last: int, threads: int | None = None) -> 
     order = read_order(path)
     total = count(folder)
     if not 0 <= first <= last < total:
-        raise LandloomError(f"--from {first} --to {last} is no range of the {total} blocks 0 to {total - 1}.")
+        raise LandloomError(
+            tr("--from {first} --to {last} is no range of the {total} blocks 0 to {total2}.").format(
+                first=first, last=last, total=total, total2=total - 1
+            )
+        )
     ours = order.get("versions", {})
     apart = difference(versions(), ours, True, this_machine())
     if apart:
@@ -128,9 +135,9 @@ def compute(folder: Path, first: int, last: int, threads: int | None = None) -> 
             session.compute(range(first, last + 1), progress)
         except Cancelled as error:
             raise LandloomError(
-                f"The run of {folder} has ended, or another one has begun: nothing is needed."
+                tr("The run of {folder} has ended, or another one has begun: nothing is needed.").format(folder=folder)
             ) from error
-    progress.info(f"Blocks {first} to {last} of {total} are there.")
+    progress.info(tr("Blocks {first} to {last} of {total} are there.").format(first=first, last=last, total=total))
 
 
 def assemble(folder: Path) -> None:
@@ -145,8 +152,10 @@ def assemble(folder: Path) -> None:
         ALGORITHMS[order["algorithm"]](**arguments, mask=order["mask"], progress=PrintedProgress(), elsewhere=_Later())
     except Planned as planned:
         raise LandloomError(
-            f"These blocks are not there yet: {ranges(planned.pieces)}. Compute them with 'landloom blocks run "
-            f"{shlex.quote(str(folder))} --from N --to N', then assemble again."
+            tr(
+                "These blocks are not there yet: {ranges}. Compute them with 'landloom blocks run {quote} "
+                "--from N --to N', then assemble again."
+            ).format(ranges=ranges(planned.pieces), quote=shlex.quote(str(folder)))
         ) from planned
 
 
@@ -298,7 +307,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _plan(given: argparse.Namespace) -> int:
     for name, least in (("jobs", 1), ("cpus", 1), ("memory_mb", 64)):
         if getattr(given, name) < least:
-            raise LandloomError(f"--{name.replace('_', '-')} is {getattr(given, name)}: give {least} or more.")
+            raise LandloomError(
+                tr("--{name} is {getattr}: give {least} or more.").format(
+                    name=name.replace("_", "-"), getattr=getattr(given, name), least=least
+                )
+            )
     shared: dict[str, Any] = {
         "stack": os.path.abspath(given.stack),
         "model": os.path.abspath(given.model),

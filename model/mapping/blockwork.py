@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from ..base.device import resolve_device, thread_count
 from ..base.elsewhere import read_order
 from ..base.errors import Cancelled, ChangedError, LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..samples.tilework import Tiles
 from ..stack.reader import StackReader
@@ -159,7 +160,11 @@ def open_session(order: Mapping[str, Any], folder: Path, threads: int, stack: co
     if algorithm == "extractsamples":
         reader = StackReader(arguments["stack"], memory_mb=arguments["memory_mb"] / 4)
         return Tiles(order, folder, stack.enter_context(reader))
-    raise LandloomError(f"This version of Landloom cannot compute '{algorithm}' of {folder}: install the same one.")
+    raise LandloomError(
+        tr("This version of Landloom cannot compute '{algorithm}' of {folder}: install the same one.").format(
+            algorithm=algorithm, folder=folder
+        )
+    )
 
 
 def describe(network: bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,7 +37,9 @@ class PathMap:
             here, equals, there = (piece.strip() for piece in one.partition("="))
             if not (equals and here and there):
                 raise LandloomError(
-                    f"PATH_MAP holds '{one}': write from=to;from=to, a folder here and its name on the workers."
+                    tr(
+                        "PATH_MAP holds '{one}': write from=to;from=to, a folder here and its name on the workers."
+                    ).format(one=one)
                 )
             self._pairs.append((here.rstrip("/\\") or "/", there.rstrip("/\\") or "/"))
         self._pairs.sort(key=lambda pair: len(pair[0]), reverse=True)

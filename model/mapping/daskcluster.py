@@ -17,6 +17,7 @@ from typing import Any
 
 from ..base.elsewhere import read_order
 from ..base.errors import ChangedError, LandloomError
+from ..base.language import tr
 from ..base.optional import need
 from ..base.progress import Progress
 from .cluster import PathMap, difference, versions
@@ -99,8 +100,10 @@ class DaskCluster:
             self.client = self._distributed.Client(where, timeout=CONNECT, set_as_default=False, asynchronous=False)
         except (*LOST, ValueError, RuntimeError) as error:
             raise LandloomError(
-                f"SCHEDULER {self.address} does not answer ({_short(error)}): check the address, start it with 'dask "
-                "scheduler', or leave SCHEDULER empty to compute on this machine."
+                tr(
+                    "SCHEDULER {address} does not answer ({short}): check the address, start it with 'dask "
+                    "scheduler', or leave SCHEDULER empty to compute on this machine."
+                ).format(address=self.address, short=_short(error))
             ) from error
         self._open.callback(self._close_client)
 
@@ -122,7 +125,11 @@ class DaskCluster:
         kinds: dict[str, str] = {}
         for address, told in found.items():
             if not isinstance(told, dict):
-                raise LandloomError(f"The worker {address} does not answer as it should ({_short(told)}): restart it.")
+                raise LandloomError(
+                    tr("The worker {address} does not answer as it should ({short}): restart it.").format(
+                        address=address, short=_short(told)
+                    )
+                )
             who = f"The worker {address} on {told['machine']}"
             if "error" in told:
                 raise LandloomError(f"{who}: {told['error']}")
@@ -131,12 +138,20 @@ class DaskCluster:
                 raise LandloomError(apart)
             kinds[told["device"]] = who
             if network and asked in ("cuda", "mps") and told["device"] != asked:
-                raise LandloomError(f"DEVICE is {asked}, but {_lower(who)} has none: choose auto or cpu.")
+                raise LandloomError(
+                    tr("DEVICE is {asked}, but {lower} has none: choose auto or cpu.").format(
+                        asked=asked, lower=_lower(who)
+                    )
+                )
         if asked != "auto":
             return asked if network else "cpu"
         if len(kinds) > 1:
             listed = "; ".join(f"{kind}: {_lower(who)}" for kind, who in sorted(kinds.items()))
-            raise LandloomError(f"The workers have different devices ({listed}), and pixels would differ: give DEVICE.")
+            raise LandloomError(
+                tr("The workers have different devices ({listed}), and pixels would differ: give DEVICE.").format(
+                    listed=listed
+                )
+            )
         return next(iter(kinds))
 
     def compute(self, order: Path, pieces: Mapping[int, int], part: Callable[[int], Path], progress: Progress) -> None:
@@ -145,7 +160,7 @@ class DaskCluster:
             raise AssertionError("device() comes first")
         run = read_order(order)["run"]
         tasks = _Tasks(self, self.path(str(order)), run, pieces, part, progress)
-        progress.info(f"Computing on {self.count()} workers of {self.address}.")
+        progress.info(tr("Computing on {count} workers of {address}.").format(count=self.count(), address=self.address))
         try:
             tasks.run()
         finally:
@@ -158,7 +173,11 @@ class DaskCluster:
         try:
             yield
         except LOST as error:
-            raise LandloomError(f"The connection to SCHEDULER {self.address} was lost ({_short(error)}).") from error
+            raise LandloomError(
+                tr("The connection to SCHEDULER {address} was lost ({short}).").format(
+                    address=self.address, short=_short(error)
+                )
+            ) from error
 
     def count(self) -> int:
         with self.connection():
@@ -169,11 +188,13 @@ class DaskCluster:
         while not self.count():
             self._progress.check()
             if not told:
-                self._progress.info(f"Waiting for workers of {self.address}.")
+                self._progress.info(tr("Waiting for workers of {address}.").format(address=self.address))
                 told = True
             if self.queue is None and time.monotonic() - begin > NO_WORKERS:
                 raise LandloomError(
-                    f"SCHEDULER {self.address} has no workers: start some with 'landloom worker {self.address}'."
+                    tr("SCHEDULER {address} has no workers: start some with 'landloom worker {address}'.").format(
+                        address=self.address
+                    )
                 )
             time.sleep(POLL)
 
@@ -264,15 +285,21 @@ class _Tasks:
         now = time.monotonic()
         if self._alone is None:
             self._alone = now
-            self._progress.warning("No worker is left: waiting for new ones.")
+            self._progress.warning(tr("No worker is left: waiting for new ones."))
         if self._cluster.queue is None and now - self._alone > NO_WORKERS:
-            raise LandloomError(f"SCHEDULER {self._cluster.address} has lost all its workers: start new ones.")
+            raise LandloomError(
+                tr("SCHEDULER {address} has lost all its workers: start new ones.").format(
+                    address=self._cluster.address
+                )
+            )
 
     def _take_back(self) -> None:
         for future in [one for one in self._under_way if one.status not in ("pending",)]:
             numbers = self._under_way.pop(future)
             if future.status in ("cancelled", "lost"):
-                raise LandloomError(f"SCHEDULER {self._cluster.address} was lost, or has cancelled the run.")
+                raise LandloomError(
+                    tr("SCHEDULER {address} was lost, or has cancelled the run.").format(address=self._cluster.address)
+                )
             if future.status == "error":
                 raise LandloomError(_failure(future.exception(timeout=CONNECT)))
             try:
@@ -288,8 +315,10 @@ class _Tasks:
             for number in missing:
                 if self._tries[number] >= TRIES:
                     raise LandloomError(
-                        f"{answer['machine']} has computed a part that does not come to be in {self._folder}: is this "
-                        "the same shared folder there? See PATH_MAP."
+                        tr(
+                            "{answer} has computed a part that does not come to be in {folder}: is this the "
+                            "same shared folder there? See PATH_MAP."
+                        ).format(answer=answer["machine"], folder=self._folder)
                     )
             self._waiting = [*missing, *self._waiting]
 
@@ -322,7 +351,11 @@ class _Tasks:
         workers = len({one for one in self._cluster.client.nthreads()})
         if share > 0.01:
             left = duration((now - self._begin) * (1.0 - share) / share)
-            self._progress.text(f"Computing on {workers} workers: {100 * share:.0f} %, {left} left")
+            self._progress.text(
+                tr("Computing on {workers} workers: {share:.0f} %, {left} left").format(
+                    workers=workers, share=100 * share, left=left
+                )
+            )
 
 
 def _failure(error: BaseException | None) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..base.elsewhere import Elsewhere
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..networks.axes import Axes
 from ..networks.predictor import FUSED, Predictor
@@ -102,15 +103,31 @@ def map_descriptors(
     with open_descriptors(progress, elsewhere, mask, threads, arguments) as (job, inputs, axes):
         layer, area = job.layers[0], job.area
         progress.info(
-            f"Writing {layer.bands} bands of '{branch}' for {area.width:,} x {area.height:,} pixels with "
-            f"{inputs.model.header.network} on {inputs.kind}."
+            tr(
+                "Writing {bands} bands of '{branch}' for {width:,} x {height:,} pixels with {network} on {kind}."
+            ).format(
+                bands=layer.bands,
+                branch=branch,
+                width=area.width,
+                height=area.height,
+                network=inputs.model.header.network,
+                kind=inputs.kind,
+            )
         )
         if dimensions:
-            progress.info(f"The axes explain {100 * float(axes.shares[:dimensions].sum()):.1f} % of the variance.")
+            progress.info(
+                tr("The axes explain {shares:.1f} % of the variance.").format(
+                    shares=100 * float(axes.shares[:dimensions].sum())
+                )
+            )
         summary = BlockRunner(job, progress).run()
         inputs.predictor.close()
     if summary.pixels:
-        progress.info(f"Described {summary.pixels:,} pixels in {duration(summary.seconds)}.")
+        progress.info(
+            tr("Described {pixels:,} pixels in {duration}.").format(
+                pixels=summary.pixels, duration=duration(summary.seconds)
+            )
+        )
     shares = [float(share) for share in axes.shares[:dimensions]]
     return DescriptorMap(Path(output), list(layer.band_names), shares, summary)
 
@@ -127,23 +144,28 @@ def open_descriptors(
     branch, dimensions, dtype = (arguments[name] for name in ("branch", "dimensions", "dtype"))
     model, memory_mb = arguments["model"], arguments["memory_mb"]
     if dtype not in TYPES:
-        raise LandloomError(f"TYPE is '{dtype}': choose one of {', '.join(TYPES)}.")
+        raise LandloomError(tr("TYPE is '{dtype}': choose one of {types}.").format(dtype=dtype, types=", ".join(TYPES)))
     inputs = open_inputs(
         arguments["stack"], model, arguments["bounds"], arguments["device"], threads, progress, elsewhere
     )
     lengths = inputs.predictor.branches()
     if branch not in lengths:
-        raise LandloomError(f"BRANCH is '{branch}', but the model has: {', '.join(lengths)}.")
+        raise LandloomError(
+            tr("BRANCH is '{branch}', but the model has: {lengths}.").format(branch=branch, lengths=", ".join(lengths))
+        )
     axes = inputs.model.axes.get(branch)
     if axes is None or axes.length != lengths[branch]:
         raise LandloomError(
-            f"The model {model} holds no main axes of its descriptors, which scale and style the raster: train it "
-            "again with 'Train'."
+            tr(
+                "The model {model} holds no main axes of its descriptors, which scale and style the raster: "
+                "train it again with 'Train'."
+            ).format(model=model)
         )
     if not 0 <= dimensions <= len(axes.vectors):
         raise LandloomError(
-            f"DIMENSIONS is {dimensions}: choose 1 to {len(axes.vectors)}, or 0 for all {axes.length} values as they "
-            "are."
+            tr("DIMENSIONS is {dimensions}: choose 1 to {n_vectors}, or 0 for all {length} values as they are.").format(
+                dimensions=dimensions, n_vectors=len(axes.vectors), length=axes.length
+            )
         )
     layer, step = _layer(Path(arguments["output"]), axes, branch, dimensions, dtype)
     with inputs.reader(memory_mb) as reader:
@@ -214,7 +236,7 @@ class _Describer:
         if self._dimensions:
             planes = self._axes.project(planes, self._dimensions)
         if not np.isfinite(planes).all():
-            raise LandloomError("The model gives values that are not numbers: train it again.")
+            raise LandloomError(tr("The model gives values that are not numbers: train it again."))
         if self._dtype == "int16":
             planes = np.rint(planes / np.float32(self._step)).clip(-32767, 32767)
         values = planes.astype(self._dtype).reshape(-1, *valid.shape)

@@ -94,7 +94,11 @@ def fuse(
     classes = common_classes(opened, codes, nomenclature, progress)
     if undecided in codes:
         name = classes[classes.index_of(undecided)].name
-        raise LandloomError(f"UNDECIDED is {undecided}, the code of '{name}': choose a free code, or 0.")
+        raise LandloomError(
+            tr("UNDECIDED is {undecided}, the code of '{name}': choose a free code, or 0.").format(
+                undecided=undecided, name=name
+            )
+        )
     rule = _rule(opened, method, matrices, belief, classes, progress)
     if undecided:
         classes = Nomenclature((*classes, LandCoverClass(undecided, tr("undecided"), UNDECIDED_COLOR)))
@@ -106,20 +110,34 @@ def _check_choices(
     maps: Sequence[object], method: str, matrices: Sequence[object], belief: str, undecided: int
 ) -> None:
     if method not in METHODS:
-        raise LandloomError(f"METHOD is '{method}'; choose one of: {', '.join(METHODS)}.")
+        raise LandloomError(
+            tr("METHOD is '{method}'; choose one of: {methods}.").format(method=method, methods=", ".join(METHODS))
+        )
     if belief not in BELIEFS:
-        raise LandloomError(f"BELIEF is '{belief}'; choose one of: {', '.join(BELIEFS)}.")
+        raise LandloomError(
+            tr("BELIEF is '{belief}'; choose one of: {beliefs}.").format(belief=belief, beliefs=", ".join(BELIEFS))
+        )
     if len(maps) < 2:
-        raise LandloomError(f"MAPS names {len(maps)} raster: give two or more.")
+        raise LandloomError(tr("MAPS names {n_maps} raster: give two or more.").format(n_maps=len(maps)))
     if method == DEMPSTER_SHAFER and len(matrices) != len(maps):
         raise LandloomError(
-            f"MATRICES names {len(matrices)} confusion matrices for {len(maps)} maps: give one for each, in the order "
-            "of MAPS."
+            tr(
+                "MATRICES names {n_matrices} confusion matrices for {n_maps} maps: give one for each, in the "
+                "order of MAPS."
+            ).format(n_matrices=len(matrices), n_maps=len(maps))
         )
     if method != DEMPSTER_SHAFER and matrices:
-        raise LandloomError(f"MATRICES is for METHOD=dempstershafer, but METHOD is {method}: leave one of them out.")
+        raise LandloomError(
+            tr("MATRICES is for METHOD=dempstershafer, but METHOD is {method}: leave one of them out.").format(
+                method=method
+            )
+        )
     if not 0 <= undecided <= HIGHEST_CODE:
-        raise LandloomError(f"UNDECIDED is {undecided}: give a code from 1 to {HIGHEST_CODE}, or 0 for no data.")
+        raise LandloomError(
+            tr("UNDECIDED is {undecided}: give a code from 1 to {highest_code}, or 0 for no data.").format(
+                undecided=undecided, highest_code=HIGHEST_CODE
+            )
+        )
 
 
 def _codes(opened: Sequence[FuseInput], progress: Progress) -> list[int]:
@@ -136,7 +154,7 @@ def _codes(opened: Sequence[FuseInput], progress: Progress) -> list[int]:
             share = 100.0 / len(opened)
             codes.update(one.codes(progress.part(index * share, (index + 1) * share)))
     if not codes:
-        raise LandloomError("No map holds a class, all pixels are no data: check MAPS.")
+        raise LandloomError(tr("No map holds a class, all pixels are no data: check MAPS."))
     return sorted(int(code) for code in codes)
 
 
@@ -164,7 +182,11 @@ def _rule(
     masses = [masses_of(path, belief) for path in matrices]
     for one, path, mass in zip(maps, matrices, masses, strict=True):
         words = ", ".join(f"{classes[classes.index_of(c)].name} {mass.get(int(c), 0.0):.3f}" for c in classes.codes)
-        progress.info(f"Mass of belief ({belief}) of {one.path}, by {path}: {words}.")
+        progress.info(
+            tr("Mass of belief ({belief}) of {path}, by {path2}: {words}.").format(
+                belief=belief, path=one.path, path2=path, words=words
+            )
+        )
     return lambda area: dempster_shafer(np.stack([one.read(area) for one in maps]), masses)
 
 

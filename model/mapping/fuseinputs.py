@@ -10,6 +10,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.legend import legend_of
 from ..base.matrixfile import read_matrix
 from ..base.metrics import scores
@@ -37,7 +38,9 @@ class FuseInput:
         self.dataset: gdal.Dataset = open_raster(path)
         x, a, b, y, d, e = self.dataset.GetGeoTransform()
         if b or d or a <= 0 or e >= 0:
-            raise LandloomError(f"{self.path} is rotated or runs south to north: warp it to a north-up grid first.")
+            raise LandloomError(
+                tr("{path} is rotated or runs south to north: warp it to a north-up grid first.").format(path=self.path)
+            )
         self.grid = Grid(
             self.dataset.GetProjection(), (x, a, b, y, d, e), self.dataset.RasterXSize, self.dataset.RasterYSize
         )
@@ -63,8 +66,10 @@ class LabelMap(FuseInput):
         super().__init__(path)
         if self.dataset.RasterCount != 1:
             raise LandloomError(
-                f"{self.path} has {self.dataset.RasterCount} bands, but a map of classes has one; for rasters of "
-                "probabilities choose METHOD=mean."
+                tr(
+                    "{path} has {rasterCount} bands, but a map of classes has one; for rasters of "
+                    "probabilities choose METHOD=mean."
+                ).format(path=self.path, rasterCount=self.dataset.RasterCount)
             )
         unsure = self.dataset.GetMetadataItem(UNSURE_TAG)
         nodata = self.dataset.GetRasterBand(1).GetNoDataValue()
@@ -89,8 +94,10 @@ class LabelMap(FuseInput):
         if values.size and (values.min() < 0 or values.max() > HIGHEST_CODE or (values != values.astype(int)).any()):
             wrong = values[(values < 0) | (values > HIGHEST_CODE) | (values != values.astype(int))][0]
             raise LandloomError(
-                f"{self.path} holds the value {wrong}, which is no class code (1 to {HIGHEST_CODE}): give maps of "
-                "classes, or declare that value as no data."
+                tr(
+                    "{path} holds the value {wrong}, which is no class code (1 to {highest_code}): give maps "
+                    "of classes, or declare that value as no data."
+                ).format(path=self.path, wrong=wrong, highest_code=HIGHEST_CODE)
             )
         labels[where] = values
         return labels
@@ -115,8 +122,10 @@ class ProbabilityMap(FuseInput):
         codes = [int(one) for one in (text or "").split(",") if one.strip().isdigit()]
         if len(codes) != self.dataset.RasterCount:
             raise LandloomError(
-                f"{self.path} does not tell the classes of its bands: METHOD=mean takes the PROBABILITIES that "
-                "'Classify' writes; for maps of classes choose majority or dempstershafer."
+                tr(
+                    "{path} does not tell the classes of its bands: METHOD=mean takes the PROBABILITIES that "
+                    "'Classify' writes; for maps of classes choose majority or dempstershafer."
+                ).format(path=self.path)
             )
         bands = [self.dataset.GetRasterBand(number + 1) for number in range(len(codes))]
         colors = (self.dataset.GetMetadataItem(COLORS_TAG) or "").split(",")
@@ -152,8 +161,10 @@ def common_grid(inputs: Sequence[FuseInput]) -> Grid:
         if where is None or where[1] != 1.0:
             what = "another CRS" if not same_crs(one.grid.crs_wkt, first.grid.crs_wkt) else "another grid of pixels"
             raise LandloomError(
-                f"{one.path} has {what} than {first.path}: warp it first with 'Warp (reproject)', nearest neighbour, "
-                f"to pixels of {first.grid.resolution[0]:g} on the same corners."
+                tr(
+                    "{path} has {what} than {path2}: warp it first with 'Warp (reproject)', nearest neighbour, "
+                    "to pixels of {resolution:g} on the same corners."
+                ).format(path=one.path, what=what, path2=first.path, resolution=first.grid.resolution[0])
             )
         one.window = where[0]
     left, top = (min(getattr(one.window, side) for one in inputs) for side in ("column", "row"))
@@ -181,8 +192,10 @@ def common_classes(
         names = list(dict.fromkeys(one.names[code] for one in inputs if code in one.names))
         if len(names) > 1:
             progress.warning(
-                f"Code {code} has different names, {', '.join(names)}: '{names[0]}' is used. Check that the maps share "
-                "one nomenclature, or give NOMENCLATURE."
+                tr(
+                    "Code {code} has different names, {names}: '{names2}' is used. Check that the maps share "
+                    "one nomenclature, or give NOMENCLATURE."
+                ).format(code=code, names=", ".join(names), names2=names[0])
             )
         name = names[0] if names else str(code)
         color = next((one.colors[code] for one in inputs if code in one.colors), "")
@@ -220,4 +233,4 @@ def check_not_output(inputs: Sequence[FuseInput], outputs: Sequence[Path]) -> No
     read = {os.path.normcase(os.path.realpath(one.path)) for one in inputs}
     for path in outputs:
         if os.path.normcase(os.path.realpath(path)) in read:
-            raise LandloomError(f"{path} is one of MAPS: give the output another name.")
+            raise LandloomError(tr("{path} is one of MAPS: give the output another name.").format(path=path))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.optional import need
 
 KINDS = {"slurm": "SLURMCluster", "pbs": "PBSCluster"}
@@ -27,8 +28,10 @@ def queue_of(scheduler: str) -> JobQueue | None:
         return JobQueue(kind.lower(), path)
     if not _ADDRESS.fullmatch(scheduler):
         raise LandloomError(
-            f"SCHEDULER is '{scheduler}': give an address such as tcp://host:8786, or slurm:/path/jobqueue.yaml, or "
-            "pbs:/path/jobqueue.yaml."
+            tr(
+                "SCHEDULER is '{scheduler}': give an address such as tcp://host:8786, or "
+                "slurm:/path/jobqueue.yaml, or pbs:/path/jobqueue.yaml."
+            ).format(scheduler=scheduler)
         )
     return None
 
@@ -49,18 +52,28 @@ class JobQueue:
         settings = self._read()
         jobs = settings.pop("jobs", None)
         if not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1:
-            raise LandloomError(f"{path} holds no number of jobs: add a line such as 'jobs: 10' under {kind}.")
+            raise LandloomError(
+                tr("{path} holds no number of jobs: add a line such as 'jobs: 10' under {kind}.").format(
+                    path=path, kind=kind
+                )
+            )
         self.jobs = jobs
         python = settings.get("python")
         if not isinstance(python, str) or not python.strip():
             # dask-jobqueue would take sys.executable, which is QGIS here.
             raise LandloomError(
-                f"{path} does not say which Python the workers use, one with GDAL, distributed and landloom: add a "
-                f"line such as 'python: /shared/env/bin/python' under {kind}."
+                tr(
+                    "{path} does not say which Python the workers use, one with GDAL, distributed and "
+                    "landloom: add a line such as 'python: /shared/env/bin/python' under {kind}."
+                ).format(path=path, kind=kind)
             )
         for needed in ("cores", "memory"):
             if needed not in settings:
-                raise LandloomError(f"{path} holds no '{needed}' of a job: add it under {kind}.")
+                raise LandloomError(
+                    tr("{path} holds no '{needed}' of a job: add it under {kind}.").format(
+                        path=path, needed=needed, kind=kind
+                    )
+                )
         self.settings = settings
         need("dask_jobqueue", f"SCHEDULER {kind}")
 
@@ -70,16 +83,24 @@ class JobQueue:
             content = yaml.safe_load(Path(self.path).read_text(encoding="utf-8"))
         except OSError as error:
             raise LandloomError(
-                f"SCHEDULER names {self.path}, which cannot be read ({error.strerror or error}): give the path of a "
-                "configuration of dask-jobqueue."
+                tr(
+                    "SCHEDULER names {path}, which cannot be read ({reason}): give the path of a configuration "
+                    "of dask-jobqueue."
+                ).format(path=self.path, reason=error.strerror or error)
             ) from error
         except (yaml.YAMLError, ValueError) as error:
-            raise LandloomError(f"{self.path} is not YAML: {str(error).splitlines()[0]}. Mend it.") from error
+            raise LandloomError(
+                tr("{path} is not YAML: {error}. Mend it.").format(path=self.path, error=str(error).splitlines()[0])
+            ) from error
         for key in ("jobqueue", self.kind):
             if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
                 content = content[key]
         if not isinstance(content, Mapping):
-            raise LandloomError(f"{self.path} holds no settings under jobqueue: {self.kind}: see docs/cluster.md.")
+            raise LandloomError(
+                tr("{path} holds no settings under jobqueue: {kind}: see docs/cluster.md.").format(
+                    path=self.path, kind=self.kind
+                )
+            )
         return {str(name).replace("-", "_"): value for name, value in content.items()}
 
     @contextlib.contextmanager
@@ -92,15 +113,19 @@ class JobQueue:
             cluster = getattr(dask_jobqueue, KINDS[self.kind])(scheduler_options=options, **settings)
         except (TypeError, ValueError, OSError, RuntimeError) as error:
             raise LandloomError(
-                f"{os.fspath(self.path)} is not what dask-jobqueue takes ({str(error).splitlines()[0][:300]}): mend it."
+                tr("{path} is not what dask-jobqueue takes ({error}): mend it.").format(
+                    path=os.fspath(self.path), error=str(error).splitlines()[0][:300]
+                )
             ) from error
         try:
             try:
                 cluster.scale(jobs=self.jobs)
             except (OSError, RuntimeError) as error:
                 raise LandloomError(
-                    f"The job queue {self.kind} does not take jobs ({str(error).splitlines()[0][:300]}): run this on a "
-                    "machine where jobs can be sent off."
+                    tr(
+                        "The job queue {kind} does not take jobs ({error}): run this on a machine where jobs "
+                        "can be sent off."
+                    ).format(kind=self.kind, error=str(error).splitlines()[0][:300])
                 ) from error
             yield cluster
         finally:

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, write_json
+from ..base.language import tr
 from .chunks import Block
 
 FORMAT = "landloom-parts"
@@ -123,4 +124,6 @@ class Journal:
             with np.load(path, allow_pickle=False) as arrays:
                 return arrays[name]
         except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise LandloomError(f"The part {path} is damaged or gone: run again, it is made anew.") from error
+            raise LandloomError(
+                tr("The part {path} is damaged or gone: run again, it is made anew.").format(path=path)
+            ) from error

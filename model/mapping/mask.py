@@ -12,6 +12,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import open_raster, quiet_gdal, read_array, spatial_reference
 from ..stack.grid import Grid
@@ -55,7 +56,10 @@ class AreaMask:
         self._summarise(progress)
         if self.pixels == 0:
             raise LandloomError(
-                f"The mask {source} leaves nothing to map: it does not meet the mapped area. Check its CRS and place."
+                tr(
+                    "The mask {source} leaves nothing to map: it does not meet the mapped area. Check its CRS "
+                    "and place."
+                ).format(source=source)
             )
 
     def touches(self, chunk: Area) -> bool:
@@ -120,7 +124,7 @@ def _open(source: str) -> gdal.Dataset | tuple[gdal.Dataset, ogr.Layer]:
     path, *options = source.split("|")
     layer_name = next((o.split("=", 1)[1] for o in options if o.lower().startswith("layername=")), None)
     if not os.path.exists(path) and not path.startswith("/vsi"):
-        raise LandloomError(f"The mask {path} does not exist; check MASK.")
+        raise LandloomError(tr("The mask {path} does not exist; check MASK.").format(path=path))
     with quiet_gdal():
         raster = vector = None
         try:
@@ -135,7 +139,11 @@ def _open(source: str) -> gdal.Dataset | tuple[gdal.Dataset, ogr.Layer]:
             vector = None
         layer = None if vector is None else vector.GetLayerByName(layer_name) if layer_name else vector.GetLayer(0)
     if vector is None or layer is None:
-        raise LandloomError(f"The mask {source} is neither a raster nor a vector layer that GDAL reads; check MASK.")
+        raise LandloomError(
+            tr("The mask {source} is neither a raster nor a vector layer that GDAL reads; check MASK.").format(
+                source=source
+            )
+        )
     return vector, layer
 
 
@@ -152,7 +160,7 @@ def _create(path: str, grid: Grid, area: Area) -> gdal.Dataset:
         except RuntimeError:
             dataset = None
     if dataset is None:
-        raise LandloomError(f"Cannot write {path}: free space there or choose another output.")
+        raise LandloomError(tr("Cannot write {path}: free space there or choose another output.").format(path=path))
     dataset.SetGeoTransform(_transform(grid, area))
     dataset.SetProjection(grid.crs_wkt)
     return dataset
@@ -167,7 +175,11 @@ def _whole(path: str) -> Iterator[None]:
         except RuntimeError as error:
             errors.append(str(error))
     if errors:
-        raise LandloomError(f"Cannot write {path}: {errors[-1]}. Free space there or choose another output.")
+        raise LandloomError(
+            tr("Cannot write {path}: {errors}. Free space there or choose another output.").format(
+                path=path, errors=errors[-1]
+            )
+        )
 
 
 def _burn(
@@ -176,7 +188,7 @@ def _burn(
     layer = opened[1]
     own = layer.GetSpatialRef()
     if own is None:
-        raise LandloomError(f"The mask {source} has no CRS; assign one to it.")
+        raise LandloomError(tr("The mask {source} has no CRS; assign one to it.").format(source=source))
     own = own.Clone()
     own.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
     target = spatial_reference(grid.crs_wkt)
@@ -201,7 +213,11 @@ def _burn(
             ogr.wkbMultiSurface,
             ogr.wkbGeometryCollection,
         ):
-            raise LandloomError(f"The mask {source} holds {geometry.GetGeometryName()}: give polygons or a raster.")
+            raise LandloomError(
+                tr("The mask {source} holds {getGeometryName}: give polygons or a raster.").format(
+                    source=source, getGeometryName=geometry.GetGeometryName()
+                )
+            )
         geometry = geometry.Clone()
         with quiet_gdal():
             try:
@@ -209,7 +225,9 @@ def _burn(
             except RuntimeError:
                 failed = True
         if failed:
-            raise LandloomError(f"The mask {source} cannot be brought into the stack's CRS: check its CRS.")
+            raise LandloomError(
+                tr("The mask {source} cannot be brought into the stack's CRS: check its CRS.").format(source=source)
+            )
         x0, x1, y0, y1 = geometry.GetEnvelope()
         if x1 < west or x0 > east or y1 < south or y0 > north:
             continue
@@ -226,7 +244,7 @@ def _burn(
 
 def _resample(dataset: gdal.Dataset, source: str, grid: Grid, area: Area, path: str, progress: Progress) -> None:
     if not dataset.GetProjection():
-        raise LandloomError(f"The mask {source} has no CRS; assign one to it.")
+        raise LandloomError(tr("The mask {source} has no CRS; assign one to it.").format(source=source))
     left, a, _, top, _, e = _transform(grid, area)
     nodata = dataset.GetRasterBand(1).GetNoDataValue()
     with quiet_gdal() as messages:
@@ -249,7 +267,11 @@ def _resample(dataset: gdal.Dataset, source: str, grid: Grid, area: Area, path: 
             messages.append(str(error))
             aligned = None
     if aligned is None:
-        raise LandloomError(f"The mask {source} cannot be brought onto the stack's grid: check its CRS and place.")
+        raise LandloomError(
+            tr("The mask {source} cannot be brought onto the stack's grid: check its CRS and place.").format(
+                source=source
+            )
+        )
     target = _create(path, grid, area)
     for row in range(0, area.height, PIECE):
         for column in range(0, area.width, PIECE):

@@ -14,6 +14,7 @@ from ..base.device import describe_device, resolve_device, thread_count
 from ..base.elsewhere import Elsewhere
 from ..base.errors import LandloomError
 from ..base.files import file_hash
+from ..base.language import tr
 from ..base.progress import Progress
 from ..networks.modelfile import Model
 from ..networks.predictor import Predictor
@@ -185,7 +186,9 @@ def area_of(grid: Grid, bounds: Bounds | None) -> Area:
     if area.width == 0 or area.height == 0:
         given, own = (", ".join(f"{value:.10g}" for value in one) for one in (bounds, grid.bounds))
         raise LandloomError(
-            f"EXTENT ({given}) lies outside the stack ({own}, as xmin, ymin, xmax, ymax): choose one that meets it."
+            tr(
+                "EXTENT ({given}) lies outside the stack ({own}, as xmin, ymin, xmax, ymax): choose one that meets it."
+            ).format(given=given, own=own)
         )
     return area
 
@@ -211,7 +214,7 @@ def _device_kind(model: Any, device: str, progress: Progress) -> str:
     if network_info(model.header.network).is_forest:
         return "cpu"
     resolved = resolve_device(device)
-    progress.info(f"Device: {describe_device(resolved)}.")
+    progress.info(tr("Device: {describe_device}.").format(describe_device=describe_device(resolved)))
     return resolved.type
 
 

@@ -16,6 +16,7 @@ from osgeo import gdal
 
 from ..base.errors import Cancelled, LandloomError
 from ..base.files import PARTIAL, make_folder, writing_failed
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import DTYPES, gdal_options, open_raster, read_array
 from ..stack.grid import Grid
@@ -70,12 +71,12 @@ def check_outputs(paths: Sequence[Path]) -> None:
     seen: set[str] = set()
     for path in paths:
         if path.suffix.lower() not in (".tif", ".tiff"):
-            raise LandloomError(f"The output {path} must be a GeoTIFF: let its name end in .tif.")
+            raise LandloomError(tr("The output {path} must be a GeoTIFF: let its name end in .tif.").format(path=path))
         if path.is_dir():
-            raise LandloomError(f"The output {path} is a folder: give the name of a .tif file.")
+            raise LandloomError(tr("The output {path} is a folder: give the name of a .tif file.").format(path=path))
         key = os.path.normcase(os.path.abspath(path))
         if key in seen:
-            raise LandloomError(f"Two outputs have the same name {path}: give each its own.")
+            raise LandloomError(tr("Two outputs have the same name {path}: give each its own.").format(path=path))
         seen.add(key)
 
 
@@ -196,7 +197,9 @@ def _write(
     if errors or not reads_back(layer, path, area, checksums, progress):
         reason = errors[-1] if errors else "the file is not whole"
         raise LandloomError(
-            f"Cannot write {layer.path}: {reason.rstrip('.')}. Free space there or choose another output."
+            tr("Cannot write {path}: {reason}. Free space there or choose another output.").format(
+                path=layer.path, reason=reason.rstrip(".")
+            )
         )
 
 

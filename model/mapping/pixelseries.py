@@ -103,7 +103,7 @@ def pixel_at(stack: Stack, x: float, y: float) -> tuple[int, int]:
     column = int(np.floor((x - grid.transform[0]) / grid.transform[1]))
     row = int(np.floor((y - grid.transform[3]) / grid.transform[5]))
     if not (0 <= column < grid.width and 0 <= row < grid.height):
-        raise LandloomError("The place is outside the stack: click within it.")
+        raise LandloomError(tr("The place is outside the stack: click within it."))
     return column, row
 
 

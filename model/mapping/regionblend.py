@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.optional import need
 from ..base.progress import Progress
 from ..networks.modelfile import Model
@@ -61,7 +62,11 @@ class RegionWeights:
 
     def __init__(self, regions: Regions, grid: Grid, models: list[str], blend: float) -> None:
         if not 0 <= blend <= MOST_BLEND:
-            raise LandloomError(f"BLEND is {blend:g}; give metres from 0 to {MOST_BLEND:,.0f}.")
+            raise LandloomError(
+                tr("BLEND is {blend:g}; give metres from 0 to {most_blend:,.0f}.").format(
+                    blend=blend, most_blend=MOST_BLEND
+                )
+            )
         self._painter = regions.painter(grid)
         width, height = grid.resolution
         self._sizes = (height * grid.metres_per_unit, width * grid.metres_per_unit)
@@ -159,8 +164,10 @@ class RegionPredictor:
         self.names = list(models)
         if not set(self.names) & set(regions.names):
             raise LandloomError(
-                f"{model_path} has models of the regions {_some(self.names)}, but {choice.field} of REGIONS holds "
-                f"{_some(regions.names)}: give the layer and field that it was trained with."
+                tr(
+                    "{model_path} has models of the regions {some}, but {field} of REGIONS holds {some2}: give "
+                    "the layer and field that it was trained with."
+                ).format(model_path=model_path, some=_some(self.names), field=choice.field, some2=_some(regions.names))
             )
         for name, model in models.items():
             _check_alike(name, general.model, model)
@@ -180,7 +187,9 @@ class RegionPredictor:
         """Which regions have no model."""
         if self.without:
             progress.info(
-                f"Mapped by the model of all samples: {_some(self.without)}, and what is outside all regions."
+                tr("Mapped by the model of all samples: {some}, and what is outside all regions.").format(
+                    some=_some(self.without)
+                )
             )
 
     def predict_at(self, series: dict[str, Series], chunk: Area) -> np.ndarray:
@@ -204,12 +213,18 @@ def _check_alike(name: str, general: Model, own: Model) -> None:
     """Models of one training have the same classes, sensors and bands."""
     ours, theirs = general.header, own.header
     if list(ours.nomenclature.codes) != list(theirs.nomenclature.codes) or ours.network != theirs.network:
-        raise LandloomError(f"The model of region {name} has other classes than that of all samples: train them again.")
+        raise LandloomError(
+            tr("The model of region {name} has other classes than that of all samples: train them again.").format(
+                name=name
+            )
+        )
     bands = [{key: one.spec.bands for key, one in header.recipe.sensors.items()} for header in (ours, theirs)]
     if bands[0] != bands[1]:
         raise LandloomError(
-            f"The model of region {name} reads {', '.join(bands[1])}, that of all samples {', '.join(bands[0])}, or "
-            "other bands: train them again."
+            tr(
+                "The model of region {name} reads {bands}, that of all samples {bands2}, or other bands: train "
+                "them again."
+            ).format(name=name, bands=", ".join(bands[1]), bands2=", ".join(bands[0]))
         )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, check_writable, make_folder
+from ..base.language import tr
 from ..base.legend import legend_of, read_style
 from ..base.nomenclature import HIGHEST_CODE, LandCoverClass, Nomenclature, default_color
 from ..base.progress import Progress
@@ -56,11 +57,15 @@ class RegulariseSettings:
             LandloomError: naming the parameter.
         """
         if not 0 <= self.radius <= LARGEST_RADIUS:
-            raise LandloomError(f"RADIUS is {self.radius}; give 0 to {LARGEST_RADIUS} pixels.")
+            raise LandloomError(
+                tr("RADIUS is {radius}; give 0 to {largest_radius} pixels.").format(
+                    radius=self.radius, largest_radius=LARGEST_RADIUS
+                )
+            )
         if self.min_area < 0 or any(area < 0 for area in self.class_areas.values()):
-            raise LandloomError("MIN_AREA is negative; give hectares, 0 or more.")
+            raise LandloomError(tr("MIN_AREA is negative; give hectares, 0 or more."))
         if not self.radius and not self.min_area and not any(self.class_areas.values()):
-            raise LandloomError("RADIUS and MIN_AREA are both 0: nothing to do; give one of them.")
+            raise LandloomError(tr("RADIUS and MIN_AREA are both 0: nothing to do; give one of them."))
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,10 @@ def parse_areas(text: str) -> tuple[float, dict[int, float]]:
                 general = float(area)
         except ValueError:
             raise LandloomError(
-                f"MIN_AREA '{part}' is not understood: give hectares such as 0.5, or for a class its code as in 3=2; "
-                "separate several by semicolons."
+                tr(
+                    "MIN_AREA '{part}' is not understood: give hectares such as 0.5, or for a class its code "
+                    "as in 3=2; separate several by semicolons."
+                ).format(part=part)
             ) from None
     return general, by_class
 
@@ -111,7 +118,9 @@ def parse_codes(text: str, name: str = "KEEP") -> list[int]:
     parts = text.replace(",", " ").replace(";", " ").split()
     wrong = [one for one in parts if not one.isdigit()]
     if wrong:
-        raise LandloomError(f"{name} holds '{wrong[0]}': give class codes such as 3,7.")
+        raise LandloomError(
+            tr("{name} holds '{wrong}': give class codes such as 3,7.").format(name=name, wrong=wrong[0])
+        )
     return [int(one) for one in parts]
 
 
@@ -137,7 +146,7 @@ def regularise(
     source, target = WholeMap(path), Path(output)
     outputs.check_outputs([target])
     if os.path.exists(target) and os.path.exists(source.path) and os.path.samefile(source.path, target):
-        raise LandloomError(f"OUTPUT {target} is the map itself: give another name.")
+        raise LandloomError(tr("OUTPUT {target} is the map itself: give another name.").format(target=target))
     check_writable(target)
     legend = legend_with(source, progress.part(0, 10))
     _check_codes(legend, settings)
@@ -152,7 +161,7 @@ def regularise(
         done = _write(
             target, source, legend, lambda row, rows: codes[regions.read(row, rows)], grid.width, progress.part(65, 100)
         )
-    progress.info(f"{len(regions):,} regions became {left:,}.")
+    progress.info(tr("{n_regions:,} regions became {left:,}.").format(n_regions=len(regions), left=left))
     return Regularised(done.pixels, done.changed, (len(regions), left))
 
 
@@ -185,7 +194,7 @@ def legend_with(source: LabelMap, progress: Progress) -> Nomenclature:
     """The classes of a map with their names and colours; codes without get their number and a colour."""
     codes = sorted(source.codes(progress) | {code for code in source.names if 0 < code <= HIGHEST_CODE})
     if not codes:
-        raise LandloomError(f"{source.path} holds no class: every pixel is 0 or no data.")
+        raise LandloomError(tr("{path} holds no class: every pixel is 0 or no data.").format(path=source.path))
     classes = []
     for place, code in enumerate(codes):
         name = source.names.get(code) or str(code)
@@ -199,7 +208,11 @@ def _check_codes(legend: Nomenclature, settings: RegulariseSettings) -> None:
         wrong = [code for code in codes if code not in known]
         if wrong:
             listed = ", ".join(f"{one.code} {one.name}" for one in legend)
-            raise LandloomError(f"{name} names class {wrong[0]}, which the map does not have; it has {listed}.")
+            raise LandloomError(
+                tr("{name} names class {wrong}, which the map does not have; it has {listed}.").format(
+                    name=name, wrong=wrong[0], listed=listed
+                )
+            )
 
 
 def _voted(source: LabelMap, settings: RegulariseSettings) -> Callable[[int, int], np.ndarray]:
@@ -230,8 +243,10 @@ def _without_small(
     needed = 60 * len(small) + 8 * 24 * int(small.sum())
     if needed > settings.memory_mb * 2**20:
         raise LandloomError(
-            f"The map has {len(regions):,} regions, which take about {needed / 2**20:,.0f} MB: raise MEMORY_MB to "
-            "that, or give a RADIUS, which removes most of them first."
+            tr(
+                "The map has {n_regions:,} regions, which take about {needed:,.0f} MB: raise MEMORY_MB to "
+                "that, or give a RADIUS, which removes most of them first."
+            ).format(n_regions=len(regions), needed=needed / 2**20)
         )
     borders = regions.borders(small, progress)
     kept = np.isin(regions.value, list(settings.keep))
@@ -280,7 +295,11 @@ def _write(
                 errors.append(str(error))
         if errors or not outputs.reads_back(layer, temporary, Area(*grid.whole), checksums, progress):
             reason = errors[-1].rstrip(".") if errors else "the file is not whole"
-            raise LandloomError(f"Cannot write {target}: {reason}. Free space there or choose another output.")
+            raise LandloomError(
+                tr("Cannot write {target}: {reason}. Free space there or choose another output.").format(
+                    target=target, reason=reason
+                )
+            )
         outputs.publish(layer, temporary)
     finally:
         for suffix in ("", *outputs.SIDECARS):

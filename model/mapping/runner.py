@@ -21,6 +21,7 @@ import numpy as np
 from ..base.elsewhere import Planned, write_order
 from ..base.errors import Cancelled, ChangedError, LandloomError
 from ..base.files import check_writable, writing_failed
+from ..base.language import tr
 from ..base.lock import Lock, lock_path, start, tidy
 from ..base.progress import Progress
 from ..stack.grid import Window
@@ -108,7 +109,7 @@ class BlockRunner:
 
     def _locked(self, journal: Journal) -> Summary:
         job, progress = self._job, self._progress
-        progress.text("Planning")
+        progress.text(tr("Planning"))
         blocks, mask = self._plan(journal)
         # Checked one by one, since a part may be damaged after a power cut.
         pending: list[Block] = []
@@ -117,7 +118,11 @@ class BlockRunner:
             progress.check()
             (done if journal.has(block) else pending).append(block)
         if done:
-            progress.info(f"Going on from {len(done)} of {len(blocks)} blocks done by an earlier run.")
+            progress.info(
+                tr("Going on from {n_done} of {n_blocks} blocks done by an earlier run.").format(
+                    n_done=len(done), n_blocks=len(blocks)
+                )
+            )
             if job.statistics:
                 self._statistics += np.sum([journal.load(block, STATISTICS) for block in done], axis=0)
         begin = time.monotonic()
@@ -127,7 +132,7 @@ class BlockRunner:
         elif pending:
             self._pipeline(journal, blocks, pending, mask)
         seconds = time.monotonic() - begin
-        progress.text("Assembling the files")
+        progress.text(tr("Assembling the files"))
         memory = job.memory_mb * 2**20 // 3
         with stages.doing(WRITING):
             assemble(job.layers, job.grid, job.area, blocks, journal, memory, progress.part(97, 100))
@@ -151,7 +156,11 @@ class BlockRunner:
         )
         for block in pending:
             if not journal.has(block):
-                raise LandloomError(f"The part {journal.part(block)} is damaged or gone: run again, it is made anew.")
+                raise LandloomError(
+                    tr("The part {part} is damaged or gone: run again, it is made anew.").format(
+                        part=journal.part(block)
+                    )
+                )
             if job.statistics:
                 self._statistics += journal.load(block, STATISTICS)
         self._pixels += sum(sizes.values())
@@ -175,13 +184,15 @@ class BlockRunner:
         blocks = layout.blocks
         earlier = journal.read()
         if earlier is not None and earlier.get("hash") != run_hash:
-            progress.info("An earlier run had another stack, model or parameters: starting again without its parts.")
+            progress.info(
+                tr("An earlier run had another stack, model or parameters: starting again without its parts.")
+            )
             earlier = None
         if earlier is not None:
             then = [block_at(index, job.area, Area(*one)) for index, one in enumerate(earlier.get("blocks", []))]
             # The result does not depend on the blocks: keep those of the earlier run unless memory is now short.
             if not then or _largest(then) > max(_largest(blocks), CHUNK * CHUNK):
-                progress.info("MEMORY_MB is now too small for the blocks of the earlier run: starting again.")
+                progress.info(tr("MEMORY_MB is now too small for the blocks of the earlier run: starting again."))
                 earlier = None
             else:
                 blocks = then
@@ -192,7 +203,7 @@ class BlockRunner:
                 raise LandloomError(writing_failed(journal.folder, error)) from error
         if job.mask is None:
             return blocks, None
-        progress.text("Reading the mask")
+        progress.text(tr("Reading the mask"))
         mask = AreaMask(job.mask, job.grid, job.area, journal.folder / "mask.tif", progress)
         return [block for block in blocks if any(mask.touches(chunk) for chunk in block.chunks())], mask
 
@@ -207,8 +218,10 @@ class BlockRunner:
         if layout.decoded > WORTH_A_WORD:
             needed = -(-layout.memory_needed // 2**20) + job.reserve_mb
             self._progress.info(
-                f"Each block of the source files will be read {layout.decoded:.1f} times on average with MEMORY_MB "
-                f"{job.memory_mb}; with about {needed} it would be read once."
+                tr(
+                    "Each block of the source files will be read {decoded:.1f} times on average with MEMORY_MB "
+                    "{memory_mb}; with about {needed} it would be read once."
+                ).format(decoded=layout.decoded, memory_mb=job.memory_mb, needed=needed)
             )
         return layout
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, make_folder
+from ..base.language import tr
 from ..base.progress import Progress
 from ..stack.grid import Grid
 from . import outputs
@@ -93,4 +94,8 @@ def _fill(
         whole = not errors and outputs.reads_back(layer, temporary[layer.name], area, checksums[layer.name], progress)
         if not whole:
             reason = errors[-1].rstrip(".") if errors else "the file is not whole"
-            raise LandloomError(f"Cannot write {layer.path}: {reason}. Free space there or choose another output.")
+            raise LandloomError(
+                tr("Cannot write {path}: {reason}. Free space there or choose another output.").format(
+                    path=layer.path, reason=reason
+                )
+            )

@@ -83,8 +83,10 @@ def error_share(value: float) -> float:
     if 1 <= value <= 100 * LARGEST_ERROR:
         return value / 100
     raise LandloomError(
-        f"UNSURE_ERROR is {value:g}: give the share of wrong pixels that you accept, such as 0.05 (or 5, in percent), "
-        f"above 0 and at most {LARGEST_ERROR:g}."
+        tr(
+            "UNSURE_ERROR is {value:g}: give the share of wrong pixels that you accept, such as 0.05 (or 5, in "
+            "percent), above 0 and at most {largest_error:g}."
+        ).format(value=value, largest_error=LARGEST_ERROR)
     )
 
 
@@ -103,9 +105,12 @@ def unsure_of(header: ModelHeader, level: int, error: float, model: str | os.Pat
     curve: RiskCurve | None = curves_from_json(header.calibration).get(level)
     if curve is None:
         raise LandloomError(
-            f"{model} does not hold how its error falls with confidence, which UNSURE_ERROR needs: an earlier version "
-            f"made it, or it had fewer than {FEWEST_SAMPLES} samples in {FEWEST_GROUPS} groups to learn that from. "
-            "Train it again, with EVALUATION folds where there are few groups, or leave UNSURE_ERROR empty."
+            tr(
+                "{model} does not hold how its error falls with confidence, which UNSURE_ERROR needs: an "
+                "earlier version made it, or it had fewer than {fewest_samples} samples in {fewest_groups} "
+                "groups to learn that from. Train it again, with EVALUATION folds where there are few groups, "
+                "or leave UNSURE_ERROR empty."
+            ).format(model=model, fewest_samples=FEWEST_SAMPLES, fewest_groups=FEWEST_GROUPS)
         )
     kept = curve.threshold(error)
     source = str(header.calibration.get("source", ""))
@@ -113,9 +118,18 @@ def unsure_of(header: ModelHeader, level: int, error: float, model: str | os.Pat
         best = curve.lowest_error()
         least = math.ceil(best.error * 1000) / 1000
         raise LandloomError(
-            f"UNSURE_ERROR {percent(error)} cannot be reached: of the {curve.whole.pixels:,} {source} samples of the "
-            f"model, {percent(best.error)} of the {best.pixels:,} most confident ones are wrong still. Choose "
-            f"{least:g} or more, or train with more reference polygons."
+            tr(
+                "UNSURE_ERROR {percent} cannot be reached: of the {pixels:,} {source} samples of the model, "
+                "{percent2} of the {pixels2:,} most confident ones are wrong still. Choose {least:g} or more, "
+                "or train with more reference polygons."
+            ).format(
+                percent=percent(error),
+                pixels=curve.whole.pixels,
+                source=source,
+                percent2=percent(best.error),
+                pixels2=best.pixels,
+                least=least,
+            )
         )
     return Unsure(error, kept, curve.whole, source, unsure_class(header.nomenclature))
 
@@ -133,7 +147,11 @@ def unsure_class(nomenclature: Nomenclature) -> LandCoverClass:
             code = after if after <= limit else max(set(range(1, limit + 1)) - used)
             break
     else:
-        raise LandloomError(f"All codes from 1 to {HIGHEST_CODE} are classes: none is left for unsure pixels.")
+        raise LandloomError(
+            tr("All codes from 1 to {highest_code} are classes: none is left for unsure pixels.").format(
+                highest_code=HIGHEST_CODE
+            )
+        )
     color = next((grey for grey in GREYS if grey not in nomenclature.colors), GREYS[0])
     return LandCoverClass(code, tr("unsure"), color)
 

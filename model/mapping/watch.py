@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..base.language import tr
 from ..base.progress import Progress
 
 
@@ -51,13 +52,16 @@ class Watch:
                 per_pixel = max(per_pixel, (now - self._warm[0]) / (pixels - self._warm[1]))
             seconds = max(now - self._begin + per_pixel * (self._total - pixels), 1e-3)
             self._progress.info(
-                f"Estimated time: {duration(seconds)} for {self._total:,} pixels, "
-                f"{self._total / seconds:,.0f} pixels a second."
+                tr("Estimated time: {duration} for {total:,} pixels, {total2:,.0f} pixels a second.").format(
+                    duration=duration(seconds), total=self._total, total2=self._total / seconds
+                )
             )
         if share > 0.02 and now - self._told > 2.0:
             self._told = now
             left = (now - self._begin) * (1.0 - share) / share
-            self._progress.text(f"Mapping: {100 * share:.0f} %, {duration(left)} left")
+            self._progress.text(
+                tr("Mapping: {share:.0f} %, {duration} left").format(share=100 * share, duration=duration(left))
+            )
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ..base.device import thread_count
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.optional import need
 from .blockwork import THREADS
 
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     need("distributed.cli.dask_worker", "A worker")
     if arguments.processes < 0:
-        raise LandloomError(f"--processes is {arguments.processes}: give 1 or more.")
+        raise LandloomError(tr("--processes is {processes}: give 1 or more.").format(processes=arguments.processes))
     if arguments.gpus is None:
         gpus = gpus_here(os.environ)
     else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 
 MOST_AXES = 64
 PREFIX = "axes"  # of the arrays' names in the model file
@@ -68,9 +69,11 @@ class Axes:
                 for name, shape in zip(_ARRAYS, shapes, strict=True)
             )
         except (KeyError, ValueError, TypeError) as error:
-            raise LandloomError("The axes of the model's descriptors are damaged: train the model again.") from error
+            raise LandloomError(
+                tr("The axes of the model's descriptors are damaged: train the model again.")
+            ) from error
         if not sound or set(tensors) != set(_ARRAYS):
-            raise LandloomError("The axes of the model's descriptors are damaged: train the model again.")
+            raise LandloomError(tr("The axes of the model's descriptors are damaged: train the model again."))
         return axes
 
 

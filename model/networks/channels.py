@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..stack.gapfill import target_days
 from ..stack.indices import find_band
 from ..stack.sensors import RADAR, STATIC, SensorSpec, matches
@@ -26,7 +27,11 @@ def choose_sensors(specs: dict[str, SensorSpec], choices: Sequence[str] | None) 
         return dict(specs)
     for choice in choices:
         if not any(matches(name, choice) for name in specs):
-            raise LandloomError(f"There is no sensor {choice}: the data have {listed(specs)}. Choose among these.")
+            raise LandloomError(
+                tr("There is no sensor {choice}: the data have {specs}. Choose among these.").format(
+                    choice=choice, specs=listed(specs)
+                )
+            )
     return {name: spec for name, spec in specs.items() if any(matches(name, choice) for choice in choices)}
 
 
@@ -83,14 +88,20 @@ def source_bands(trained: SensorSpec, data: SensorSpec, warnings: list[str]) -> 
     """How the data's bands map onto the trained ones."""
     if trained.kind != data.kind:
         raise LandloomError(
-            f"Sensor {trained.name} is {data.kind} in the data, but the model was trained on it as {trained.kind}."
+            tr("Sensor {trained} is {kind} in the data, but the model was trained on it as {kind2}.").format(
+                trained=trained.name, kind=data.kind, kind2=trained.kind
+            )
         )
     positions = [find_band(data.bands, band) for band in trained.bands]
     if any(position is None for position in positions):
         lacking = [band for band, position in zip(trained.bands, positions, strict=True) if position is None]
         raise LandloomError(
-            f"Sensor {trained.name} lacks the band {listed(lacking)}: the model needs {listed(trained.bands)}, "
-            f"the data have {listed(data.bands)}. Add the missing bands to the stack, or choose another model."
+            tr(
+                "Sensor {trained} lacks the band {lacking}: the model needs {bands}, the data have {bands2}. "
+                "Add the missing bands to the stack, or choose another model."
+            ).format(
+                trained=trained.name, lacking=listed(lacking), bands=listed(trained.bands), bands2=listed(data.bands)
+            )
         )
     if trained.kind == RADAR and trained.calibration != data.calibration:
         if "unknown" in (trained.calibration or "unknown", data.calibration or "unknown"):
@@ -100,13 +111,17 @@ def source_bands(trained: SensorSpec, data: SensorSpec, warnings: list[str]) -> 
             )
         else:
             raise LandloomError(
-                f"The radar calibration of {trained.name} is {data.calibration} in the data, but the model was trained "
-                f"on {trained.calibration}. Use data of the same calibration, or train a model on these."
+                tr(
+                    "The radar calibration of {trained} is {calibration} in the data, but the model was "
+                    "trained on {calibration2}. Use data of the same calibration, or train a model on these."
+                ).format(trained=trained.name, calibration=data.calibration, calibration2=trained.calibration)
             )
     if trained.speckle != data.speckle:
         raise LandloomError(
-            f"The speckle filter of {trained.name} is {data.speckle or 'none'} in the data, but the model was trained "
-            f"with {trained.speckle or 'none'}. Make the stack again with that SPECKLE, or train a model on these data."
+            tr(
+                "The speckle filter of {trained} is {speckle} in the data, but the model was trained with "
+                "{speckle2}. Make the stack again with that SPECKLE, or train a model on these data."
+            ).format(trained=trained.name, speckle=data.speckle or "none", speckle2=trained.speckle or "none")
         )
     return data, tuple(position for position in positions if position is not None)
 

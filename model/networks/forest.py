@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.optional import need
 from .forestbins import real_thresholds, to_ranks
 from .registry import check_settings
@@ -82,9 +83,11 @@ class Forest:
         try:
             forest = _assemble(tensors, int(tensors["features"][0]))
         except (KeyError, IndexError, TypeError) as error:
-            raise LandloomError("The model file is damaged: a forest lacks arrays. Train the model again.") from error
+            raise LandloomError(
+                tr("The model file is damaged: a forest lacks arrays. Train the model again.")
+            ) from error
         if any(getattr(forest, name).dtype != dtype for name, dtype in _ARRAYS.items()) or not _is_sound(forest):
-            raise LandloomError("The model file is damaged: its arrays are not trees. Train the model again.")
+            raise LandloomError(tr("The model file is damaged: its arrays are not trees. Train the model again."))
         return forest
 
     # ------------------------------------------------------------------ evaluation
@@ -251,10 +254,14 @@ def fit_forest(
     ensemble = need("sklearn.ensemble", "The random forest")
     chosen = check_settings("randomforest", DEFAULTS, settings or {})
     if class_weights not in CLASS_WEIGHTS:
-        raise LandloomError(f"CLASS_WEIGHTS is {class_weights!r}: the forest knows {', '.join(CLASS_WEIGHTS)}.")
+        raise LandloomError(
+            tr("CLASS_WEIGHTS is {class_weights!r}: the forest knows {class_weights2}.").format(
+                class_weights=class_weights, class_weights2=", ".join(CLASS_WEIGHTS)
+            )
+        )
     labels = np.asarray(labels, dtype=np.int64)
     if not len(labels):
-        raise LandloomError("There is no training sample for the random forest: extract samples first.")
+        raise LandloomError(tr("There is no training sample for the random forest: extract samples first."))
     features = np.asarray(features, dtype=np.float32)
     weights = None
     if class_weights == "balanced":  # scikit-learn's own "balanced", in a form that growing in steps takes

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..stack.gapfill import STEP, fill_planes
 from ..stack.indices import available_indices, compute_index, index_bands
 from ..stack.sensors import KINDS, RADAR, SensorSpec, Series
@@ -220,8 +221,10 @@ class InputRecipe:
             sources[name] = source_bands(part.spec, specs[name], warnings)
         if not sources:
             raise LandloomError(
-                f"The data have none of the model's sensors: it was trained on {listed(self.sensors)}, the data "
-                f"have {listed(specs)}. Choose a model trained on these sensors, or add the sensors to the stack."
+                tr(
+                    "The data have none of the model's sensors: it was trained on {sensors}, the data have "
+                    "{specs}. Choose a model trained on these sensors, or add the sensors to the stack."
+                ).format(sensors=listed(self.sensors), specs=listed(specs))
             )
         extra = [name for name in specs if name not in self.sensors]
         if extra:
@@ -326,10 +329,10 @@ class InputRecipe:
             recipe = cls(sensors, int(content["step"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LandloomError(
-                f"The input recipe of the model is damaged ({error}). Train the model again."
+                tr("The input recipe of the model is damaged ({error}). Train the model again.").format(error=error)
             ) from error
         if not sensors:
-            raise LandloomError("The input recipe of the model has no sensor. Train the model again.")
+            raise LandloomError(tr("The input recipe of the model has no sensor. Train the model again."))
         return recipe
 
 

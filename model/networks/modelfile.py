@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.optional import need
 from .axes import PREFIX, Axes, axes_from, axes_tensors
@@ -87,10 +88,14 @@ class ModelHeader:
             LandloomError: if something is missing, of a wrong type, or from a later version.
         """
         if content.get("format") != FORMAT:
-            raise LandloomError("The file is not a Landloom model: its format is not named landloom-model.")
+            raise LandloomError(tr("The file is not a Landloom model: its format is not named landloom-model."))
         version = content.get("version")
         if not isinstance(version, int) or version > VERSION:
-            raise LandloomError(f"The model has version {version!r}, this Landloom knows {VERSION}: update Landloom.")
+            raise LandloomError(
+                tr("The model has version {version!r}, this Landloom knows {version2}: update Landloom.").format(
+                    version=version, version2=VERSION
+                )
+            )
         try:
             header = cls(
                 str(content["network"]),
@@ -105,9 +110,13 @@ class ModelHeader:
                 dict(content.get("calibration") or {}),  # models made before had none
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise LandloomError(f"The header of the model is damaged ({error!r}). Train the model again.") from error
+            raise LandloomError(
+                tr("The header of the model is damaged ({error!r}). Train the model again.").format(error=error)
+            ) from error
         if not np.isfinite(header.temperature) or header.temperature <= 0:
-            raise LandloomError("The header of the model is damaged: its temperature is not positive. Train it again.")
+            raise LandloomError(
+                tr("The header of the model is damaged: its temperature is not positive. Train it again.")
+            )
         network_info(header.network)
         return header
 
@@ -163,7 +172,7 @@ class Model:
         header = ModelHeader.from_json(metadata)
         count = metadata.get("members")
         if type(count) is not int or not 1 <= count <= MOST_MEMBERS:
-            raise LandloomError("The header of the model is damaged: the number of its members is wrong.")
+            raise LandloomError(tr("The header of the model is damaged: the number of its members is wrong."))
         members: list[dict[str, np.ndarray]] = [{} for _ in range(count)]
         axes = axes_from({name: array for name, array in tensors.items() if name.startswith(f"{PREFIX}.")})
         for name, tensor in tensors.items():
@@ -171,7 +180,7 @@ class Model:
                 continue
             number, _, rest = name.partition(".")
             if not number.isdecimal() or int(number) >= count:
-                raise LandloomError("The model holds arrays of no member: train the model again.")
+                raise LandloomError(tr("The model holds arrays of no member: train the model again."))
             members[int(number)][rest] = tensor
         make = _forest if network_info(header.network).is_forest else _module
         return cls(header, [make(header, arrays) for arrays in members], axes)
@@ -204,8 +213,10 @@ def _forest(header: ModelHeader, arrays: dict[str, np.ndarray]) -> Forest:
     features, classes = len(header.recipe.feature_names()), len(header.nomenclature)
     if forest.features != features or forest.classes != classes:
         raise LandloomError(
-            f"The forest has {forest.features} features and {forest.classes} classes, but its header describes "
-            f"{features} and {classes}: the file is damaged, train the model again."
+            tr(
+                "The forest has {features} features and {classes} classes, but its header describes "
+                "{features2} and {classes2}: the file is damaged, train the model again."
+            ).format(features=forest.features, classes=forest.classes, features2=features, classes2=classes)
         )
     return forest
 
@@ -225,11 +236,13 @@ def _module(header: ModelHeader, arrays: dict[str, np.ndarray]) -> nn.Module:
     ]
     if wrong:
         raise LandloomError(
-            f"The weights do not fit the network {header.network} of the header ({len(wrong)} arrays, such as "
-            f"{sorted(wrong)[0][:80]}): the file is damaged, train the model again."
+            tr(
+                "The weights do not fit the network {network} of the header ({n_wrong} arrays, such as "
+                "{wrong}): the file is damaged, train the model again."
+            ).format(network=header.network, n_wrong=len(wrong), wrong=sorted(wrong)[0][:80])
         )
     if not all(np.all(np.isfinite(array)) for array in arrays.values()):
-        raise LandloomError("The weights hold values that are not numbers: train the model again.")
+        raise LandloomError(tr("The weights hold values that are not numbers: train the model again."))
     module.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()}, assign=True)
     return module.eval()
 

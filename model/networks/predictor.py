@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..stack.sensors import SensorSpec, Series
 from .modelfile import Model, blank_inputs
 from .registry import network_info
@@ -97,8 +98,10 @@ class Predictor:
             needed, there = ", ".join(self.model.header.recipe.sensors), ", ".join(specs)
             if not self.info.mask_aware:
                 raise LandloomError(
-                    f"The data lack the sensor {', '.join(missing)}: the model ({self.model.header.network}) needs "
-                    f"{needed}, the data have {there}. Add the sensor to the stack, or choose another model."
+                    tr(
+                        "The data lack the sensor {missing}: the model ({network}) needs {needed}, the data "
+                        "have {there}. Add the sensor to the stack, or choose another model."
+                    ).format(missing=", ".join(missing), network=self.model.header.network, needed=needed, there=there)
                 )
             warnings.append(
                 f"The data lack the sensor {', '.join(missing)} (the model was trained on {needed}, the data have "
@@ -131,7 +134,7 @@ class Predictor:
         """
         if self.info.is_forest:
             raise LandloomError(
-                "A random forest has no descriptors: choose a model of a network, such as ltae, twinns or tempcnn."
+                tr("A random forest has no descriptors: choose a model of a network, such as ltae, twinns or tempcnn.")
             )
         with self._lock:
             known = self._branches
@@ -154,7 +157,11 @@ class Predictor:
         lengths = self.branches()
         for branch in branches:
             if branch not in lengths:
-                raise LandloomError(f"The model has no branch '{branch}': choose one of {', '.join(lengths)}.")
+                raise LandloomError(
+                    tr("The model has no branch '{branch}': choose one of {lengths}.").format(
+                        branch=branch, lengths=", ".join(lengths)
+                    )
+                )
         classes = len(self.model.header.nomenclature)
 
         def compute(part: dict[str, Series]) -> np.ndarray:
@@ -174,7 +181,11 @@ class Predictor:
         batch = {name: series for name, series in batch.items() if name in self.recipe.sensors}
         if not batch or (len(batch) < len(self.recipe.sensors) and not self.info.mask_aware):
             needed = ", ".join(self.recipe.sensors)
-            raise LandloomError(f"The data have {', '.join(batch) or 'no sensor'} of the model's sensors {needed}.")
+            raise LandloomError(
+                tr("The data have {batch} of the model's sensors {needed}.").format(
+                    batch=", ".join(batch) or "no sensor", needed=needed
+                )
+            )
         size, _dates, _bands, height, width = next(iter(batch.values())).values.shape
         height, width = height - 2 * self.halo, width - 2 * self.halo
         if height < 1 or width < 1:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..base.errors import LandloomError
 from ..base.files import file_hash
+from ..base.language import tr
 from .modelfile import Model, ModelHeader, naming
 from .severalmodels import load_several, save_several
 
@@ -54,20 +55,28 @@ def load_regions(model: str | os.PathLike[str], header: ModelHeader) -> dict[str
     kept = header.provenance.get(KEY)
     if not isinstance(kept, dict):
         raise LandloomError(
-            f"The model {model} has no models of regions: train it with REGIONS, or leave REGIONS empty."
+            tr("The model {model} has no models of regions: train it with REGIONS, or leave REGIONS empty.").format(
+                model=model
+            )
         )
     named = Path(model).with_name(Path(str(kept.get("file", ""))).name or "_")
     path = next((one for one in (regions_path(model), named) if one.is_file()), None)
     if path is None:
         raise LandloomError(
-            f"The models of the regions of {model} are missing: put {regions_path(model).name} beside it, which "
-            "'Train' wrote with it, or train the model again."
+            tr(
+                "The models of the regions of {model} are missing: put {regions_path} beside it, which 'Train' "
+                "wrote with it, or train the model again."
+            ).format(model=model, regions_path=regions_path(model).name)
         )
     if file_hash(path) != kept.get("sha256"):
-        raise LandloomError(f"{path} is from another training than {model}: put the one beside it that belongs to it.")
+        raise LandloomError(
+            tr("{path} is from another training than {model}: put the one beside it that belongs to it.").format(
+                path=path, model=model
+            )
+        )
     models, metadata = load_several(path, "models", FORMAT, MOST_REGIONS, "models of regions")
     names = metadata.get("regions")
     with naming(path):
         if not isinstance(names, list) or [str(name) for name in names] != names or len(set(names)) != len(models):
-            raise LandloomError("The names of its regions are damaged: train the model again.")
+            raise LandloomError(tr("The names of its regions are damaged: train the model again."))
     return dict(zip(names, models, strict=True))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.optional import need
 from .base import SensorShape
 from .inputs import FOREST_INDICES, NETWORK_INDICES
@@ -58,7 +59,11 @@ def network_info(name: str) -> NetworkInfo:
         LandloomError: if there is no such network.
     """
     if name not in _INFO:
-        raise LandloomError(f"There is no network {name!r}: choose one of {', '.join(NETWORKS)}.")
+        raise LandloomError(
+            tr("There is no network {name!r}: choose one of {networks}.").format(
+                name=name, networks=", ".join(NETWORKS)
+            )
+        )
     return _INFO[name]
 
 
@@ -77,10 +82,10 @@ def build(
         LandloomError: if the network or a setting is unknown or out of range, or if torch is missing.
     """
     if network_info(name).is_forest:
-        raise LandloomError("The random forest is not a torch network: it is fitted by its own step.")
+        raise LandloomError(tr("The random forest is not a torch network: it is fitted by its own step."))
     need("torch", f"The network {name}")
     if not sensors or classes < 1:
-        raise LandloomError(f"The network {name} needs at least one sensor and one class.")
+        raise LandloomError(tr("The network {name} needs at least one sensor and one class.").format(name=name))
     return _builder(name)(sensors, classes, settings or {})
 
 
@@ -114,7 +119,11 @@ def check_settings(network: str, defaults: dict[str, Any], settings: dict[str, A
     for key, value in settings.items():
         default = defaults.get(key)
         if default is None:
-            raise LandloomError(f"The network {network} has no setting {key!r}: it has {', '.join(defaults)}.")
+            raise LandloomError(
+                tr("The network {network} has no setting {key!r}: it has {defaults}.").format(
+                    network=network, key=key, defaults=", ".join(defaults)
+                )
+            )
         values = value if isinstance(value, (list, tuple)) else [value]
         counts = isinstance(default, (int, tuple))
         whole = all(type(item) is int and 1 <= item <= 4096 for item in values)
@@ -122,6 +131,10 @@ def check_settings(network: str, defaults: dict[str, Any], settings: dict[str, A
         listed = isinstance(value, (list, tuple)) == isinstance(default, tuple) and 1 <= len(values) <= 8
         if not listed or not (whole if counts else share):
             limits = "whole numbers in 1..4096" if counts else "a number in 0..0.95"
-            raise LandloomError(f"The setting {key} of the network {network} is {value!r}, but should be {limits}.")
+            raise LandloomError(
+                tr("The setting {key} of the network {network} is {value!r}, but should be {limits}.").format(
+                    key=key, network=network, value=value, limits=limits
+                )
+            )
         merged[key] = tuple(values) if isinstance(default, tuple) else value
     return merged

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from .modelfile import Model, naming
 from .tensorfile import read_tensors, write_tensors
 
@@ -59,11 +60,13 @@ def load_several(
     with naming(path):
         headers = metadata.get(key)
         if metadata.get("format") != file_format or not isinstance(headers, list) or not 1 <= len(headers) <= most:
-            raise LandloomError(f"The file holds no {what}: train the model again.")
+            raise LandloomError(tr("The file holds no {what}: train the model again.").format(what=what))
         parts: list[dict[str, np.ndarray]] = [{} for _ in headers]
         for name, array in tensors.items():
             number, _, rest = name.partition(".")
             if not number.isdecimal() or int(number) >= len(parts):
-                raise LandloomError(f"The file holds arrays of none of the {what}: train the model again.")
+                raise LandloomError(
+                    tr("The file holds arrays of none of the {what}: train the model again.").format(what=what)
+                )
             parts[int(number)][rest] = array
         return [Model.from_arrays(arrays, one) for arrays, one in zip(parts, headers, strict=True)], metadata

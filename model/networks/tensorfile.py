@@ -19,6 +19,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import whole_file
+from ..base.language import tr
 
 METADATA_KEY = "landloom"
 MAXIMUM_HEADER = 48 * 1024 * 1024  # the metadata, in which every quote and accent may be escaped, and the tensors' list
@@ -46,7 +47,11 @@ def write_tensors(path: str | os.PathLike[str], tensors: dict[str, np.ndarray], 
     """
     text = json.dumps(metadata, ensure_ascii=False, allow_nan=False)
     if len(text.encode()) > MAXIMUM_METADATA:
-        raise LandloomError(f"Cannot write {path}: its description takes more than 16 MB. Use fewer training groups.")
+        raise LandloomError(
+            tr("Cannot write {path}: its description takes more than 16 MB. Use fewer training groups.").format(
+                path=path
+            )
+        )
     header: dict[str, Any] = {"__metadata__": {METADATA_KEY: text}}
     arrays, offset = [], 0
     # Largest items first, as the reference writer does, keeps every array aligned to its item size.
@@ -88,7 +93,11 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
             return tensors, metadata
     except OSError as error:
         reason = error.strerror or str(error)
-        raise LandloomError(f"Cannot read the model {path}: {reason}. Choose a model that Landloom wrote.") from error
+        raise LandloomError(
+            tr("Cannot read the model {path}: {reason}. Choose a model that Landloom wrote.").format(
+                path=path, reason=reason
+            )
+        ) from error
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -99,7 +108,11 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
             return _read_header(path, stream, os.fstat(stream.fileno()).st_size)[1]
     except OSError as error:
         reason = error.strerror or str(error)
-        raise LandloomError(f"Cannot read the model {path}: {reason}. Choose a model that Landloom wrote.") from error
+        raise LandloomError(
+            tr("Cannot read the model {path}: {reason}. Choose a model that Landloom wrote.").format(
+                path=path, reason=reason
+            )
+        ) from error
 
 
 _Entry = tuple[np.dtype, tuple[int, ...], int, int]
@@ -118,7 +131,9 @@ def _read_header(path: Path, stream: Any, size: int) -> tuple[dict[str, _Entry],
     extra = header.pop("__metadata__", None)
     if not isinstance(extra, dict) or not isinstance(extra.get(METADATA_KEY), str):
         raise LandloomError(
-            f"{path} was not written by Landloom: it lacks the description of the model. Choose another."
+            tr("{path} was not written by Landloom: it lacks the description of the model. Choose another.").format(
+                path=path
+            )
         )
     text = extra[METADATA_KEY]
     if len(text.encode(errors="replace")) > MAXIMUM_METADATA:
@@ -166,4 +181,8 @@ def _parse(path: Path, text: str | bytes) -> dict[str, Any]:
 
 
 def _damaged(path: Path, reason: str) -> LandloomError:
-    return LandloomError(f"The model file {path} is damaged: {reason}. Copy it again, or train the model again.")
+    return LandloomError(
+        tr("The model file {path} is damaged: {reason}. Copy it again, or train the model again.").format(
+            path=path, reason=reason
+        )
+    )

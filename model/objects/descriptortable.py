@@ -8,6 +8,7 @@ import numpy as np
 from osgeo import ogr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import open_raster, read_array
 from ..base.vectorfile import write_table
@@ -51,7 +52,9 @@ def write_descriptor_table(
     layer = ReferenceLayer(places, crs_wkt, "places")
     first = next((geometry for _feature, geometry, _ in layer.shapes(progress) if geometry is not None), None)
     if first is None:
-        raise LandloomError(f"The places {layer.name} hold no geometry: give points or polygons.")
+        raise LandloomError(
+            tr("The places {layer} hold no geometry: give points or polygons.").format(layer=layer.name)
+        )
     if first.GetDimension() == 0:
         return _points(raster, layer, output, progress)
     segments = PolygonSegments(places, crs_wkt, progress)
@@ -78,7 +81,9 @@ def _points(
         if geometry is None:
             continue
         if geometry.GetDimension() != 0:
-            raise LandloomError(f"{layer.name} mixes points and polygons: give them in two layers.")
+            raise LandloomError(
+                tr("{layer} mixes points and polygons: give them in two layers.").format(layer=layer.name)
+            )
         centre = geometry.Centroid()
         ids.append(feature.GetFID())
         places.append((centre.GetX(), centre.GetY()))
@@ -87,7 +92,11 @@ def _points(
     row = np.floor((points[:, 1] - grid.transform[3]) / grid.transform[5])
     inside = (column >= 0) & (column < grid.width) & (row >= 0) & (row < grid.height)
     if not inside.any():
-        raise LandloomError(f"None of the {len(ids)} points of {layer.name} lies on the stack: check the CRS of both.")
+        raise LandloomError(
+            tr("None of the {n_ids} points of {layer} lies on the stack: check the CRS of both.").format(
+                n_ids=len(ids), layer=layer.name
+            )
+        )
     values = np.full((len(ids), dataset.RasterCount), np.nan, np.float32)
     own = np.flatnonzero(inside)
     rows, columns = row[own].astype(np.int64), column[own].astype(np.int64)

@@ -19,6 +19,7 @@ import numpy as np
 from osgeo import ogr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.vectorfile import write_table
 from ..stack.grid import Grid, Window
@@ -65,7 +66,10 @@ class FeatureSettings:
                 percentiles.append(float(word[1:]))
             elif word not in (*STATISTICS, "texture", "shape"):
                 raise LandloomError(
-                    f"FEATURES has '{word}': choose among mean, std, percentiles such as p10 or p50, texture and shape."
+                    tr(
+                        "FEATURES has '{word}': choose among mean, std, percentiles such as p10 or p50, "
+                        "texture and shape."
+                    ).format(word=word)
                 )
         statistics = tuple(one for one in STATISTICS if one in words)
         settings = cls(statistics, tuple(sorted(set(percentiles))), partial, "shape" in words)
@@ -80,12 +84,18 @@ class FeatureSettings:
         """
         for one in self.statistics:
             if one not in STATISTICS:
-                raise LandloomError(f"FEATURES has '{one}': choose among {', '.join(STATISTICS)}.")
+                raise LandloomError(
+                    tr("FEATURES has '{one}': choose among {statistics}.").format(
+                        one=one, statistics=", ".join(STATISTICS)
+                    )
+                )
         if not self.statistics and not self.percentiles:
-            raise LandloomError("FEATURES asks for no statistics: choose mean, std or percentiles such as p50.")
+            raise LandloomError(tr("FEATURES asks for no statistics: choose mean, std or percentiles such as p50."))
         for percent in self.percentiles:
             if not 0 <= percent <= 100:
-                raise LandloomError(f"FEATURES has p{percent:g}: percentiles lie between p0 and p100.")
+                raise LandloomError(
+                    tr("FEATURES has p{percent:g}: percentiles lie between p0 and p100.").format(percent=percent)
+                )
 
 
 @dataclass
@@ -170,7 +180,7 @@ def measure_objects(
     wanted = np.arange(len(segments)) if objects is None else np.asarray(objects)
     settings.check()
     if not sources:
-        raise LandloomError("There is nothing to measure: give STACK or RASTERS.")
+        raise LandloomError(tr("There is nothing to measure: give STACK or RASTERS."))
     widths = [len(column_names(source, settings)) for source in sources]
     names = [name for source in sources for name in column_names(source, settings)]
     names += SHAPES if settings.shape else ()
@@ -207,19 +217,33 @@ def _tell(table: ObjectTable, wanted: np.ndarray, sampled: int, progress: Progre
     outside = int((table.pixels[wanted] == 0).sum())
     if outside == len(wanted):
         raise LandloomError(
-            f"None of the {len(wanted):,} segments of {segments.source} lies on the images: check the CRS and the "
-            "place of both."
+            tr(
+                "None of the {n_wanted:,} segments of {source} lies on the images: check the CRS and the place of both."
+            ).format(n_wanted=len(wanted), source=segments.source)
         )
     if outside:
-        progress.warning(f"{outside:,} objects lie outside the images: their features are empty.")
+        progress.warning(
+            tr("{outside:,} objects lie outside the images: their features are empty.").format(outside=outside)
+        )
     small = int(table.small[wanted].sum()) - outside
     if small:
-        progress.info(f"{small:,} objects have fewer than {SMALL} pixels: they are kept and flagged ('small').")
+        progress.info(
+            tr("{small:,} objects have fewer than {small2} pixels: they are kept and flagged ('small').").format(
+                small=small, small2=SMALL
+            )
+        )
     if table.overlapping:
-        progress.warning(f"{table.overlapping:,} objects overlap others: each is measured on all of its own pixels.")
+        progress.warning(
+            tr("{overlapping:,} objects overlap others: each is measured on all of its own pixels.").format(
+                overlapping=table.overlapping
+            )
+        )
     if sampled:
         progress.info(
-            f"{sampled:,} times an object was too large for MEMORY_MB: its statistics rest on a lattice of its pixels."
+            tr(
+                "{sampled:,} times an object was too large for MEMORY_MB: its statistics rest on a lattice of "
+                "its pixels."
+            ).format(sampled=sampled)
         )
 
 
@@ -243,7 +267,9 @@ def _check_unique(names: Sequence[str]) -> None:
     for name in names:
         if name.lower() in seen:  # SQLite's names have no case
             raise LandloomError(
-                f"Two columns would be called {name}: give rasters different names, and no raster twice."
+                tr("Two columns would be called {name}: give rasters different names, and no raster twice.").format(
+                    name=name
+                )
             )
         seen.add(name.lower())
 

@@ -12,6 +12,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import open_raster, quiet_gdal, read_array, spatial_reference
 from ..samples.reference import ReferenceLayer
@@ -143,7 +144,11 @@ class PolygonSegments(Segments):
                 empty += 1
                 continue
             if geometry.GetDimension() != 2:
-                raise LandloomError(f"The segments {layer.name} hold points: give polygons, or a raster of labels.")
+                raise LandloomError(
+                    tr("The segments {layer} hold points: give polygons, or a raster of labels.").format(
+                        layer=layer.name
+                    )
+                )
             repaired += mended
             multipart += geometry.GetGeometryName() == "MULTIPOLYGON" and geometry.GetGeometryCount() > 1
             shapes.append(bytes(geometry.ExportToIsoWkb(ogr.wkbNDR)))
@@ -151,7 +156,11 @@ class PolygonSegments(Segments):
             ids.append(feature.GetFID())
             boxes.append((west, south, east, north))
         if not ids:
-            raise LandloomError(f"The segments {layer.name} hold no polygon: give polygons, or a raster of labels.")
+            raise LandloomError(
+                tr("The segments {layer} hold no polygon: give polygons, or a raster of labels.").format(
+                    layer=layer.name
+                )
+            )
         notes = []
         if repaired:
             notes.append(f"{repaired:,} invalid geometries were repaired.")
@@ -191,7 +200,11 @@ class LabelSegments(Segments):
     def __init__(self, path: str | os.PathLike[str], progress: Progress) -> None:
         info = inspect(path)
         if len(info.dtypes) != 1:
-            raise LandloomError(f"The segments {path} have {len(info.dtypes)} bands: give a raster of labels with one.")
+            raise LandloomError(
+                tr("The segments {path} have {n_dtypes} bands: give a raster of labels with one.").format(
+                    path=path, n_dtypes=len(info.dtypes)
+                )
+            )
         self.grid = info.grid
         self._nodata = info.nodata[0]
         self._dataset = open_raster(info.path)
@@ -212,9 +225,15 @@ class LabelSegments(Segments):
                     else:
                         found[label] = box
         if fraction:
-            raise LandloomError(f"The segments {path} hold fractions, so they are no labels: give a raster of labels.")
+            raise LandloomError(
+                tr("The segments {path} hold fractions, so they are no labels: give a raster of labels.").format(
+                    path=path
+                )
+            )
         if not found:
-            raise LandloomError(f"The segments {path} hold no label above 0: give a raster of labels, or polygons.")
+            raise LandloomError(
+                tr("The segments {path} hold no label above 0: give a raster of labels, or polygons.").format(path=path)
+            )
         ids = np.array(sorted(found), np.int64)
         cells = np.array([found[int(label)] for label in ids])
         x, dx, _, y, _, dy = self.grid.transform

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.raster import open_raster, read_array
 from ..stack.grid import Grid, Window
 from ..stack.indices import available_indices, check_applicable, compute_index, index_bands, short_name
@@ -204,8 +205,10 @@ class RasterSource(Measured):
         self.limits = list(limits) if limits is not None else self._find_limits() if texture else []
         if texture and len(self.limits) != len(unique):
             raise LandloomError(
-                f"The raster {path} has {len(unique)} bands, but the model knows {len(self.limits)}: give the raster "
-                "that was used for training, or one like it."
+                tr(
+                    "The raster {path} has {n_unique} bands, but the model knows {n_limits}: give the raster "
+                    "that was used for training, or one like it."
+                ).format(path=path, n_unique=len(unique), n_limits=len(self.limits))
             )
 
     @property
@@ -254,12 +257,16 @@ class RasterSource(Measured):
         height = min(self._dataset.RasterYSize, LARGEST_SAMPLE)
         raw = self._dataset.ReadAsArray(buf_xsize=width, buf_ysize=height)
         if raw is None:
-            raise LandloomError(f"Cannot read the pixels of {self.path}: it seems damaged; get it again.")
+            raise LandloomError(
+                tr("Cannot read the pixels of {path}: it seems damaged; get it again.").format(path=self.path)
+            )
         values, valid = self._clean(raw if raw.ndim == 3 else raw[None])
         limits = []
         for plane, clear in zip(values, valid, strict=True):
             if not clear.any():
-                raise LandloomError(f"The raster {self.path} has a band without data: give another.")
+                raise LandloomError(
+                    tr("The raster {path} has a band without data: give another.").format(path=self.path)
+                )
             low, high = np.percentile(plane[clear], [2, 98])
             limits.append((float(low), float(high)))
         return limits

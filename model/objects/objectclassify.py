@@ -14,6 +14,7 @@ from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.files import file_hash, whole_file, write_text
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.raster import DTYPES, gdal_options, quiet_gdal, read_array, writing_raster_failed
@@ -56,7 +57,11 @@ class ClassSource(RasterSource):
     def __init__(self, path: str | os.PathLike[str], codes: Sequence[int]) -> None:
         super().__init__(path)
         if len(self._names) != 1:
-            raise LandloomError(f"MAP {path} has {len(self._names)} bands: give a map of classes with one.")
+            raise LandloomError(
+                tr("MAP {path} has {n_names} bands: give a map of classes with one.").format(
+                    path=path, n_names=len(self._names)
+                )
+            )
         self._codes = [int(code) for code in codes]
         self._names = [f"share_{code}" for code in self._codes]
 
@@ -109,8 +114,10 @@ def classify_objects(
     check_vector_path(output)
     if raster_output and Path(raster_output).with_suffix("") == Path(output).with_suffix(""):
         raise LandloomError(
-            f"OUTPUT and RASTER have the same name {Path(output).stem}, so that their styles would be one file: give "
-            "them different names."
+            tr(
+                "OUTPUT and RASTER have the same name {stem}, so that their styles would be one file: give "
+                "them different names."
+            ).format(stem=Path(output).stem)
         )
     if read_metadata(model).get("network") == PIXELSET:
         from .pixelsetmodel import SetModel  # needs torch
@@ -119,7 +126,7 @@ def classify_objects(
         reading, warnings = sets.source(stack, rasters, memory_mb / 4)
         for warning in warnings:
             progress.warning(warning)
-        progress.text(f"Classifying {len(segments)} objects by their pixels")
+        progress.text(tr("Classifying {n_segments} objects by their pixels").format(n_segments=len(segments)))
         try:
             probabilities, pixels = sets.predict(segments, reading, memory_mb, device, progress.part(0, 80))
         finally:
@@ -133,24 +140,26 @@ def classify_objects(
     outside = pixels == 0
     if outside.all():
         raise LandloomError(
-            f"None of the {len(segments):,} segments of {segments.source} lies on the images: check the CRS and the "
-            "place of both."
+            tr(
+                "None of the {n_segments:,} segments of {source} lies on the images: check the CRS and the "
+                "place of both."
+            ).format(n_segments=len(segments), source=segments.source)
         )
     labels = np.where(outside, -1, probabilities.argmax(axis=1))
     confidence = np.where(outside, np.nan, probabilities.max(axis=1))
     probabilities[outside] = np.nan
     columns = _columns(nomenclature, labels, confidence, probabilities)
     if class_map:
-        progress.text("Counting the classes of the map")
+        progress.text(tr("Counting the classes of the map"))
         columns |= _shares(segments, class_map, nomenclature, memory_mb, progress.part(80, 88))
-    progress.text("Writing the objects")
+    progress.text(tr("Writing the objects"))
     bare = ObjectTable(segments, [], np.zeros((len(segments), 0), np.float32), pixels)
     bare.write(output, progress.part(88, 96), columns)
     write_text(Path(output).with_suffix(".qml"), objects_qml(nomenclature))
     if raster_output:
         if stack is None:
-            raise LandloomError("RASTER is written on the grid of a stack: give STACK too, or leave RASTER empty.")
-        progress.text("Writing the raster")
+            raise LandloomError(tr("RASTER is written on the grid of a stack: give STACK too, or leave RASTER empty."))
+        progress.text(tr("Writing the raster"))
         rasterise(output, raster_output, Stack.read(stack).grid, nomenclature, progress)
     return ClassifiedObjects(labels, confidence)
 
@@ -177,7 +186,7 @@ def _by_features(
                 sources.append(
                     _described(stack, segments, loaded, descriptors, Path(folder), memory_mb, device, progress)
                 )
-            progress.text(f"Measuring {len(segments)} objects")
+            progress.text(tr("Measuring {n_segments} objects").format(n_segments=len(segments)))
             table = measure_objects(segments, sources, recipe.settings, memory_mb, progress.part(40, 80))
             return loaded.predict(table, sources, every), table.pixels
         finally:
@@ -198,17 +207,21 @@ def _described(
     """The raster of descriptors that the model reads."""
     path = given or loaded.descriptors["model"]
     if not Path(path).is_file():
-        raise LandloomError(f"The pixel model {path}, whose descriptors are read, is gone: give it as DESCRIPTORS.")
+        raise LandloomError(
+            tr("The pixel model {path}, whose descriptors are read, is gone: give it as DESCRIPTORS.").format(path=path)
+        )
     if file_hash(path) != loaded.descriptors["hash"]:
         raise LandloomError(
-            f"The pixel model {path} is not the one whose descriptors trained the model of objects: give that one as "
-            "DESCRIPTORS, or train again."
+            tr(
+                "The pixel model {path} is not the one whose descriptors trained the model of objects: give "
+                "that one as DESCRIPTORS, or train again."
+            ).format(path=path)
         )
     if not stack:
-        raise LandloomError("STACK is missing: the model reads descriptors, which are computed from it.")
+        raise LandloomError(tr("STACK is missing: the model reads descriptors, which are computed from it."))
     grid = Stack.read(stack).grid
     target = folder / "descriptors.tif"
-    progress.text("Computing descriptors")
+    progress.text(tr("Computing descriptors"))
     map_descriptors(
         stack,
         path,
@@ -293,7 +306,7 @@ def rasterise(
     """
     path = Path(output)
     if path.suffix.lower() not in (".tif", ".tiff"):
-        raise LandloomError(f"RASTER {path} must be a GeoTIFF: let its name end in .tif.")
+        raise LandloomError(tr("RASTER {path} must be a GeoTIFF: let its name end in .tif.").format(path=path))
     codes, colors, names = nomenclature.codes.tolist(), list(nomenclature.colors), list(nomenclature.names)
     kind = "uint8" if max(codes) <= 255 else "uint16"
     options = ["TILED=YES", "COMPRESS=DEFLATE", "BIGTIFF=IF_SAFER"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..samples.splits import stratified_group_folds
@@ -57,7 +58,9 @@ class Divided:
             )
             progress.warning(warnings[-1])
         if count < 2 or lonely.all():
-            raise LandloomError("No class has objects of two groups, so nothing can be judged: add reference polygons.")
+            raise LandloomError(
+                tr("No class has objects of two groups, so nothing can be judged: add reference polygons.")
+            )
         if fold is None:
             fold = stratified_group_folds(labels, groups, count, seed)
         return cls(fold, lonely, tuple(warnings))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..networks.channels import source_bands, target_days_of
 from ..networks.forest import Forest
@@ -98,14 +99,18 @@ class FeatureRecipe:
         found: list[Measured] = []
         if self.sensors:
             if not stack:
-                raise LandloomError(f"STACK is missing: the model reads {', '.join(self.sensors)} of one.")
+                raise LandloomError(
+                    tr("STACK is missing: the model reads {sensors} of one.").format(sensors=", ".join(self.sensors))
+                )
             opened = Stack.read(stack)
             bands: dict[str, Sequence[str]] = {}
             for name, one in self.sensors.items():
                 if name not in opened.sensors:
                     raise LandloomError(
-                        f"The stack lacks the sensor {name}: the model reads {', '.join(self.sensors)}, the stack has "
-                        f"{', '.join(opened.sensors)}. Add it to the stack, or choose another model."
+                        tr(
+                            "The stack lacks the sensor {name}: the model reads {sensors}, the stack has "
+                            "{sensors2}. Add it to the stack, or choose another model."
+                        ).format(name=name, sensors=", ".join(self.sensors), sensors2=", ".join(opened.sensors))
                     )
                 spec = opened.spec(name)
                 source_bands(one.spec, spec, warnings)
@@ -114,15 +119,19 @@ class FeatureRecipe:
             found.append(StackSource(opened, list(self.sensors), self.indices, memory_mb, bands))
         if len(rasters) != len(self.rasters):
             raise LandloomError(
-                f"The model reads {len(self.rasters)} rasters, but RASTERS has {len(rasters)}: give those of the "
-                "training, or ones like them, in the same order."
+                tr(
+                    "The model reads {n_rasters} rasters, but RASTERS has {n_rasters2}: give those of the "
+                    "training, or ones like them, in the same order."
+                ).format(n_rasters=len(self.rasters), n_rasters2=len(rasters))
             )
         for path, (bands_of, limits) in zip(rasters, self.rasters, strict=True):
             raster = RasterSource(path, self.texture, limits if self.texture else None)
             if len(raster.names) != bands_of:
                 raise LandloomError(
-                    f"The raster {path} has {len(raster.names)} bands, the model was trained with {bands_of}: give the "
-                    "rasters of the training, or ones like them, in the same order."
+                    tr(
+                        "The raster {path} has {n_names} bands, the model was trained with {bands_of}: give "
+                        "the rasters of the training, or ones like them, in the same order."
+                    ).format(path=path, n_names=len(raster.names), bands_of=bands_of)
                 )
             found.append(raster)
         return found, warnings
@@ -286,11 +295,18 @@ class ObjectModel:
         """
         if read_metadata(path).get("format") != FORMAT:
             raise LandloomError(
-                f"{path} is no model of objects: make one with 'Train on objects'. Models of 'Train' classify pixels."
+                tr(
+                    "{path} is no model of objects: make one with 'Train on objects'. Models of 'Train' "
+                    "classify pixels."
+                ).format(path=path)
             )
         tensors, content = read_tensors(path)
         if not isinstance(content.get("version"), int) or content["version"] > VERSION:
-            raise LandloomError(f"{path} has version {content.get('version')!r}: update Landloom to read it.")
+            raise LandloomError(
+                tr("{path} has version {get!r}: update Landloom to read it.").format(
+                    path=path, get=content.get("version")
+                )
+            )
         try:
             model = cls(
                 FeatureRecipe.from_json(content["recipe"]),
@@ -301,7 +317,11 @@ class ObjectModel:
                 dict(content["descriptors"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise LandloomError(f"{path} is damaged ({error!r}): train the model again.") from error
+            raise LandloomError(
+                tr("{path} is damaged ({error!r}): train the model again.").format(path=path, error=error)
+            ) from error
         if model.forest.features != len(model.recipe.names) or model.forest.classes != len(model.nomenclature):
-            raise LandloomError(f"{path} is damaged: its forest does not fit its features. Train the model again.")
+            raise LandloomError(
+                tr("{path} is damaged: its forest does not fit its features. Train the model again.").format(path=path)
+            )
         return model

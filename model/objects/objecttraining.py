@@ -18,6 +18,7 @@ import numpy as np
 from ..base.device import thread_count
 from ..base.errors import LandloomError
 from ..base.files import file_hash
+from ..base.language import tr
 from ..base.metrics import Scores, confusion_matrix, scores
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
@@ -94,7 +95,11 @@ class ObjectTraining:
             ("CLASS_WEIGHTS", self.class_weights, weights),
         ):
             if word not in choices:
-                raise LandloomError(f"{name} is '{word}': choose one of {', '.join(choices)}.")
+                raise LandloomError(
+                    tr("{name} is '{word}': choose one of {choices}.").format(
+                        name=name, word=word, choices=", ".join(choices)
+                    )
+                )
         for name, value, low, high in (
             ("MIN_SHARE", self.min_share, 0.01, 1),
             ("FOLDS", self.folds, 2, 100),
@@ -105,7 +110,11 @@ class ObjectTraining:
             ("LEARNING_RATE", self.learning_rate, 0, 1),
         ):
             if not low <= value <= high:
-                raise LandloomError(f"{name} is {value:g}; choose a value from {low:g} to {high:g}.")
+                raise LandloomError(
+                    tr("{name} is {value:g}; choose a value from {low:g} to {high:g}.").format(
+                        name=name, value=value, low=low, high=high
+                    )
+                )
         return FeatureSettings.parse(self.features, self.partial)[0]
 
     @property
@@ -187,7 +196,7 @@ def train_objects(
     texture = FeatureSettings.parse(settings.features)[1]
     check_inputs(settings, rasters, descriptors)
     opened = Stack.read(stack)
-    progress.text("Reading the reference data")
+    progress.text(tr("Reading the reference data"))
     classes = classes_of(ReferenceLayer(reference, extraction.reference_crs), opened.grid, extraction, progress)
     groups = group_features(
         classes.features,
@@ -196,7 +205,7 @@ def train_objects(
         metric_scale(opened.grid),
         bool(extraction.group_field),
     )
-    progress.text("Matching reference data and segments")
+    progress.text(tr("Matching reference data and segments"))
     crs_wkt, part = opened.grid.crs_wkt, progress.part(0, 20)
     matched = match(segments, classes.features, classes.labels, groups, crs_wkt, settings.min_share, part)
     warnings = _tell(matched, classes.nomenclature, settings.min_share, progress)
@@ -230,12 +239,12 @@ def train_objects(
                     "branch": FUSED,
                     "dimensions": settings.dimensions,
                 }
-                progress.text("Computing descriptors")
+                progress.text(tr("Computing descriptors"))
                 part = progress.part(20, 50)
                 objects, dimensions = matched.objects, settings.dimensions
                 first = networks.compute(stack, segments, objects, dimensions, Path(folder), memory_mb, device, part)
                 sources.append(RasterSource(first))
-            progress.text(f"Measuring {len(matched.objects)} objects")
+            progress.text(tr("Measuring {n_objects} objects").format(n_objects=len(matched.objects)))
             table = measure_objects(segments, sources, chosen, memory_mb, progress.part(50, 80), matched.objects)
             if networks is not None:
                 networks.measure(table, matched.objects, chosen, memory_mb, progress.part(80, 85))
@@ -244,7 +253,7 @@ def train_objects(
             for one in sources:
                 one.close()
     recipe = recipe.fitted(matrix, names)
-    progress.text("Growing forests")
+    progress.text(tr("Growing forests"))
     folds = None if networks is None else networks.folds
     result = fit_and_judge(recipe, recipe.filled(matrix), matched, nomenclature, settings, progress.part(85, 98), folds)
     if isinstance(result.model, ObjectModel):
@@ -275,8 +284,10 @@ def check_inputs(settings: ObjectTraining, rasters: Sequence[str], descriptors: 
     for name, used in (("RASTERS", rasters), ("DESCRIPTORS", descriptors), ("FEATURES texture", texture)):
         if used:
             raise LandloomError(
-                f"{name} cannot be used with NETWORK pixelset, which reads the dates of the stack: leave it out, or "
-                "choose randomforest."
+                tr(
+                    "{name} cannot be used with NETWORK pixelset, which reads the dates of the stack: leave it "
+                    "out, or choose randomforest."
+                ).format(name=name)
             )
 
 
@@ -292,8 +303,10 @@ def _tell(matched: Matched, nomenclature: Nomenclature, min_share: float, progre
     warnings: list[str] = []
     if not len(matched.objects):
         raise LandloomError(
-            f"No segment is covered by reference data to {min_share:.0%}: check the CRS and place of SEGMENTS and "
-            "REFERENCE, or lower MIN_SHARE."
+            tr(
+                "No segment is covered by reference data to {min_share:.0%}: check the CRS and place of "
+                "SEGMENTS and REFERENCE, or lower MIN_SHARE."
+            ).format(min_share=min_share)
         )
     if matched.lost:
         warnings.append(
@@ -302,8 +315,16 @@ def _tell(matched: Matched, nomenclature: Nomenclature, min_share: float, progre
     if matched.disputed:
         warnings.append(f"{matched.disputed:,} objects belong as much to two classes and are left out.")
     if matched.thin:
-        progress.info(f"{matched.thin:,} objects are touched by reference data, but covered to less than MIN_SHARE.")
-    progress.info(f"{len(matched.objects):,} objects of {len(np.unique(matched.labels))} classes are known.")
+        progress.info(
+            tr("{thin:,} objects are touched by reference data, but covered to less than MIN_SHARE.").format(
+                thin=matched.thin
+            )
+        )
+    progress.info(
+        tr("{n_objects:,} objects of {n_unique} classes are known.").format(
+            n_objects=len(matched.objects), n_unique=len(np.unique(matched.labels))
+        )
+    )
     for warning in warnings:
         progress.warning(warning)
     return warnings
@@ -314,7 +335,9 @@ def _present(matched: Matched, nomenclature: Nomenclature) -> tuple[Matched, Nom
     present, labels = np.unique(matched.labels, return_inverse=True)
     if len(present) < 2:
         raise LandloomError(
-            f"Only the class '{nomenclature.names[int(present[0])]}' has objects; at least two classes are needed."
+            tr("Only the class '{names}' has objects; at least two classes are needed.").format(
+                names=nomenclature.names[int(present[0])]
+            )
         )
     return replace(matched, labels=labels.reshape(-1)), nomenclature.subset(present)
 
@@ -353,8 +376,15 @@ def fit_and_judge(
     evaluation = {"evaluation": "folds", "objects": int(judged.sum()), **found.to_json(), "matrix": matrix.tolist()}
     model = ObjectModel(recipe, grow(np.ones(len(labels), bool)), nomenclature, evaluation)
     progress.info(
-        f"Out of fold, per object: overall accuracy {found.overall_accuracy:.3f}, kappa {found.kappa:.3f}, macro F1 "
-        f"{found.macro_f1:.3f} ({int(judged.sum())} objects)."
+        tr(
+            "Out of fold, per object: overall accuracy {overall_accuracy:.3f}, kappa {kappa:.3f}, macro F1 "
+            "{macro_f1:.3f} ({judged} objects)."
+        ).format(
+            overall_accuracy=found.overall_accuracy,
+            kappa=found.kappa,
+            macro_f1=found.macro_f1,
+            judged=int(judged.sum()),
+        )
     )
     warnings = list(divided.warnings)
     return ObjectResult(model, matched, features, probabilities, matrix, found, fold_scores, warnings=warnings)

@@ -20,6 +20,7 @@ import numpy as np
 from osgeo import ogr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress, Quiet
 from ..base.vectorfile import write_table
 from ..mapping.descriptors import map_descriptors
@@ -178,8 +179,9 @@ def describers(
             seen[one] |= [bool(np.isin(own, learnt).any()) for learnt in trained]
     if not known:
         raise LandloomError(
-            f"None of the samples in {samples or 'the folder that the model names'} trained {descriptors}: give the "
-            "folder that did."
+            tr("None of the samples in {samples} trained {descriptors}: give the folder that did.").format(
+                samples=samples or "the folder that the model names", descriptors=descriptors
+            )
         )
     total = len(matched.objects)
     # First objects that every network has seen: with these gone, fields that only met there are no longer one group.
@@ -193,9 +195,11 @@ def describers(
     kept = of_object != NONE
     if not kept.any():
         raise LandloomError(
-            f"Every object with a class trained the pixel model {descriptors}: nothing is left to learn from honestly. "
-            "Train that model with EVALUATION folds, or with holdout and FOLD_NETWORKS: both keep networks beside it "
-            "that have not seen some of the objects."
+            tr(
+                "Every object with a class trained the pixel model {descriptors}: nothing is left to learn "
+                "from honestly. Train that model with EVALUATION folds, or with holdout and FOLD_NETWORKS: "
+                "both keep networks beside it that have not seen some of the objects."
+            ).format(descriptors=descriptors)
         )
     matched, of_object = matched.only(kept), of_object[kept]
     models = [Path(descriptors)]
@@ -222,15 +226,19 @@ def _stores(header: ModelHeader, descriptors: str, samples: str) -> list[tuple[i
         named = [samples or "".join(named)]
     if named == [""]:
         raise LandloomError(
-            "SAMPLES is missing: give the folder of samples that trained the model of DESCRIPTORS, so that no object "
-            "that trained it is learnt from or tested."
+            tr(
+                "SAMPLES is missing: give the folder of samples that trained the model of DESCRIPTORS, so that "
+                "no object that trained it is learnt from or tested."
+            )
         )
     gone = [folder or "memory" for folder in named if not Path(folder or "?").is_dir()]
     if gone and not samples:
         raise LandloomError(
-            f"{descriptors} was trained with the samples in {', '.join(gone)}, which are not there, so that objects "
-            "that trained it cannot be told from others: "
-            + ("give SAMPLES." if len(named) == 1 else "put the folders back.")
+            tr(
+                "{descriptors} was trained with the samples in {gone}, which are not there, so that objects "
+                "that trained it cannot be told from others: "
+            ).format(descriptors=descriptors, gone=", ".join(gone))
+            + (tr("give SAMPLES.") if len(named) == 1 else tr("put the folders back."))
         )
     return [(place, SampleStore.open(folder)) for place, folder in enumerate(named)]
 
@@ -250,8 +258,10 @@ def _warn_of_start(header: ModelHeader, progress: Progress) -> None:
     start = training.get("start_from") if isinstance(training, dict) else None
     if start:
         progress.warning(
-            f"The pixel model began with the weights of {start}: if that had learnt from fields of this reference, its "
-            "descriptors know their classes, and the scores are too good."
+            tr(
+                "The pixel model began with the weights of {start}: if that had learnt from fields of this "
+                "reference, its descriptors know their classes, and the scores are too good."
+            ).format(start=start)
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..base.device import resolve_device, thread_count
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..networks.modelfile import Model, describe
@@ -111,13 +112,19 @@ class SetModel:
         tensors, content = read_tensors(path)
         version, most, seed = content.get("version"), content.get("pixels"), content.get("seed")
         if not isinstance(version, int) or version > VERSION:
-            raise LandloomError(f"{path} has version {version!r}: update Landloom to read it.")
+            raise LandloomError(
+                tr("{path} has version {version!r}: update Landloom to read it.").format(path=path, version=version)
+            )
         is_one = content.get("format") == FORMAT and content.get("network") == PIXELSET
         if not is_one or type(most) is not int or not 1 <= most <= 65536 or type(seed) is not int:
-            raise LandloomError(f"{path} is damaged: its description is no network of objects. Train it again.")
+            raise LandloomError(
+                tr("{path} is damaged: its description is no network of objects. Train it again.").format(path=path)
+            )
         inner = content.get("model")
         if not isinstance(inner, dict):
-            raise LandloomError(f"{path} is damaged: it lacks the description of the network. Train it again.")
+            raise LandloomError(
+                tr("{path} is damaged: it lacks the description of the network. Train it again.").format(path=path)
+            )
         try:
             model = Model.from_arrays(tensors, inner)
         except LandloomError as error:
@@ -125,7 +132,9 @@ class SetModel:
                 raise
             raise LandloomError(f"{path}: {error}") from error
         if not network_info(model.header.network).reads_sets or set(model.header.recipe.sensors) == {GEOMETRY}:
-            raise LandloomError(f"{path} is damaged: its network reads no sets of pixels. Train it again.")
+            raise LandloomError(
+                tr("{path} is damaged: its network reads no sets of pixels. Train it again.").format(path=path)
+            )
         return cls(model, most, seed)
 
     def source(
@@ -137,18 +146,24 @@ class SetModel:
             LandloomError: if the stack has none of its sensors, lacks a band, or if rasters are given.
         """
         if not stack:
-            raise LandloomError(f"STACK is missing: the model reads {', '.join(self.sensors)} of one.")
+            raise LandloomError(
+                tr("STACK is missing: the model reads {sensors} of one.").format(sensors=", ".join(self.sensors))
+            )
         if rasters:
             raise LandloomError(
-                f"The model reads the stack only, but RASTERS has {len(rasters)}: leave it empty, or train a random "
-                "forest with them."
+                tr(
+                    "The model reads the stack only, but RASTERS has {n_rasters}: leave it empty, or train a "
+                    "random forest with them."
+                ).format(n_rasters=len(rasters))
             )
         opened, recipe = Stack.read(stack), self.model.header.recipe
         known = {name: opened.spec(name) for name in self.sensors if name in opened.sensors}
         if not known:
             raise LandloomError(
-                f"The stack has none of the model's sensors: it reads {', '.join(self.sensors)}, the stack has "
-                f"{', '.join(opened.sensors)}. Add them to the stack, or choose another model."
+                tr(
+                    "The stack has none of the model's sensors: it reads {sensors}, the stack has {sensors2}. "
+                    "Add them to the stack, or choose another model."
+                ).format(sensors=", ".join(self.sensors), sensors2=", ".join(opened.sensors))
             )
         _bound, warnings, missing = recipe.bind(known)
         lacking = [name for name in missing if name != GEOMETRY]

@@ -10,6 +10,7 @@ import numpy as np
 from ..base.calibration import Calibration
 from ..base.device import resolve_device
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.metrics import confusion_matrix, scores
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
@@ -70,7 +71,7 @@ def train_sets(
     geometry = settings.check().shape
     with_indices = training.indices or ()
     source = SetSource(stack, settings.sensors, with_indices, memory_mb / 4)
-    progress.text(f"Reading the pixels of {len(matched.objects)} objects")
+    progress.text(tr("Reading the pixels of {n_objects} objects").format(n_objects=len(matched.objects)))
     try:
         sets, pixels = read_sets(
             segments, source, matched.objects, matched.labels, matched.groups, nomenclature, geometry, MOST,
@@ -86,14 +87,28 @@ def _tell(sets: PixelSets, pixels: np.ndarray, segments: Segments, progress: Pro
     counts = sets.counts
     if not counts.any():
         raise LandloomError(
-            f"None of the objects of {segments.source} lies on the images: check the CRS and the place of both."
+            tr("None of the objects of {source} lies on the images: check the CRS and the place of both.").format(
+                source=segments.source
+            )
         )
     outside = int((pixels == 0).sum())
     if outside:
-        progress.warning(f"{outside:,} objects lie outside the images: the network learns nothing from them.")
+        progress.warning(
+            tr("{outside:,} objects lie outside the images: the network learns nothing from them.").format(
+                outside=outside
+            )
+        )
     progress.info(
-        f"{int(counts.sum()):,} pixels of {len(counts):,} objects are read, {int(np.median(counts))} of an object "
-        f"(median), {int(counts.max())} at most; {int((counts < 4).sum()):,} objects have fewer than 4."
+        tr(
+            "{counts:,} pixels of {n_counts:,} objects are read, {median} of an object (median), {max} at "
+            "most; {value:,} objects have fewer than 4."
+        ).format(
+            counts=int(counts.sum()),
+            n_counts=len(counts),
+            median=int(np.median(counts)),
+            max=int(counts.max()),
+            value=int((counts < 4).sum()),
+        )
     )
 
 
@@ -121,7 +136,7 @@ def judge_sets(
     epochs: list[int] = []
     share = 100.0 / (len(parts) + 1)
     for place, (number, train, test) in enumerate(parts):
-        progress.info(f"Fold {place + 1} of {len(parts)}")
+        progress.info(tr("Fold {place} of {n_parts}").format(place=place + 1, n_parts=len(parts)))
         learn, choose = cut_validation(labels, groups, np.flatnonzero(train), settings.seed + number)
         part = progress.part(place * share, (place + 1) * share)
         one = fit(pool, learn, choose, training, part, unit=f"fold {number + 1}")
@@ -134,7 +149,9 @@ def judge_sets(
     calibrated = calibrate_folds(pool, together, fold)
     last = [int(np.median(epochs))]
     progress.info(
-        f"Training the delivered network on all {len(pool)} objects, for {last[0]} epochs as the folds chose."
+        tr("Training the delivered network on all {n_pool} objects, for {last} epochs as the folds chose.").format(
+            n_pool=len(pool), last=last[0]
+        )
     )
     every = np.arange(len(pool))
     fitted = fit(
@@ -161,8 +178,15 @@ def judge_sets(
     fitted.model.header = replace(fitted.model.header, scores=evaluation, calibration=calibrated.to_json())
     model = SetModel(fitted.model, MOST, settings.seed)
     progress.info(
-        f"Out of fold, per object: overall accuracy {found.overall_accuracy:.3f}, kappa {found.kappa:.3f}, macro F1 "
-        f"{found.macro_f1:.3f} ({len(together.indices)} objects)."
+        tr(
+            "Out of fold, per object: overall accuracy {overall_accuracy:.3f}, kappa {kappa:.3f}, macro F1 "
+            "{macro_f1:.3f} ({n_indices} objects)."
+        ).format(
+            overall_accuracy=found.overall_accuracy,
+            kappa=found.kappa,
+            macro_f1=found.macro_f1,
+            n_indices=len(together.indices),
+        )
     )
     nothing = np.zeros((len(pool), 0), np.float32)
     return ObjectResult(

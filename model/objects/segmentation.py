@@ -13,6 +13,7 @@ from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.files import check_writable, whole_file
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import gdal_options, open_raster, quiet_gdal, read_array, writing_raster_failed
 from ..mapping.chunks import Area
@@ -59,14 +60,20 @@ class SegmentSettings:
             LandloomError: naming the parameter.
         """
         if not self.scale > 0:
-            raise LandloomError(f"SCALE is {self.scale:g}; give a number above 0, such as 50.")
+            raise LandloomError(tr("SCALE is {scale:g}; give a number above 0, such as 50.").format(scale=self.scale))
         for name, value in (("COLOUR_WEIGHT", self.colour), ("COMPACTNESS_WEIGHT", self.compactness)):
             if not 0 <= value <= 1:
-                raise LandloomError(f"{name} is {value:g}; give a number from 0 to 1.")
+                raise LandloomError(
+                    tr("{name} is {value:g}; give a number from 0 to 1.").format(name=name, value=value)
+                )
         if self.min_size < 0:
-            raise LandloomError(f"MIN_SIZE is {self.min_size:g}; give square metres, 0 or more.")
+            raise LandloomError(
+                tr("MIN_SIZE is {min_size:g}; give square metres, 0 or more.").format(min_size=self.min_size)
+            )
         if not 2 <= self.superpixel <= 32:
-            raise LandloomError(f"SUPERPIXEL is {self.superpixel}; give a side from 2 to 32 pixels.")
+            raise LandloomError(
+                tr("SUPERPIXEL is {superpixel}; give a side from 2 to 32 pixels.").format(superpixel=self.superpixel)
+            )
 
 
 def open_image(
@@ -79,11 +86,11 @@ def open_image(
     """
     if raster and not stack:
         if sensors or dates:
-            raise LandloomError("SENSOR and DATES choose from a STACK; leave them empty with INPUT.")
+            raise LandloomError(tr("SENSOR and DATES choose from a STACK; leave them empty with INPUT."))
         return RasterImage(raster)
     if stack and not raster:
         return StackImage(stack, sensors, dates, memory_mb / 4)
-    raise LandloomError("Give either INPUT, a raster, or STACK, a stack.json.")
+    raise LandloomError(tr("Give either INPUT, a raster, or STACK, a stack.json."))
 
 
 def segment(
@@ -126,10 +133,19 @@ def segment(
                 mask = AreaMask(settings.mask, image.grid, Area(*window), mask_path, progress)
             stretched = StretchedImage(image, window, mask)
             progress.info(
-                f"{width} x {height} pixels, {image.bands} bands, superpixels of {settings.superpixel} x "
-                f"{settings.superpixel} pixels, {len(plan)} {'tiles' if len(plan) > 1 else 'tile'}."
+                tr(
+                    "{width} x {height} pixels, {bands} bands, superpixels of {superpixel} x {superpixel} "
+                    "pixels, {n_plan} {what}."
+                ).format(
+                    width=width,
+                    height=height,
+                    bands=image.bands,
+                    superpixel=settings.superpixel,
+                    n_plan=len(plan),
+                    what=tr("tiles") if len(plan) > 1 else tr("tile"),
+                )
             )
-            progress.text("Segmenting")
+            progress.text(tr("Segmenting"))
             superpixels = Superpixels(stretched, settings.superpixel)
             united = Stitcher(superpixels, criterion, smallest, numbers).run(plan, width, height, progress.part(0, 90))
             if mask is not None:
@@ -138,7 +154,11 @@ def segment(
             mask_path.unlink(missing_ok=True)
         image.check_unchanged()
         count = write_labels(output, numbers, united, stretched.grid, progress.part(90, 100))
-    progress.info(f"{count:,} objects, {width * height / max(1, count):,.0f} pixels each on average.")
+    progress.info(
+        tr("{count:,} objects, {width:,.0f} pixels each on average.").format(
+            count=count, width=width * height / max(1, count)
+        )
+    )
     return count
 
 
@@ -187,7 +207,7 @@ def _window(grid: Grid, bounds: Bounds | None) -> Window:
         return grid.whole
     window = grid.window(bounds).intersection(grid.whole)
     if not window.width or not window.height:
-        raise LandloomError("EXTENT does not meet the image: check its coordinates and CRS.")
+        raise LandloomError(tr("EXTENT does not meet the image: check its coordinates and CRS."))
     return window
 
 

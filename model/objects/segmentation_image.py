@@ -9,6 +9,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.raster import open_raster, read_array
 from ..mapping.chunks import Area
 from ..mapping.mask import AreaMask
@@ -42,9 +43,11 @@ class RasterImage:
         self._files = Unchanged(self._dataset)
         transform = self._dataset.GetGeoTransform()
         if transform[2] or transform[4] or transform[5] >= 0:
-            raise LandloomError(f"The raster {self.name} is rotated or upside down; warp it north up first.")
+            raise LandloomError(
+                tr("The raster {name} is rotated or upside down; warp it north up first.").format(name=self.name)
+            )
         if not self._dataset.GetProjection():
-            raise LandloomError(f"The raster {self.name} has no CRS; assign one to it.")
+            raise LandloomError(tr("The raster {name} has no CRS; assign one to it.").format(name=self.name))
         width, height = self._dataset.RasterXSize, self._dataset.RasterYSize
         self.grid = Grid(self._dataset.GetProjection(), transform, width, height)
         every = [self._dataset.GetRasterBand(index + 1) for index in range(self._dataset.RasterCount)]
@@ -52,7 +55,9 @@ class RasterImage:
         self._bands = [index + 1 for index, is_alpha in enumerate(alpha) if not is_alpha]
         self._alpha = [index + 1 for index, is_alpha in enumerate(alpha) if is_alpha]
         if not self._bands:
-            raise LandloomError(f"The raster {self.name} has an alpha band only; give one with values.")
+            raise LandloomError(
+                tr("The raster {name} has an alpha band only; give one with values.").format(name=self.name)
+            )
         self._nodata = [every[index - 1].GetNoDataValue() for index in self._bands]
         self.bands = len(self._bands)
 
@@ -112,7 +117,11 @@ class StackImage:
         for date in dates:
             if not any(date in spec.dates for spec in self._specs.values()):
                 known = ", ".join(sorted({one for spec in self._specs.values() for one in spec.dates if one}))
-                raise LandloomError(f"DATES: no image of {', '.join(self._specs)} is of {date}; there are {known}.")
+                raise LandloomError(
+                    tr("DATES: no image of {specs} is of {date}; there are {known}.").format(
+                        specs=", ".join(self._specs), date=date, known=known
+                    )
+                )
         self._targets = {
             name: [day for date, day in zip(spec.dates, spec.days, strict=True) if date in dates]
             for name, spec in self._specs.items()
@@ -120,7 +129,9 @@ class StackImage:
         self._with_dates = bool(dates)
         self.bands = sum(len(spec.bands) * self._layers(spec) for spec in self._specs.values())
         if not self.bands:
-            raise LandloomError(f"DATES leave no band of {', '.join(self._specs)}; name dates of these sensors.")
+            raise LandloomError(
+                tr("DATES leave no band of {specs}; name dates of these sensors.").format(specs=", ".join(self._specs))
+            )
 
     def _layers(self, spec: SensorSpec) -> int:
         if spec.kind == STATIC:
@@ -245,5 +256,7 @@ class StretchedImage:
             if valid.any():
                 return values[:, valid]
         raise LandloomError(
-            f"{self._image.name} has no valid pixel to segment: check EXTENT, MASK, DATES and the no-data values."
+            tr("{image} has no valid pixel to segment: check EXTENT, MASK, DATES and the no-data values.").format(
+                image=self._image.name
+            )
         )

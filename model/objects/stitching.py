@@ -16,6 +16,7 @@ from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.freedmemory import give_back_freed_memory
+from ..base.language import tr
 from ..base.progress import Progress
 from ..mapping.labelraster import LabelRaster
 from ..stack.grid import Window
@@ -135,7 +136,9 @@ class Stitcher:
             keep &= ~(theirs & whole)
         new = np.flatnonzero(keep)
         if len(self._open) + len(new) >= 2**29:
-            raise LandloomError("More than 500 million objects: raise SCALE or MIN_SIZE, or segment a smaller EXTENT.")
+            raise LandloomError(
+                tr("More than 500 million objects: raise SCALE or MIN_SIZE, or segment a smaller EXTENT.")
+            )
         numbers[new] = np.arange(len(self._open), len(self._open) + len(new))
         self._open = np.concatenate([self._open, cut[new]])
         return numbers

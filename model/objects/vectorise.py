@@ -11,6 +11,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import check_writable
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.qml import Category, categorized
@@ -62,7 +63,10 @@ class Beside:
         found = place(self.source.grid, grid)
         if found is None or found[1] != 1:
             raise LandloomError(
-                f"{name} {path} has other pixels than the map: warp it to the map's CRS, pixel size and corners first."
+                tr(
+                    "{name} {path} has other pixels than the map: warp it to the map's CRS, pixel size and "
+                    "corners first."
+                ).format(name=name, path=path)
             )
         self._window = found[0]
         self.bands = self.source.dataset.RasterCount
@@ -103,12 +107,14 @@ def vectorise(
     source, target = WholeMap(path), Path(output)
     grid = source.grid
     if not grid.crs_wkt:
-        raise LandloomError(f"The map {source.path} has no CRS; assign one to it.")
+        raise LandloomError(tr("The map {path} has no CRS; assign one to it.").format(path=source.path))
     tolerance = _pixels(settings.tolerance, grid)
     if settings.min_area < 0:
-        raise LandloomError(f"MIN_AREA is {settings.min_area:g}; give hectares, 0 or more.")
+        raise LandloomError(
+            tr("MIN_AREA is {min_area:g}; give hectares, 0 or more.").format(min_area=settings.min_area)
+        )
     if settings.segments and settings.min_area:
-        raise LandloomError("MIN_AREA joins patches, but SEGMENTS stay as they are: give only one of them.")
+        raise LandloomError(tr("MIN_AREA joins patches, but SEGMENTS stay as they are: give only one of them."))
     check_vector_path(target)
     check_writable(target)
     beside = {
@@ -128,7 +134,7 @@ def vectorise(
     legend = legend_with(source, progress.part(0, 5))
     size = grid.width, grid.height
     with label_raster(target, *size) as first, label_raster(target, *size) as second:
-        progress.text("Finding patches")
+        progress.text(tr("Finding patches"))
 
         def rows_of(row: int, rows: int) -> np.ndarray:
             if "SEGMENTS" in beside:
@@ -139,17 +145,19 @@ def vectorise(
         if settings.min_area:
             regions = _joined(regions, settings.min_area * 1e4 / grid.pixel_area, second, progress.part(20, 40))
         if not len(regions):
-            raise LandloomError(f"There is nothing to vectorise in {source.path}: every pixel is 0 or no data.")
-        progress.text("Measuring patches")
+            raise LandloomError(
+                tr("There is nothing to vectorise in {path}: every pixel is 0 or no data.").format(path=source.path)
+            )
+        progress.text(tr("Measuring patches"))
         counted = shares or (source if settings.segments or settings.min_area else None)
         columns = _columns(regions, legend, grid, beside, counted, progress.part(40, 60))
-        progress.text("Writing polygons")
+        progress.text(tr("Writing polygons"))
         style = vector_style(categorized("code", [Category([str(one.code)], one.name, one.color) for one in legend]))
         write_polygons(
             target, target.stem, regions.read, grid, regions.last_row, columns, style, tolerance,
             settings.memory_mb, progress.part(60, 100),
         )  # fmt: skip
-    progress.info(f"{len(regions):,} polygons.")
+    progress.info(tr("{n_regions:,} polygons.").format(n_regions=len(regions)))
     return len(regions)
 
 
@@ -159,8 +167,12 @@ def _pixels(tolerance: float | None, grid: Grid) -> float:
     pixels = 0.5 if tolerance is None else tolerance / size
     if not 0 <= pixels <= LARGEST_TOLERANCE:
         raise LandloomError(
-            f"TOLERANCE is {tolerance:g}; give 0 (the sides of pixels) to {LARGEST_TOLERANCE * size:g} "
-            f"({LARGEST_TOLERANCE} pixels). For a coarser map, regularise it first."
+            tr(
+                "TOLERANCE is {tolerance:g}; give 0 (the sides of pixels) to {largest_tolerance:g} "
+                "({largest_tolerance2} pixels). For a coarser map, regularise it first."
+            ).format(
+                tolerance=tolerance, largest_tolerance=LARGEST_TOLERANCE * size, largest_tolerance2=LARGEST_TOLERANCE
+            )
         )
     return pixels
 
@@ -169,8 +181,10 @@ def _segment_numbers(segments: Beside, row: int, rows: int, width: int) -> np.nd
     values = np.nan_to_num(segments.read(row, rows, width))
     if values.size and (values.min() < 0 or values.max() > _LARGEST_SEGMENT or (values % 1).any()):
         raise LandloomError(
-            f"SEGMENTS {segments.source.path} holds values that are no labels: give whole numbers from 1 to 2^31 - 1, "
-            "0 where there is none."
+            tr(
+                "SEGMENTS {path} holds values that are no labels: give whole numbers from 1 to 2^31 - 1, 0 "
+                "where there is none."
+            ).format(path=segments.source.path)
         )
     return values.astype(np.int64)
 

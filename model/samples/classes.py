@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.words import counted
@@ -49,8 +50,10 @@ def classes_of(layer: ReferenceLayer, grid: Grid, settings: ExtractionSettings, 
         table, renumbered = table_of({value: (0, None) for value in reference.values})
         if renumbered:
             progress.info(
-                f"{settings.class_field} holds texts or numbers outside 1 to 65535: classes get the codes 1 to "
-                f"{len(table.rows)} in sorted order. Give a NOMENCLATURE to choose codes."
+                tr(
+                    "{class_field} holds texts or numbers outside 1 to 65535: classes get the codes 1 to "
+                    "{n_rows} in sorted order. Give a NOMENCLATURE to choose codes."
+                ).format(class_field=settings.class_field, n_rows=len(table.rows))
             )
     features, codes = [], []
     for feature in reference.features:
@@ -60,30 +63,51 @@ def classes_of(layer: ReferenceLayer, grid: Grid, settings: ExtractionSettings, 
             codes.append(row.code)
     left_out = len(reference.features) - len(features)
     if left_out:
-        progress.info(f"Left out, as the nomenclature says: {counted(left_out, 'feature')}.")
+        progress.info(
+            tr("Left out, as the nomenclature says: {features}.").format(features=counted(left_out, "feature"))
+        )
     if not features:
-        raise LandloomError(f"{table.source} leaves out every feature on the stack: set use to yes for some classes.")
+        raise LandloomError(
+            tr("{source} leaves out every feature on the stack: set use to yes for some classes.").format(
+                source=table.source
+            )
+        )
     nomenclature = table.nomenclature(feature.value for feature in features)
     merged, parents = nomenclature.at_level(settings.level)
     labels = parents[[nomenclature.index_of(code) for code in codes if code is not None]]
     if len(merged) < 2:
         raise LandloomError(
-            f"{settings.class_field} holds one class on the stack, '{merged.names[0]}'; at least two are needed."
+            tr("{class_field} holds one class on the stack, '{names}'; at least two are needed.").format(
+                class_field=settings.class_field, names=merged.names[0]
+            )
         )
     if len(merged) > MOST_CLASSES:
         raise LandloomError(
-            f"{settings.class_field} holds {len(merged)} classes, more than {MOST_CLASSES}: "
-            "is it the field of the class?"
+            tr(
+                "{class_field} holds {n_merged} classes, more than {most_classes}: is it the field of the class?"
+            ).format(class_field=settings.class_field, n_merged=len(merged), most_classes=MOST_CLASSES)
         )
     return Classes(features, np.asarray(labels), merged)
 
 
 def _tell(reference: Reference, layer: ReferenceLayer, progress: Progress) -> None:
     what = "point" if reference.is_point else "polygon"
-    progress.info(f"On the stack, of {layer.name}: {counted(reference.features, what)}.")
+    progress.info(
+        tr("On the stack, of {layer}: {counted}.").format(layer=layer.name, counted=counted(reference.features, what))
+    )
     if reference.outside:
-        progress.warning(f"Outside the stack and left out: {counted(reference.outside, what)}.")
+        progress.warning(
+            tr("Outside the stack and left out: {counted}.").format(counted=counted(reference.outside, what))
+        )
     if reference.empty:
-        progress.warning(f"Without class or geometry and left out: {counted(reference.empty, 'feature')}.")
+        progress.warning(
+            tr("Without class or geometry and left out: {features}.").format(
+                features=counted(reference.empty, "feature")
+            )
+        )
     if reference.repaired:
-        progress.warning(f"With an invalid geometry, which was repaired: {counted(reference.repaired, 'polygon')}.")
+        progress.warning(
+            tr("With an invalid geometry, which was repaired: {polygons}.").format(
+                polygons=counted(reference.repaired, "polygon")
+            )
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..stack.indices import find_role, normalised_difference
 from ..stack.sensors import OPTICAL, RADAR, STATIC, SensorSpec, Series
@@ -193,7 +194,11 @@ def quantity(spec: SensorSpec, series: Series) -> tuple[np.ndarray, np.ndarray]:
     def band(role: str) -> np.ndarray:
         position = find_role(spec.bands, role)
         if position is None:
-            raise LandloomError(f"Sensor {spec.name} has no band for {role}: its bands are {', '.join(spec.bands)}.")
+            raise LandloomError(
+                tr("Sensor {spec} has no band for {role}: its bands are {bands}.").format(
+                    spec=spec.name, role=role, bands=", ".join(spec.bands)
+                )
+            )
         return series.values[:, :, position, 0, 0].astype(np.float32) * spec.scale + spec.offset
 
     mask = series.mask[:, :, 0, 0]

@@ -16,7 +16,7 @@ from ..base.elsewhere import Elsewhere
 from ..base.errors import LandloomError
 from ..base.files import whole_folder
 from ..base.language import tr
-from ..base.nomenclature import Nomenclature, listed
+from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.raster import spatial_reference
 from ..base.words import counted
@@ -33,7 +33,6 @@ from .reference import Feature, ReferenceLayer
 from .settings import ExtractionSettings, check_output
 from .splits import (
     PART_NAMES,
-    absent_classes,
     block_units,
     part_of,
     split_groups,
@@ -41,10 +40,9 @@ from .splits import (
 )
 from .store import SAMPLE, SampleStore
 from .streaming import check_space, reading_plan, write_series
+from .telling import tell_classes, tell_labelling
 from .tilework import TilesElsewhere
 from .writer import SampleWriter, chip_table, write_tables
-
-TINY_CLASS = 30
 
 
 @dataclass
@@ -128,7 +126,7 @@ def extract_samples(
     grid = stack.grid
     scale = metric_scale(grid)
 
-    progress.text("Reading the reference data")
+    progress.text(tr("Reading the reference data"))
     layer = ReferenceLayer(reference_path, settings.reference_crs)
     classes = classes_of(layer, grid, settings, progress)
     features = classes.features
@@ -136,7 +134,7 @@ def extract_samples(
 
     parts = _parts_of_features(features, settings)
     groups = _group(features, settings, progress, scale, parts)
-    progress.text("Finding the pixels of each polygon")
+    progress.text(tr("Finding the pixels of each polygon"))
     labelled = label_pixels(
         features,
         classes.labels,
@@ -147,10 +145,10 @@ def extract_samples(
         settings.max_per_group,
         settings.seed,
     )
-    _tell_labelling(labelled, features, progress)
+    tell_labelling(labelled, features, progress)
     if not len(labelled.rows):
         raise LandloomError(
-            "No pixel is left of the reference data: lower MIN_SHARE or INNER_BUFFER, or mend overlaps."
+            tr("No pixel is left of the reference data: lower MIN_SHARE or INNER_BUFFER, or mend overlaps.")
         )
     keys = pixel_keys(labelled.rows * grid.width + labelled.columns, settings.seed)
     labelled.keep(
@@ -160,7 +158,7 @@ def extract_samples(
     )
 
     plan = plan_chips(labelled.rows, labelled.columns, groups[labelled.owner], settings.halo)
-    progress.text(f"Reading the series of {len(labelled.rows)} pixels")
+    progress.text(tr("Reading the series of {n_rows} pixels").format(n_rows=len(labelled.rows)))
     with (
         whole_folder(output) as folder,
         StackReader(stack, memory_mb=settings.memory_mb / 4) as reader,
@@ -184,7 +182,7 @@ def extract_samples(
                 samples["split"] = [by_fid[fid] for fid in samples["polygon"]]
             _split(samples, settings, scale, progress)
             nomenclature, samples["label"] = _present(classes.nomenclature, samples["label"])
-            _tell_classes(samples, nomenclature, settings.class_field, progress)
+            tell_classes(samples, nomenclature, settings.class_field, progress)
             hectares = _hectares(labelled, features, samples, len(nomenclature), grid, scale)
             description = _describe(stack, layer, settings, samples, nomenclature, hectares, warnings)
             writer.finish(
@@ -196,11 +194,11 @@ def extract_samples(
                 grid.crs_wkt,
                 description,
             )
-        progress.text("Curves of the classes")
+        progress.text(tr("Curves of the classes"))
         curves = _measure(folder, progress.part(85, 93))
         _mark_suspects(samples, curves)
         write_tables(folder, chips, samples)
-        progress.text("Writing the points")
+        progress.text(tr("Writing the points"))
         write_points(folder / "samples.gpkg", samples, nomenclature, grid.crs_wkt, progress.part(93, 100))
         progress.check()
     progress.percent(100)
@@ -251,40 +249,19 @@ def _group(
     if settings.group_field:
         named = ", ".join(sorted({str(features[int(np.argmax(groups == group))].group) for group in mixed})[:10])
         raise LandloomError(
-            f"SPLIT_FIELD puts features of one group into different parts: {named}. Give each value of "
-            f"{settings.group_field} one part."
+            tr(
+                "SPLIT_FIELD puts features of one group into different parts: {named}. Give each value of "
+                "{group_field} one part."
+            ).format(named=named, group_field=settings.group_field)
         )
     progress.warning(
-        f"{len(mixed)} groups of features nearer to each other than GROUP_DISTANCE lie in different parts of "
-        "SPLIT_FIELD: the field decides, and the scores of the test may be too good."
+        tr(
+            "{n_mixed} groups of features nearer to each other than GROUP_DISTANCE lie in different parts of "
+            "SPLIT_FIELD: the field decides, and the scores of the test may be too good."
+        ).format(n_mixed=len(mixed))
     )
     _, groups = np.unique(np.stack([groups, parts], 1), axis=0, return_inverse=True)
     return groups.reshape(-1).astype(np.int64)
-
-
-def _tell_labelling(labelled: Labelled, features: list[Feature], progress: Progress) -> None:
-    if labelled.disputed:
-        progress.warning(
-            f"{labelled.overlapping} features of different classes overlap; left out, since shared: "
-            f"{counted(labelled.disputed, 'pixel')}."
-        )
-    if labelled.shrunk:
-        progress.warning(
-            f"INNER_BUFFER makes {counted(labelled.shrunk, 'polygon')} vanish: each keeps the pixel it covers most."
-        )
-    if labelled.thin:
-        progress.warning(
-            tr("{count} polygons cover no pixel by MIN_SHARE: each keeps the one pixel it covers most.").format(
-                count=labelled.thin
-            )
-        )
-    if labelled.lost:
-        fids = ", ".join(str(features[i].fid) for i in labelled.lost[:10])
-        more = "..." if len(labelled.lost) > 10 else ""
-        progress.warning(
-            f"Without a pixel, as theirs belong to others or are disputed: {counted(labelled.lost, 'feature')} "
-            f"({fids}{more})."
-        )
 
 
 def _sample_table(
@@ -318,11 +295,15 @@ def _drop_never_valid(samples: np.ndarray, valid: np.ndarray, progress: Progress
     dropped = int((~valid).sum())
     if dropped == len(samples):
         raise LandloomError(
-            "No sample has a valid date: all images are masked or without data where the reference lies. Check the "
-            "stack's masks, no-data value and dates."
+            tr(
+                "No sample has a valid date: all images are masked or without data where the reference lies. "
+                "Check the stack's masks, no-data value and dates."
+            )
         )
     if dropped:
-        progress.warning(f"Left out, since no date of theirs is valid: {counted(dropped, 'sample')}.")
+        progress.warning(
+            tr("Left out, since no date of theirs is valid: {samples}.").format(samples=counted(dropped, "sample"))
+        )
     return samples[valid]
 
 
@@ -331,13 +312,21 @@ def _split(samples: np.ndarray, settings: ExtractionSettings, scale: tuple[float
     labels = samples["label"]
     if settings.split_by == "block":
         samples["group"] = block_units(samples["x"], samples["y"], samples["group"], settings.block_size, scale)
-        progress.info(f"{len(np.unique(samples['group']))} blocks of {settings.block_size:g} m hold samples.")
+        progress.info(
+            tr("{n_unique} blocks of {block_size:g} m hold samples.").format(
+                n_unique=len(np.unique(samples["group"])), block_size=settings.block_size
+            )
+        )
     if settings.split_by != "field":
         samples["split"] = split_groups(labels, samples["group"], settings.validation, settings.test, settings.seed)
     n_groups = len(np.unique(samples["group"]))
     folds = min(max(settings.folds, 1), n_groups)
     if folds < settings.folds:
-        progress.warning(f"Only {counted(n_groups, 'group')}: {counted(folds, 'fold')} instead of {settings.folds}.")
+        progress.warning(
+            tr("Only {groups}: {folds} instead of {folds2}.").format(
+                groups=counted(n_groups, "group"), folds=counted(folds, "fold"), folds2=settings.folds
+            )
+        )
     samples["fold"] = stratified_group_folds(labels, samples["group"], folds, settings.seed)
 
 
@@ -346,34 +335,11 @@ def _present(nomenclature: Nomenclature, labels: np.ndarray) -> tuple[Nomenclatu
     present, renumbered = np.unique(labels, return_inverse=True)
     if len(present) < 2:
         raise LandloomError(
-            f"Only the class '{nomenclature.names[int(present[0])]}' has samples; at least two classes are needed."
-        )
-    return nomenclature.subset(present), renumbered.reshape(-1).astype(labels.dtype)
-
-
-def _tell_classes(samples: np.ndarray, nomenclature: Nomenclature, class_field: str, progress: Progress) -> None:
-    if len(np.unique(samples["polygon"])) == len(nomenclature) > 2:
-        progress.warning(
-            tr("Every class has one feature only ({count} classes): is {field} the field of the class?").format(
-                count=len(nomenclature), field=class_field
+            tr("Only the class '{names}' has samples; at least two classes are needed.").format(
+                names=nomenclature.names[int(present[0])]
             )
         )
-    few: list[str] = []
-    tiny: list[str] = []
-    for index, name in enumerate(nomenclature.names):
-        own = samples[samples["label"] == index]
-        groups = len(np.unique(own["group"]))
-        if groups < 3:
-            few.append(f"{name} ({groups})")
-        if len(own) < TINY_CLASS:
-            tiny.append(f"{name} ({len(own)})")
-    if few:
-        sentence = tr("Classes with fewer than three groups cannot be in all three parts: {names}.")
-        progress.warning(sentence.format(names=listed(few)))
-    if tiny:
-        progress.warning(tr("Classes with fewer than {n} pixels: {names}.").format(n=TINY_CLASS, names=listed(tiny)))
-    for sentence in absent_classes(samples["label"], samples["split"], nomenclature.names):
-        progress.warning(sentence)
+    return nomenclature.subset(present), renumbered.reshape(-1).astype(labels.dtype)
 
 
 def _hectares(

@@ -8,6 +8,7 @@ import numpy as np
 from osgeo import ogr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from .reference import Feature
 
@@ -35,7 +36,7 @@ def group_features(
         LandloomError: if the distance is negative.
     """
     if distance < 0:
-        raise LandloomError(f"GROUP_DISTANCE is {distance:g}; give metres, 0 or more.")
+        raise LandloomError(tr("GROUP_DISTANCE is {distance:g}; give metres, 0 or more.").format(distance=distance))
     union = UnionFind(len(features))
     if by_field:
         first: dict[str, int] = {}

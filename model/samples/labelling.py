@@ -12,6 +12,7 @@ import numpy as np
 from osgeo import ogr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..stack.grid import Grid
 from .coverage import pixel_shares
@@ -165,7 +166,9 @@ def label_pixels(
         LandloomError: if ``min_share`` is not in 0 to 1.
     """
     if not 0 <= min_share <= 1:
-        raise LandloomError(f"MIN_SHARE is {min_share:g}; give a share of the pixel, 0 to 1.")
+        raise LandloomError(
+            tr("MIN_SHARE is {min_share:g}; give a share of the pixel, 0 to 1.").format(min_share=min_share)
+        )
     canvas = _Canvas(grid, np.asarray(classes), max_per_feature, seed)
     result = Labelled(*(np.zeros(0, np.int64),) * 3, canvas.pixels)
     top = np.array([one.envelope[3] for one in features])

@@ -12,6 +12,7 @@ from osgeo import gdal, ogr
 
 from ..base.errors import LandloomError
 from ..base.files import whole_file, write_text
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.raster import quiet_gdal, spatial_reference
@@ -62,7 +63,11 @@ def check_points_path(path: str | os.PathLike[str]) -> None:
         LandloomError: if it is not.
     """
     if Path(path).suffix.lower() not in DRIVERS:
-        raise LandloomError(f"POINTS {path} has an unknown format: end its name in {', '.join(DRIVERS)}.")
+        raise LandloomError(
+            tr("POINTS {path} has an unknown format: end its name in {drivers}.").format(
+                path=path, drivers=", ".join(DRIVERS)
+            )
+        )
 
 
 def export_points(folder: str | os.PathLike[str], path: str | os.PathLike[str], progress: Progress) -> None:
@@ -92,7 +97,11 @@ def _write(
             dataset.CreateLayer("samples", spatial_reference(crs_wkt), ogr.wkbPoint) if dataset is not None else None
         )
         if layer is None:
-            raise LandloomError(f"Cannot write {path}: {' '.join(messages)}. Choose another output.")
+            raise LandloomError(
+                tr("Cannot write {path}: {messages}. Choose another output.").format(
+                    path=path, messages=" ".join(messages)
+                )
+            )
         for name, kind in kinds.items():
             field = ogr.FieldDefn(name, kind)
             if name == "suspect":
@@ -118,9 +127,17 @@ def _write(
             point.AddPoint_2D(x, y)
             feature.SetGeometryDirectly(point)
             if layer.CreateFeature(feature) != 0:
-                raise LandloomError(f"Cannot write {path}: {' '.join(messages[-1:])}. Free space there.")
+                raise LandloomError(
+                    tr("Cannot write {path}: {messages}. Free space there.").format(
+                        path=path, messages=" ".join(messages[-1:])
+                    )
+                )
         if layer.CommitTransaction() != 0:
-            raise LandloomError(f"Cannot write {path}: {' '.join(messages[-1:])}. Free space there.")
+            raise LandloomError(
+                tr("Cannot write {path}: {messages}. Free space there.").format(
+                    path=path, messages=" ".join(messages[-1:])
+                )
+            )
         layer = dataset = feature = None
 
 

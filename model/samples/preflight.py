@@ -326,7 +326,7 @@ def _check_overlap(layer: ReferenceLayer, stack: Stack) -> None:
     own = reproject_bounds((west, south, east, north), crs, spatial_reference(stack.grid.crs_wkt).ExportToWkt())
     bounds = stack.grid.bounds
     if own[0] >= bounds[2] or own[2] <= bounds[0] or own[1] >= bounds[3] or own[3] <= bounds[1]:
-        raise LandloomError(f"{layer.name} does not overlap the stack; check the CRS of both.")
+        raise LandloomError(tr("{layer} does not overlap the stack; check the CRS of both.").format(layer=layer.name))
 
 
 def _check_classes(

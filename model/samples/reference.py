@@ -13,6 +13,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import source_value
 from ..base.progress import Progress
 from ..base.raster import quiet_gdal, spatial_reference
@@ -83,7 +84,7 @@ class ReferenceLayer:
         self.what = what
         name, layer_name, layer_id = _split_uri(os.fspath(path))
         if not name.startswith("/vsi") and not Path(name).exists():
-            raise LandloomError(f"The {what} {name} do not exist; check the path.")
+            raise LandloomError(tr("The {what} {name} do not exist; check the path.").format(what=what, name=name))
         with quiet_gdal() as messages:
             try:
                 self._dataset = gdal.OpenEx(name, gdal.OF_VECTOR)
@@ -91,13 +92,19 @@ class ReferenceLayer:
                 messages.append(str(error))
                 self._dataset = None
         if self._dataset is None or self._dataset.GetLayerCount() == 0:
-            raise LandloomError(f"Cannot open the {what} {name}: {' '.join(messages) or 'no layer in it'}.")
+            raise LandloomError(
+                tr("Cannot open the {what} {name}: {messages}.").format(
+                    what=what, name=name, messages=" ".join(messages) or "no layer in it"
+                )
+            )
         if layer_name:
             self.layer = self._dataset.GetLayerByName(layer_name)
         else:
             self.layer = self._dataset.GetLayer(layer_id)
         if self.layer is None:
-            raise LandloomError(f"{name} has no layer {layer_name or layer_id}.")
+            raise LandloomError(
+                tr("{name} has no layer {layer_name}.").format(name=name, layer_name=layer_name or layer_id)
+            )
         self.name = name
         self._crs_wkt = crs_wkt
         self._check_type()
@@ -106,7 +113,11 @@ class ReferenceLayer:
         kind = ogr.GT_Flatten(self.layer.GetGeomType())
         if kind in (ogr.wkbLineString, ogr.wkbMultiLineString, ogr.wkbNone):
             what = ogr.GeometryTypeToName(kind).lower()
-            raise LandloomError(f"The {self.what} {self.name} hold {what}; polygons or points are needed.")
+            raise LandloomError(
+                tr("The {what} {name} hold {what2}; polygons or points are needed.").format(
+                    what=self.what, name=self.name, what2=what
+                )
+            )
 
     @property
     def fields(self) -> list[str]:
@@ -127,7 +138,9 @@ class ReferenceLayer:
         if field and field.lower() in folded:
             return folded.index(field.lower())
         raise LandloomError(
-            f"{parameter} is '{field}', but {self.name} has no such field; it has {', '.join(names) or 'none'}."
+            tr("{parameter} is '{field}', but {name} has no such field; it has {names}.").format(
+                parameter=parameter, field=field, name=self.name, names=", ".join(names) or "none"
+            )
         )
 
     @property
@@ -146,8 +159,10 @@ class ReferenceLayer:
         # GeoPackages without a CRS say "Undefined geographic SRS" or "Undefined Cartesian SRS".
         if reference is None or (reference.GetName() or "").lower().startswith("undefined"):
             raise LandloomError(
-                f"The {self.what} {self.name} have no coordinate reference system: set it in the layer's properties "
-                "and save it."
+                tr(
+                    "The {what} {name} have no coordinate reference system: set it in the layer's properties "
+                    "and save it."
+                ).format(what=self.what, name=self.name)
             )
         return reference
 
@@ -251,11 +266,19 @@ class ReferenceLayer:
         if not values:
             raise LandloomError(self._nothing_in(class_field, "CLASS_FIELD"))
         if points and polygons:
-            raise LandloomError(f"{self.name} mixes points and polygons: give them in two layers.")
+            raise LandloomError(tr("{name} mixes points and polygons: give them in two layers.").format(name=self.name))
         if not result.features:
             raise LandloomError(
-                f"None of the {result.outside} features of {self.name} lies on the {what}: in its CRS they cover "
-                f"{_extent_text(extent)}, the {what} {_extent_text([xmin, xmax, ymin, ymax])}. Check the CRS of both."
+                tr(
+                    "None of the {outside} features of {name} lies on the {what}: in its CRS they cover "
+                    "{extent_text}, the {what} {extent_text2}. Check the CRS of both."
+                ).format(
+                    outside=result.outside,
+                    name=self.name,
+                    what=what,
+                    extent_text=_extent_text(extent),
+                    extent_text2=_extent_text([xmin, xmax, ymin, ymax]),
+                )
             )
         result.is_point = points > 0
         result.values = tuple(sorted(values))

@@ -9,6 +9,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.raster import quiet_gdal, spatial_reference
 from ..stack.grid import Grid, Window
 
@@ -39,12 +40,14 @@ class Regions:
         dataset, layer = _open(source)
         reference = layer.GetSpatialRef()
         if reference is None:
-            raise LandloomError(f"REGIONS {source} has no CRS; assign one to it.")
+            raise LandloomError(tr("REGIONS {source} has no CRS; assign one to it.").format(source=source))
         definition = layer.GetLayerDefn()
         fields = [definition.GetFieldDefn(place).GetName() for place in range(definition.GetFieldCount())]
         if field not in fields:
             raise LandloomError(
-                f"REGIONS {source} has no field {field}: REGION_FIELD must be one of {', '.join(fields)}."
+                tr("REGIONS {source} has no field {field}: REGION_FIELD must be one of {fields}.").format(
+                    source=source, field=field, fields=", ".join(fields)
+                )
             )
         self._crs = reference.ExportToWkt()
         self._shapes: list[tuple[str, ogr.Geometry]] = []
@@ -54,16 +57,24 @@ class Regions:
             if geometry is None or geometry.IsEmpty() or not name:
                 continue
             if ogr.GT_Flatten(geometry.GetGeometryType()) not in _POLYGONS:
-                raise LandloomError(f"REGIONS {source} holds {geometry.GetGeometryName()}: give a layer of polygons.")
+                raise LandloomError(
+                    tr("REGIONS {source} holds {getGeometryName}: give a layer of polygons.").format(
+                        source=source, getGeometryName=geometry.GetGeometryName()
+                    )
+                )
             self._shapes.append((name, geometry.GetLinearGeometry()))
         del dataset
         self.names = sorted({name for name, _ in self._shapes})
         if not self.names:
-            raise LandloomError(f"REGIONS {source} has no polygon with a name in {field}.")
+            raise LandloomError(
+                tr("REGIONS {source} has no polygon with a name in {field}.").format(source=source, field=field)
+            )
         if len(self.names) > MOST_REGIONS:
             raise LandloomError(
-                f"REGIONS {source} has {len(self.names):,} names in {field}; {MOST_REGIONS:,} regions are the most. Is "
-                "REGION_FIELD the field of the region?"
+                tr(
+                    "REGIONS {source} has {n_names:,} names in {field}; {most_regions:,} regions are the most. "
+                    "Is REGION_FIELD the field of the region?"
+                ).format(source=source, n_names=len(self.names), field=field, most_regions=MOST_REGIONS)
             )
 
     @property
@@ -114,7 +125,9 @@ class Regions:
                     failed = True
             if failed:
                 raise LandloomError(
-                    f"REGIONS {self.source} cannot be brought into the CRS of the stack: check its CRS."
+                    tr("REGIONS {source} cannot be brought into the CRS of the stack: check its CRS.").format(
+                        source=self.source
+                    )
                 )
             moved.append((name, geometry))
         return moved
@@ -157,5 +170,7 @@ def _open(source: str) -> tuple[gdal.Dataset, ogr.Layer]:
             dataset = None
     layer = None if dataset is None else dataset.GetLayerByName(name) if name else dataset.GetLayer(0)
     if dataset is None or layer is None:
-        raise LandloomError(f"REGIONS {source} is no vector layer that GDAL reads; check the path.")
+        raise LandloomError(
+            tr("REGIONS {source} is no vector layer that GDAL reads; check the path.").format(source=source)
+        )
     return dataset, layer

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..base.errors import LandloomError
 from ..base.files import check_writable
+from ..base.language import tr
 from .store import is_sample_folder
 
 SPLIT_RULES = ("group", "block", "field")
@@ -42,19 +43,29 @@ class ExtractionSettings:
     def check(self) -> None:
         """Raise a :class:`LandloomError` that names the first wrong parameter."""
         if self.split_by not in SPLIT_RULES:
-            raise LandloomError(f"SPLIT_BY is '{self.split_by}'; choose one of: {', '.join(SPLIT_RULES)}.")
+            raise LandloomError(
+                tr("SPLIT_BY is '{split_by}'; choose one of: {split_rules}.").format(
+                    split_by=self.split_by, split_rules=", ".join(SPLIT_RULES)
+                )
+            )
         if self.split_by == "field" and not self.split_field:
-            raise LandloomError("SPLIT_BY is 'field': give the SPLIT_FIELD that holds training, validation or test.")
+            raise LandloomError(
+                tr("SPLIT_BY is 'field': give the SPLIT_FIELD that holds training, validation or test.")
+            )
         if not 0 <= self.halo <= 64:
-            raise LandloomError(f"HALO is {self.halo}; give 0 to 64 pixels.")
+            raise LandloomError(tr("HALO is {halo}; give 0 to 64 pixels.").format(halo=self.halo))
         if not self.class_field:
-            raise LandloomError("CLASS_FIELD is empty: name the field of the reference data that holds the class.")
+            raise LandloomError(tr("CLASS_FIELD is empty: name the field of the reference data that holds the class."))
         for name in ("inner_buffer", "max_per_class", "max_per_group", "group_distance", "level"):
             if getattr(self, name) < 0:
-                raise LandloomError(f"{name.upper()} is {getattr(self, name):g}; give 0 or more.")
+                raise LandloomError(
+                    tr("{name} is {getattr:g}; give 0 or more.").format(name=name.upper(), getattr=getattr(self, name))
+                )
         if self.split_by != "field" and self.validation + self.test >= 1:
             raise LandloomError(
-                f"VALIDATION ({self.validation:g}) and TEST ({self.test:g}) leave nothing for training: give less."
+                tr("VALIDATION ({validation:g}) and TEST ({test:g}) leave nothing for training: give less.").format(
+                    validation=self.validation, test=self.test
+                )
             )
 
 
@@ -66,9 +77,13 @@ def check_output(folder: Path) -> None:
     """
     if folder.exists():
         if not folder.is_dir():
-            raise LandloomError(f"OUTPUT {folder} is a file; give the name of a folder for the samples.")
+            raise LandloomError(
+                tr("OUTPUT {folder} is a file; give the name of a folder for the samples.").format(folder=folder)
+            )
         if any(folder.iterdir()) and not is_sample_folder(folder):
             raise LandloomError(
-                f"OUTPUT {folder} holds something else than samples and is not replaced: choose a new folder."
+                tr(
+                    "OUTPUT {folder} holds something else than samples and is not replaced: choose a new folder."
+                ).format(folder=folder)
             )
     check_writable(folder)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import listed
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
@@ -53,7 +54,9 @@ def split_groups(
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise LandloomError(
-            f"VALIDATION is {validation:g} and TEST {test:g}: both must be 0 or more and leave a share for training."
+            tr(
+                "VALIDATION is {validation:g} and TEST {test:g}: both must be 0 or more and leave a share for training."
+            ).format(validation=validation, test=test)
         )
     members, inverse, _ = _members(labels, groups)
     rng = np.random.default_rng(seed)
@@ -91,7 +94,11 @@ def stratified_group_folds(
     members, inverse, sizes = _members(labels, groups)
     n_groups = inverse.max(initial=-1) + 1
     if n_folds < 1 or n_folds > max(n_groups, 1):
-        raise LandloomError(f"FOLDS is {n_folds}, but there are {n_groups} groups: choose 1 to {n_groups} folds.")
+        raise LandloomError(
+            tr("FOLDS is {n_folds}, but there are {n_groups} groups: choose 1 to {n_groups} folds.").format(
+                n_folds=n_folds, n_groups=n_groups
+            )
+        )
     rng = np.random.default_rng(seed)
     fold = np.full(n_groups, -1, np.int16)
     total = np.zeros(n_folds)
@@ -129,7 +136,11 @@ def block_units(
         LandloomError: if the size is not positive.
     """
     if not block_size > 0:
-        raise LandloomError(f"BLOCK_SIZE is {block_size:g}; give the side of a block in metres, above 0.")
+        raise LandloomError(
+            tr("BLOCK_SIZE is {block_size:g}; give the side of a block in metres, above 0.").format(
+                block_size=block_size
+            )
+        )
     _, inverse = np.unique(groups, return_inverse=True)
     count = np.bincount(inverse)
     columns = np.floor(np.bincount(inverse, weights=x) / count * scale[0] / block_size)
@@ -150,8 +161,10 @@ def part_of(value: Any) -> int:
         if word in words:
             return part
     raise LandloomError(
-        f"'{value}' names no part: SPLIT_FIELD must hold training, validation or test "
-        "(apprentissage, validation, test in French)."
+        tr(
+            "'{value}' names no part: SPLIT_FIELD must hold training, validation or test (apprentissage, "
+            "validation, test in French)."
+        ).format(value=value)
     )
 
 
@@ -175,7 +188,11 @@ def _members(
     """Groups (numbered in sorted order) of each class, each sample's group number, and samples a group."""
     labels, groups = np.asarray(labels), np.asarray(groups)
     if labels.shape != groups.shape:
-        raise LandloomError(f"There are {len(labels)} labels but {len(groups)} groups: give one group a sample.")
+        raise LandloomError(
+            tr("There are {n_labels} labels but {n_groups} groups: give one group a sample.").format(
+                n_labels=len(labels), n_groups=len(groups)
+            )
+        )
     _, inverse = np.unique(groups, return_inverse=True)
     inverse = inverse.reshape(-1)
     pairs = np.unique(np.stack([labels.astype(np.int64), inverse], 1), axis=0)

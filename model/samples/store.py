@@ -20,6 +20,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import parse_json
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..stack.sensors import STATIC, SensorSpec, Series, matches
 from .splits import TEST, TRAINING, VALIDATION, split_groups, stratified_group_folds
@@ -108,7 +109,11 @@ class SampleStore:
         for choice in choices:
             found = [name for name in self.specs if matches(name, choice)]
             if not found:
-                raise LandloomError(f"The samples have no sensor {choice}; they have {', '.join(self.specs)}.")
+                raise LandloomError(
+                    tr("The samples have no sensor {choice}; they have {specs}.").format(
+                        choice=choice, specs=", ".join(self.specs)
+                    )
+                )
             chosen += [name for name in found if name not in chosen]
         return chosen
 
@@ -133,8 +138,10 @@ class SampleStore:
         """
         if not 0 <= halo <= self.halo:
             raise LandloomError(
-                f"The samples hold {self.halo} pixels of context, but {halo} are needed: extract them again with "
-                f"HALO {halo} or more."
+                tr(
+                    "The samples hold {halo} pixels of context, but {halo2} are needed: extract them again "
+                    "with HALO {halo2} or more."
+                ).format(halo=self.halo, halo2=halo)
             )
         indices = np.asarray(indices, np.int64).reshape(-1)
         order = np.argsort(self._centres[indices], kind="stable")
@@ -217,9 +224,17 @@ class SampleStore:
         groups = np.asarray(groups, np.int64).reshape(-1)
         n = len(labels)
         if len(groups) != n:
-            raise LandloomError(f"There are {n} labels but {len(groups)} groups: give one group a sample.")
+            raise LandloomError(
+                tr("There are {n} labels but {n_groups} groups: give one group a sample.").format(
+                    n=n, n_groups=len(groups)
+                )
+            )
         if n and not (labels.min() >= 0 and labels.max() < len(nomenclature)):
-            raise LandloomError(f"Labels must be indices 0 to {len(nomenclature) - 1} of the nomenclature's classes.")
+            raise LandloomError(
+                tr("Labels must be indices 0 to {n_nomenclature} of the nomenclature's classes.").format(
+                    n_nomenclature=len(nomenclature) - 1
+                )
+            )
         stored, masks, kept = {}, {}, {}
         for name, (given, mask) in series.items():
             spec = specs[name]
@@ -227,7 +242,9 @@ class SampleStore:
             expected = (n, len(spec.days), len(spec.bands))
             if values.shape != expected or (mask is not None and np.shape(mask) != expected[:2]):
                 raise LandloomError(
-                    f"Series of {name} have the shape {values.shape}, expected samples x dates x bands = {expected}."
+                    tr(
+                        "Series of {name} have the shape {shape}, expected samples x dates x bands = {expected}."
+                    ).format(name=name, shape=values.shape, expected=expected)
                 )
             valid = np.ones(expected[:2], bool) if mask is None else np.asarray(mask, bool)
             if np.issubdtype(values.dtype, np.floating):
@@ -321,18 +338,23 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not folder.is_dir() or not path.is_file():
         raise LandloomError(
-            f"{folder} is not a folder of samples: it holds no {MANIFEST}. Make it with extractsamples."
+            tr("{folder} is not a folder of samples: it holds no {manifest}. Make it with extractsamples.").format(
+                folder=folder, manifest=MANIFEST
+            )
         )
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise _damaged(folder, f"{MANIFEST} is not JSON") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise LandloomError(f"{path} does not describe samples of Landloom. Make them with extractsamples.")
+        raise LandloomError(
+            tr("{path} does not describe samples of Landloom. Make them with extractsamples.").format(path=path)
+        )
     if content.get("version") != VERSION:
         raise LandloomError(
-            f"{folder} holds samples of version {content.get('version')}, this Landloom reads version {VERSION}: "
-            "extract them again."
+            tr(
+                "{folder} holds samples of version {get}, this Landloom reads version {version}: extract them again."
+            ).format(folder=folder, get=content.get("version"), version=VERSION)
         )
     return content
 
@@ -345,7 +367,9 @@ def _name(sensor: dict[str, Any]) -> str:
 
 
 def _damaged(folder: Path, why: str) -> LandloomError:
-    return LandloomError(f"The samples in {folder} are damaged ({why}): extract them again.")
+    return LandloomError(
+        tr("The samples in {folder} are damaged ({why}): extract them again.").format(folder=folder, why=why)
+    )
 
 
 def _load(folder: Path, name: str, dtype: np.dtype) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..stack.reader import StackReader
 from ..stack.sensors import STATIC, Series
@@ -47,8 +48,10 @@ def check_space(folder: Path, size: int) -> None:
     if size > free:
         need, left = size / 2**20, free / 2**20
         raise LandloomError(
-            f"The samples need {need:,.1f} MB, but {folder.parent} has {left:,.1f} MB free: free space, "
-            "lower MAX_PER_GROUP, MAX_PER_CLASS or HALO, or choose another output."
+            tr(
+                "The samples need {need:,.1f} MB, but {parent} has {left:,.1f} MB free: free space, lower "
+                "MAX_PER_GROUP, MAX_PER_CLASS or HALO, or choose another output."
+            ).format(need=need, parent=folder.parent, left=left)
         )
 
 

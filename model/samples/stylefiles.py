@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..base.errors import LandloomError
 from ..base.files import write_text
+from ..base.language import tr
 from ..base.legend import TABLE_PROPERTY, Entry, Style, read_style
 from ..base.nomenclature import as_code, normalise_color
 from ..base.qml import Category, categorized, paletted
@@ -33,8 +34,10 @@ def read_style_table(path: str | os.PathLike[str]) -> NomenclatureTable:
     entries = [one for one in style.palette if one.values[0] != "0"]  # 0 is no data in maps
     if not entries and not style.categories:
         raise LandloomError(
-            f"The style {path} shows no classes: save one of 'Categorized' symbols (vector) or of 'Unique values' "
-            "(raster)."
+            tr(
+                "The style {path} shows no classes: save one of 'Categorized' symbols (vector) or of 'Unique "
+                "values' (raster)."
+            ).format(path=path)
         )
     kept = {str(row.get("value")): row for row in style.table}
     rows = _rows_of_categories(style, kept) if style.categories else _rows_of_palette(entries, kept, path)
@@ -107,7 +110,9 @@ def _rows_of_palette(entries: list[Entry], kept: dict[str, dict], path: Path) ->
         code = as_code(one.values[0])
         if code is None:
             raise LandloomError(
-                f"In the style {path} '{one.label}' stands for {one.values[0]}, which is no class code."
+                tr("In the style {path} '{label}' stands for {values}, which is no class code.").format(
+                    path=path, label=one.label, values=one.values[0]
+                )
             )
         rows.append(Row(str(code), code, one.label, _color(one), _parents(by_code.get(code, {}))))
     return rows

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import (
     HIGHEST_CODE,
     LandCoverClass,
@@ -65,7 +66,11 @@ class NomenclatureTable:
         self._by_value: dict[str, Row] = {}
         for row in self.rows:
             if row.value in self._by_value:
-                raise LandloomError(f"{source} lists the value '{row.value}' twice: keep one of the rows.")
+                raise LandloomError(
+                    tr("{source} lists the value '{value}' twice: keep one of the rows.").format(
+                        source=source, value=row.value
+                    )
+                )
             self._by_value[row.value] = row
         self._by_name = {row.name: row for row in reversed(self.rows)} if by_name else {}
 
@@ -82,8 +87,10 @@ class NomenclatureTable:
         unlisted = sorted({value for value in values if self.find(value) is None})
         if unlisted:
             raise LandloomError(
-                f"{self.source} does not list these values of {field}: {listed(unlisted, 200)}. "
-                "Add a row for each, with use = no for those to leave out."
+                tr(
+                    "{source} does not list these values of {field}: {unlisted}. Add a row for each, with use "
+                    "= no for those to leave out."
+                ).format(source=self.source, field=field, unlisted=listed(unlisted, 200))
             )
 
     def nomenclature(self, values: Iterable[str] | None = None) -> Nomenclature:
@@ -98,7 +105,9 @@ class NomenclatureTable:
         rows = self.rows if values is None else [row for row in map(self.find, values) if row is not None]
         used = {row.value: row for row in rows if row.use}
         if not used:
-            raise LandloomError(f"{self.source} leaves out every class: set use to yes for some.")
+            raise LandloomError(
+                tr("{source} leaves out every class: set use to yes for some.").format(source=self.source)
+            )
         classes: dict[int, LandCoverClass] = {}
         for row in sorted(used.values(), key=lambda one: one.code or 0):
             if row.code is not None:
@@ -164,13 +173,16 @@ def _complete(rows: list[Row], source: str) -> list[Row]:
             continue
         if names.setdefault(row.code, row.name) != row.name:
             raise LandloomError(
-                f"In {source} code {row.code} has two names, '{names[row.code]}' and '{row.name}': values that are one "
-                "class need the same code and the same name."
+                tr(
+                    "In {source} code {code} has two names, '{names}' and '{row}': values that are one class "
+                    "need the same code and the same name."
+                ).format(source=source, code=row.code, names=names[row.code], row=row.name)
             )
         if codes.setdefault(row.name, row.code) != row.code:
             raise LandloomError(
-                f"In {source} '{row.name}' has two codes, {codes[row.name]} and {row.code}: give it one code, or "
-                "different names."
+                tr(
+                    "In {source} '{row}' has two codes, {codes} and {code}: give it one code, or different names."
+                ).format(source=source, row=row.name, codes=codes[row.name], code=row.code)
             )
     colors: dict[int | None, str] = {}
     for row in rows:
@@ -192,7 +204,9 @@ def _with_codes(rows: list[Row], source: str) -> list[Row]:
     for row in rows:
         if row.code is not None and row.use and not 1 <= row.code <= HIGHEST_CODE:
             raise LandloomError(
-                f"In {source} '{row.value}' has code {row.code}: codes are whole numbers from 1 to {HIGHEST_CODE}."
+                tr("In {source} '{value}' has code {code}: codes are whole numbers from 1 to {highest_code}.").format(
+                    source=source, value=row.value, code=row.code, highest_code=HIGHEST_CODE
+                )
             )
     by_name = {row.name: row.code for row in rows if row.code is not None}
     rows = [replace(row, code=by_name[row.name]) if row.code is None and row.name in by_name else row for row in rows]

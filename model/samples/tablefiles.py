@@ -14,6 +14,7 @@ from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.files import write_text
+from ..base.language import tr
 from ..base.nomenclature import hex_color, source_value
 from ..base.raster import gdal_options, quiet_gdal
 from ..base.tablefile import SHEETS, write_rows
@@ -52,7 +53,7 @@ def read_table(path: str | os.PathLike[str]) -> NomenclatureTable:
     """
     path = Path(path)
     if not path.is_file():
-        raise LandloomError(f"The nomenclature {path} does not exist; check the path.")
+        raise LandloomError(tr("The nomenclature {path} does not exist; check the path.").format(path=path))
     suffix = path.suffix.lower()
     if suffix in SHEETS:
         return _from_cells(_read_sheet(path), path)
@@ -94,7 +95,11 @@ def write_table(
         write_rows(path, header, rows, "nomenclature")
         return [path]
     if suffix != ".csv":
-        raise LandloomError(f"Cannot write a nomenclature as {path.name}: end its name in {', '.join(SUFFIXES)}.")
+        raise LandloomError(
+            tr("Cannot write a nomenclature as {path}: end its name in {suffixes}.").format(
+                path=path.name, suffixes=", ".join(SUFFIXES)
+            )
+        )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(_cells(table))
     write_text(path, text.getvalue())
@@ -119,17 +124,27 @@ def _from_cells(cells: Iterable[Sequence[str]], path: Path) -> NomenclatureTable
     lines = [[cell.strip() for cell in line] for line in cells]
     lines = [line for line in lines if any(line)]
     if not lines:
-        raise LandloomError(f"The nomenclature {path} is empty; make one with the algorithm nomenclature.")
+        raise LandloomError(
+            tr("The nomenclature {path} is empty; make one with the algorithm nomenclature.").format(path=path)
+        )
     column = _find_columns(lines[0], path)
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         cell = {key: line[i] if i < len(line) else "" for key, i in column.items()}
         value = source_value(_number_text(cell["value"]))
         if value is None:
-            raise LandloomError(f"Line {number} of {path} has no value: give the value of the class field.")
+            raise LandloomError(
+                tr("Line {number} of {path} has no value: give the value of the class field.").format(
+                    number=number, path=path
+                )
+            )
         use = _plain(cell.get("use", ""))
         if use not in _YES | _NO:
-            raise LandloomError(f"Line {number} of {path}: use is '{cell['use']}', write yes or no.")
+            raise LandloomError(
+                tr("Line {number} of {path}: use is '{cell}', write yes or no.").format(
+                    number=number, path=path, cell=cell["use"]
+                )
+            )
         levels = [cell[key] for key in sorted((k for k in cell if k.startswith("level")), key=lambda k: int(k[5:]))]
         while levels and not levels[-1]:
             levels.pop()
@@ -174,8 +189,10 @@ def _find_columns(header: Sequence[str], path: Path) -> dict[str, int]:
             column.setdefault(f"level{int(compact[5:])}", position)
     if "value" not in column:
         raise LandloomError(
-            f"{path} has no column 'value' (it has {', '.join(header)}): the first line must name the columns value, "
-            "code, name, color, use."
+            tr(
+                "{path} has no column 'value' (it has {header}): the first line must name the columns value, "
+                "code, name, color, use."
+            ).format(path=path, header=", ".join(header))
         )
     return column
 
@@ -197,7 +214,7 @@ def _whole_number(text: str, what: str) -> int | None:
     try:
         return int(text)
     except ValueError:
-        raise LandloomError(f"{what} '{text}' is not a whole number.") from None
+        raise LandloomError(tr("{what} '{text}' is not a whole number.").format(what=what, text=text)) from None
 
 
 def _read_text(path: Path) -> str:
@@ -205,9 +222,13 @@ def _read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise LandloomError(f"Cannot read {path}: {error.strerror or error}. Check its permissions.") from error
+        raise LandloomError(
+            tr("Cannot read {path}: {reason}. Check its permissions.").format(path=path, reason=error.strerror or error)
+        ) from error
     if b"\x00" in content:
-        raise LandloomError(f"The nomenclature {path} is not a text file; give CSV, ODS or iota2's text.")
+        raise LandloomError(
+            tr("The nomenclature {path} is not a text file; give CSV, ODS or iota2's text.").format(path=path)
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -220,7 +241,9 @@ def _read_csv(text: str, path: Path) -> list[list[str]]:
     try:
         return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:  # a quote that is never closed, for one
-        raise LandloomError(f"The nomenclature {path} is no CSV ({error}): save it again as CSV.") from error
+        raise LandloomError(
+            tr("The nomenclature {path} is no CSV ({error}): save it again as CSV.").format(path=path, error=error)
+        ) from error
 
 
 def _read_sheet(path: Path) -> list[list[str]]:
@@ -235,7 +258,9 @@ def _read_sheet(path: Path) -> list[list[str]]:
             dataset = None
         if dataset is None or dataset.GetLayerCount() == 0:
             raise LandloomError(
-                f"Cannot read the table {path}: {' '.join(messages) or 'unknown form'}. Save it as CSV."
+                tr("Cannot read the table {path}: {messages}. Save it as CSV.").format(
+                    path=path, messages=" ".join(messages) or "unknown form"
+                )
             )
         layer = dataset.GetLayer(0)
         count = layer.GetLayerDefn().GetFieldCount()
@@ -259,13 +284,23 @@ def _read_iota2(path: Path, text: str) -> NomenclatureTable:
             continue
         name, colon, label = line.rpartition(":")
         if not colon or not name.strip():
-            raise LandloomError(f"Line {number} of {path} is '{line}', expected name:label, such as maize:12.")
+            raise LandloomError(
+                tr("Line {number} of {path} is '{line}', expected name:label, such as maize:12.").format(
+                    number=number, path=path, line=line
+                )
+            )
         code = _whole_number(label.strip(), f"Line {number} of {path}: label")
         if code is None:
-            raise LandloomError(f"Line {number} of {path} is '{line}', expected name:label, such as maize:12.")
+            raise LandloomError(
+                tr("Line {number} of {path} is '{line}', expected name:label, such as maize:12.").format(
+                    number=number, path=path, line=line
+                )
+            )
         rows.append(Row(str(code), code, name.strip(), colors.get(code, "")))
     if not rows:
-        raise LandloomError(f"The nomenclature {path} is empty; make one with the algorithm nomenclature.")
+        raise LandloomError(
+            tr("The nomenclature {path} is empty; make one with the algorithm nomenclature.").format(path=path)
+        )
     return NomenclatureTable(rows, str(path), by_name=True)
 
 
@@ -290,7 +325,9 @@ def _read_colors(path: Path) -> dict[int, str]:
             label, red, green, blue = (int(part) for part in parts[:4])
         except ValueError:
             raise LandloomError(
-                f"Line {number} of {path} is '{line}', expected label R G B, such as 12 255 0 0."
+                tr("Line {number} of {path} is '{line}', expected label R G B, such as 12 255 0 0.").format(
+                    number=number, path=path, line=line
+                )
             ) from None
         colors[label] = hex_color(red, green, blue)
     return colors

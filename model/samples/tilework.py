@@ -18,6 +18,7 @@ import numpy as np
 from ..base.elsewhere import Elsewhere, Planned, read_order, write_order
 from ..base.errors import Cancelled, ChangedError, LandloomError
 from ..base.files import PARTIAL, file_hash, whole_file, writing_failed
+from ..base.language import tr
 from ..base.progress import Progress
 from ..stack.reader import StackReader
 from .chips import bounding_window
@@ -83,7 +84,11 @@ class TilesElsewhere:
             if not whole_part(part_of(self.folder, number))
         }
         if len(pieces) < len(self._tiles):
-            progress.info(f"Going on from {len(self._tiles) - len(pieces)} of {len(self._tiles)} tiles read before.")
+            progress.info(
+                tr("Going on from {n_tiles} of {n_tiles2} tiles read before.").format(
+                    n_tiles=len(self._tiles) - len(pieces), n_tiles2=len(self._tiles)
+                )
+            )
         if pieces:
             self._elsewhere.compute(order, pieces, lambda number: part_of(self.folder, number), progress)
 
@@ -100,7 +105,9 @@ class TilesElsewhere:
                 values = {name: arrays[f"{name}.values"] for name in names}
                 masks = {name: arrays[f"{name}.mask"] for name in names}
         except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise LandloomError(f"The part {path} is damaged or gone: run again, it is made anew.") from error
+            raise LandloomError(
+                tr("The part {path} is damaged or gone: run again, it is made anew.").format(path=path)
+            ) from error
         found, first = [], 0
         for chip in self._tiles[number]:
             size = int(self._windows[chip, 2] * self._windows[chip, 3])
@@ -125,7 +132,7 @@ class TilesElsewhere:
             return
         if earlier:
             progress.info(
-                "An earlier run had another stack, reference or parameters: starting again without its parts."
+                tr("An earlier run had another stack, reference or parameters: starting again without its parts.")
             )
         shutil.rmtree(self.folder, ignore_errors=True)
         try:
@@ -167,7 +174,9 @@ class Tiles:
                 self._windows = plan["windows"]
                 self._tiles = np.split(plan["chips"], np.cumsum(plan["lengths"])[:-1])
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise LandloomError(f"{folder / PLAN} is damaged or gone: start the run again.") from error
+            raise LandloomError(
+                tr("{folder} is damaged or gone: start the run again.").format(folder=folder / PLAN)
+            ) from error
 
     def compute(self, numbers: Sequence[int], progress: Progress) -> None:
         """Make the parts of these tiles; those that are there and whole stay."""

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..stack.grid import Window
 from ..stack.sensors import SensorSpec, Series
@@ -132,7 +133,11 @@ class SampleWriter:
             LandloomError: if another number of pixels was appended than announced.
         """
         if self._written != self._expected:
-            raise LandloomError(f"{self._written} pixels were written to {self._folder}, expected {self._expected}.")
+            raise LandloomError(
+                tr("{written} pixels were written to {folder}, expected {expected}.").format(
+                    written=self._written, folder=self._folder, expected=self._expected
+                )
+            )
         self._open.close()
         write_tables(self._folder, chips, samples)
         content = {

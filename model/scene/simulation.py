@@ -12,6 +12,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import whole_folder, write_json
+from ..base.language import tr
 from ..base.progress import Progress
 from . import archive, clouds, optical, radar, reference
 from .constants import CLIMATES, S1_DATES, S1_STEP, S2_LONG_STEPS, S2_SHORT_STEPS, Climate, fingerprint
@@ -97,7 +98,11 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
     if not path.exists():
         return
     if not path.is_dir():
-        raise LandloomError(f"The output {path} is a file; give a folder that is new, empty or a former sample scene.")
+        raise LandloomError(
+            tr("The output {path} is a file; give a folder that is new, empty or a former sample scene.").format(
+                path=path
+            )
+        )
     found = sorted(str(file.relative_to(path).as_posix()) for file in path.rglob("*") if not file.is_dir())
     if not found and not any(path.iterdir()):
         return
@@ -109,8 +114,10 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
     if others or not known:
         holds = f" (it holds {others[0]})" if others else ""
         raise LandloomError(
-            f"The output folder {path} is not empty and not just a former sample scene{holds}: nothing was deleted; "
-            "give a new or empty folder."
+            tr(
+                "The output folder {path} is not empty and not just a former sample scene{holds}: nothing was "
+                "deleted; give a new or empty folder."
+            ).format(path=path, holds=holds)
         )
 
 
@@ -132,18 +139,26 @@ def simulate(
     """
     progress = progress or Progress()
     if climate not in CLIMATES:
-        raise LandloomError(f"CLIMATE is '{climate}'; choose one of: {', '.join(CLIMATES)}.")
+        raise LandloomError(
+            tr("CLIMATE is '{climate}'; choose one of: {climates}.").format(
+                climate=climate, climates=", ".join(CLIMATES)
+            )
+        )
     if not SMALLEST <= size <= LARGEST or size % 2:
-        raise LandloomError(f"SIZE is {size}; give an even number of pixels from {SMALLEST} to {LARGEST}.")
+        raise LandloomError(
+            tr("SIZE is {size}; give an even number of pixels from {smallest} to {largest}.").format(
+                size=size, smallest=SMALLEST, largest=LARGEST
+            )
+        )
     if seed < 0:
-        raise LandloomError(f"SEED is {seed}; give 0 or more.")
+        raise LandloomError(tr("SEED is {seed}; give 0 or more.").format(seed=seed))
     check_folder(folder)
     with whole_folder(folder) as temporary:
         return _simulate(temporary, size, CLIMATES[climate], seed, progress)
 
 
 def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Progress) -> Summary:
-    progress.text("Drawing the land")
+    progress.text(tr("Drawing the land"))
     land = draw(size, climate, seed, progress)
     sky_of_year = weather(climate, seed)
     units = draw_units(land, climate, seed)
@@ -157,7 +172,7 @@ def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Pr
     overcast = clouds.overcast_date(climate, days)
     clear = []
     part = progress.part(12, 70)
-    progress.text("Sentinel-2")
+    progress.text(tr("Sentinel-2"))
     for date, day in enumerate(days):
         progress.check()
         air = clouds.sky(size, climate, seed, date, day, common[date], date == overcast)
@@ -173,7 +188,7 @@ def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Pr
         part.percent(100 * (date + 1) / len(days))
 
     part = progress.part(70, 96)
-    progress.text("Sentinel-1")
+    progress.text(tr("Sentinel-1"))
     s1_dates: dict[str, list[str]] = {}
     for orbit, (direction, number, *_) in enumerate(climate.orbits):
         dates = radar_days(climate, orbit)
@@ -185,7 +200,7 @@ def _simulate(folder: Path, size: int, climate: Climate, seed: int, progress: Pr
             part.percent(100 * (orbit + (date + 1) / len(dates)) / len(climate.orbits))
         s1_dates[f"{direction}_{number:03d}"] = [archive.date_of(climate, day).isoformat() for day in dates]
 
-    progress.text("Reference data")
+    progress.text(tr("Reference data"))
     chosen = reference.choose(land, climate, seed)
     polygons = reference.write(folder, land, chosen, climate, seed)
     _write_truth(folder, land, climate, size)

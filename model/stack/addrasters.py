@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.words import counted
 from .build import RasterInfos, meets, source_of, write_stack
@@ -38,11 +39,17 @@ def add_rasters(
     infos = RasterInfos()
     name = _check_name(series.sensor)
     if series.kind not in KINDS:
-        raise LandloomError(f"KIND is '{series.kind}'; choose one of: {', '.join(KINDS)}.")
+        raise LandloomError(
+            tr("KIND is '{kind}'; choose one of: {kinds}.").format(kind=series.kind, kinds=", ".join(KINDS))
+        )
     if series.radar_unit and series.radar_unit not in UNITS:
-        raise LandloomError(f"RADAR_UNIT is '{series.radar_unit}'; choose one of: {', '.join(UNITS)}.")
+        raise LandloomError(
+            tr("RADAR_UNIT is '{radar_unit}'; choose one of: {units}.").format(
+                radar_unit=series.radar_unit, units=", ".join(UNITS)
+            )
+        )
     if not series.rasters:
-        raise LandloomError("RASTERS is empty; give at least one raster.")
+        raise LandloomError(tr("RASTERS is empty; give at least one raster."))
     stack = Stack.read(stack_path) if stack_path else None
     files = dated_files(series, infos, progress)
     existing = stack.sensors.get(name) if stack else None
@@ -53,12 +60,19 @@ def add_rasters(
         stack = Stack(Path(output), grid, season, series.campaign_year or 2000, {name: sensor})
         stack = redate(stack, season, series.campaign_year)
         progress.info(
-            f"Grid: {grid.width} x {grid.height} pixels of {grid.resolution[0]:g}; days count from "
-            f"{stack.season_start} of {stack.campaign_year}."
+            tr(
+                "Grid: {width} x {height} pixels of {resolution:g}; days count from {season_start} of {campaign_year}."
+            ).format(
+                width=grid.width,
+                height=grid.height,
+                resolution=grid.resolution[0],
+                season_start=stack.season_start,
+                campaign_year=stack.campaign_year,
+            )
         )
     else:
         if series.crs or series.resolution:
-            progress.warning("CRS and RESOLUTION are ignored: the grid is that of STACK.")
+            progress.warning(tr("CRS and RESOLUTION are ignored: the grid is that of STACK."))
         if existing is not None:
             sensor = join_sensor(existing, sensor, infos)
         season = check_season_start(series.season_start or stack.season_start)
@@ -70,9 +84,15 @@ def add_rasters(
     final = written.sensors[name]
     if final.unit != sensor.unit:
         progress.info(
-            f"{name}: turned from {sensor.unit} into linear power, since files of another grid are resampled."
+            tr("{name}: turned from {unit} into linear power, since files of another grid are resampled.").format(
+                name=name, unit=sensor.unit
+            )
         )
-    progress.info(f"{name}: {counted(final.complete, 'date')}, bands {', '.join(final.bands)}.")
+    progress.info(
+        tr("{name}: {dates}, bands {bands}.").format(
+            name=name, dates=counted(final.complete, "date"), bands=", ".join(final.bands)
+        )
+    )
     return written
 
 
@@ -119,7 +139,11 @@ def _sensor(
         unit = series.radar_unit
         if not unit:
             unit, why = deduce_radar_unit(examples, scale, offset, nodata)
-            progress.info(f"{name}: taken as {unit} because {why}; give RADAR_UNIT if that is wrong.")
+            progress.info(
+                tr("{name}: taken as {unit} because {why}; give RADAR_UNIT if that is wrong.").format(
+                    name=name, unit=unit, why=why
+                )
+            )
         if nodata is None and unit != "db":
             nodata = 0.0
     elif series.kind == OPTICAL:
@@ -128,10 +152,14 @@ def _sensor(
             scale, offset = existing.scale, existing.offset if series.offset is None else offset
         if scale is None:
             scale, why = deduce_scale(examples, nodata)
-            progress.info(f"{name}: SCALE taken as {scale:g} because {why}; give SCALE if that is wrong.")
+            progress.info(
+                tr("{name}: SCALE taken as {scale:g} because {why}; give SCALE if that is wrong.").format(
+                    name=name, scale=scale, why=why
+                )
+            )
     scale = 1.0 if scale is None else scale
     if scale == 0:
-        raise LandloomError("SCALE is 0; give the factor that turns raw values into reflectance, such as 0.0001.")
+        raise LandloomError(tr("SCALE is 0; give the factor that turns raw values into reflectance, such as 0.0001."))
     by_date: dict[str, list[Part]] = {}
     for file in files:
         own = [file.info.nodata[number - 1] for number in file.bands.values()]
@@ -171,8 +199,16 @@ def _place_part(parts: list[Part], part: Part, name: str, file: DatedFile, infos
         there = other.sources[other.bands[shared[0]][0]].path
         if infos[there].grid == file.info.grid:
             raise LandloomError(
-                f"The band {', '.join(shared)} of {name} comes twice on {file.date or 'its static layer'}: in {there} "
-                f"and in {file.info.path}; leave one out, or give BANDS."
+                tr(
+                    "The band {shared} of {name} comes twice on {date}: in {there} and in {path}; leave one "
+                    "out, or give BANDS."
+                ).format(
+                    shared=", ".join(shared),
+                    name=name,
+                    date=file.date or "its static layer",
+                    there=there,
+                    path=file.info.path,
+                )
             )
     if candidates:
         index = max(candidates)[1]
@@ -184,7 +220,9 @@ def _place_part(parts: list[Part], part: Part, name: str, file: DatedFile, infos
 def _check_name(name: str) -> str:
     tidy = name.strip().upper()
     if not re.fullmatch(r"[A-Z0-9_]+", tidy):
-        raise LandloomError(f"SENSOR is '{name}'; use capitals, digits and underscores, such as S2 or S1_ASC.")
+        raise LandloomError(
+            tr("SENSOR is '{name}'; use capitals, digits and underscores, such as S2 or S1_ASC.").format(name=name)
+        )
     return tidy
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, check_writable, make_folder, write_json, writing_failed
+from ..base.language import tr
 from ..base.lock import Lock, lock_path, tidy
 from ..base.progress import Progress
 from .encoding import factors
@@ -97,7 +98,7 @@ class Build:
     def write_vrts(self, progress: Progress) -> None:
         check_writable(self.stack.path)
         make_folder(self.temporary)
-        progress.text("Writing virtual rasters")
+        progress.text(tr("Writing virtual rasters"))
         sensors = {}
         total = sum(len(sensor.acquisitions) for sensor in self.stack.sensors.values()) or 1
         done = 0
@@ -178,7 +179,11 @@ class Build:
             source = part.sources[index]
             info = self._infos[source.path]
             if number > len(info.dtypes):
-                raise LandloomError(f"The raster {source.path} has no band {number} ({name}); make the stack again.")
+                raise LandloomError(
+                    tr("The raster {path} has no band {number} ({name}); make the stack again.").format(
+                        path=source.path, number=number, name=name
+                    )
+                )
             placed = moved_placement(info.grid, grid, source.path, shift)
             size = (info.grid.width, info.grid.height)
             remap = source.nodata if index in changed or source.nodata != sensor.nodata else None
@@ -253,7 +258,11 @@ class Build:
         grid = self.stack.grid
         info = self._infos[mask.source.path]
         if mask.band > len(info.dtypes):
-            raise LandloomError(f"The mask {mask.source.path} has no band {mask.band}; choose another mask.")
+            raise LandloomError(
+                tr("The mask {path} has no band {band}; choose another mask.").format(
+                    path=mask.source.path, band=mask.band
+                )
+            )
         dtype = info.dtypes[mask.band - 1]
         placed = moved_placement(info.grid, grid, mask.source.path, rounded(shift))
         source = replace(mask.source, corner=None, ratio=1)

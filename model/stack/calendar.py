@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 
 DEFAULT_SEASON_START = "01-01"
 
@@ -26,7 +27,9 @@ def parse_date(text: str) -> str:
     match = _DATE.fullmatch(text.strip())
     date = _iso(match) if match else None
     if date is None:
-        raise LandloomError(f"'{text.strip()}' is not a date; write dates as 2021-01-03 or 20210103.")
+        raise LandloomError(
+            tr("'{text}' is not a date; write dates as 2021-01-03 or 20210103.").format(text=text.strip())
+        )
     return date
 
 
@@ -69,7 +72,9 @@ def check_season_start(text: str) -> str:
         with contextlib.suppress(ValueError):
             datetime.date(2001, month, day)  # not a leap year: 02-29 is refused
             return f"{month:02d}-{day:02d}"
-    raise LandloomError(f"SEASON_START is '{text}'; write it as month-day, such as 01-01 or 10-01.")
+    raise LandloomError(
+        tr("SEASON_START is '{text}'; write it as month-day, such as 01-01 or 10-01.").format(text=text)
+    )
 
 
 def day_of(date: str, season_start: str, campaign_year: int) -> int:
@@ -94,7 +99,7 @@ def default_campaign_year(dates: Iterable[str], season_start: str = DEFAULT_SEAS
     """
     ordered = sorted(date for date in dates if date)
     if not ordered:
-        raise LandloomError("There is no date, so CAMPAIGN_YEAR cannot be deduced; give it.")
+        raise LandloomError(tr("There is no date, so CAMPAIGN_YEAR cannot be deduced; give it."))
     first, last = datetime.date.fromisoformat(ordered[0]), datetime.date.fromisoformat(ordered[-1])
     middle = first + (last - first) / 2
     begun = f"{middle:%m-%d}" >= season_start

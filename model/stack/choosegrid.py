@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.raster import quiet_gdal, spatial_reference
 from .grid import Bounds, Grid, grid_of_bounds, place, reproject_bounds, same_crs
 
@@ -29,9 +30,9 @@ def choose_grid(
         LandloomError: if nothing is left, or if the CRS or pixel size makes no sense.
     """
     if not grids:
-        raise LandloomError("There is no raster to take a grid from; give other INPUT.")
+        raise LandloomError(tr("There is no raster to take a grid from; give other INPUT."))
     if resolution is not None and not resolution > 0:
-        raise LandloomError(f"RESOLUTION is {resolution:g}; it must be above 0.")
+        raise LandloomError(tr("RESOLUTION is {resolution:g}; it must be above 0.").format(resolution=resolution))
     reference = min(grids, key=_pixel_metres)
     if crs and not same_crs(spatial_reference(crs).ExportToWkt(), reference.crs_wkt):
         target = spatial_reference(crs).ExportToWkt()
@@ -52,19 +53,25 @@ def choose_grid(
             bounds = _inside(bounds, reference)
         union = bounds if union is None else _union(union, bounds)
     if union is None:
-        raise LandloomError("There is no raster to take a grid from; give other INPUT.")
+        raise LandloomError(tr("There is no raster to take a grid from; give other INPUT."))
     if extent is not None:
         wanted = reproject_bounds(extent[0], extent[1], target)
         images, union = union, _intersection(union, wanted)
         if union[0] >= union[2] or union[1] >= union[3]:
             own, given = (", ".join(f"{value:.10g}" for value in box) for box in (images, wanted))
             raise LandloomError(
-                f"EXTENT does not overlap the images: in their CRS it is {given}, they cover {own} (xmin, ymin, xmax, "
-                "ymax); check its CRS and place."
+                tr(
+                    "EXTENT does not overlap the images: in their CRS it is {given}, they cover {own} (xmin, "
+                    "ymin, xmax, ymax); check its CRS and place."
+                ).format(given=given, own=own)
             )
     chosen = grid_of_bounds(union, target, size, origin)
     if chosen.width > 2_000_000 or chosen.height > 2_000_000:
-        raise LandloomError(f"The grid would have {chosen.width} x {chosen.height} pixels; check RESOLUTION and CRS.")
+        raise LandloomError(
+            tr("The grid would have {width} x {height} pixels; check RESOLUTION and CRS.").format(
+                width=chosen.width, height=chosen.height
+            )
+        )
     return chosen
 
 
@@ -80,7 +87,7 @@ def _suggested(grid: Grid, target: str) -> tuple[float, float]:
     with quiet_gdal():
         warped = gdal.AutoCreateWarpedVRT(source, grid.crs_wkt, target)
     if warped is None:
-        raise LandloomError("The images cannot be brought to the CRS asked for; choose another CRS.")
+        raise LandloomError(tr("The images cannot be brought to the CRS asked for; choose another CRS."))
     size = warped.GetGeoTransform()[1]
     if size > 1 and abs(size - round(size)) < 0.1 * size:
         size = float(round(size))

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import whole_folder, write_json
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.words import counted
 from .build import FILL
@@ -64,7 +65,11 @@ def composite(
     stack = stack if isinstance(stack, Stack) else Stack.read(stack)
     names = [name for name in stack.choose([settings.sensor])]
     if len(names) > 1:
-        raise LandloomError(f"SENSOR {settings.sensor} means {', '.join(names)}; choose one of them.")
+        raise LandloomError(
+            tr("SENSOR {sensor} means {names}; choose one of them.").format(
+                sensor=settings.sensor, names=", ".join(names)
+            )
+        )
     spec = stack.spec(names[0])
     indices = _checked(spec, settings)
     window = _window(stack.grid, settings.bounds)
@@ -73,8 +78,12 @@ def composite(
     output = Path(output)
     check_folder(output)
     progress.info(
-        f"{spec.name}: {counted(spec.dates, 'date')} for {counted(periods, 'composite')} of "
-        f"{counted(layers, 'raster')} each."
+        tr("{spec}: {dates} for {composites} of {rasters} each.").format(
+            spec=spec.name,
+            dates=counted(spec.dates, "date"),
+            composites=counted(periods, "composite"),
+            rasters=counted(layers, "raster"),
+        )
     )
     with whole_folder(output) as folder, StackReader(stack, [spec.name], memory_mb=settings.memory_mb) as reader:
         windows = _blocks(window, reader, spec, settings.memory_mb, bool(stack.sensor(spec.name).speckle))
@@ -93,7 +102,11 @@ def composite(
         empty = files.finish(progress)
         write_json(folder / "composite.json", _content(stack, spec, settings, periods, files))
     for period in empty:
-        progress.warning(f"No pixel is valid from {period.first} to {period.last}: that composite is empty.")
+        progress.warning(
+            tr("No pixel is valid from {first} to {last}: that composite is empty.").format(
+                first=period.first, last=period.last
+            )
+        )
     return [output / path.name for path in files.paths]
 
 
@@ -197,11 +210,21 @@ def layers_of(spec: SensorSpec, indices: Sequence[str]) -> list[Layer]:
 
 def _checked(spec: SensorSpec, settings: CompositeSettings) -> tuple[str, ...]:
     if settings.period not in PERIODS:
-        raise LandloomError(f"PERIOD is '{settings.period}'; choose one of: {', '.join(PERIODS)}.")
+        raise LandloomError(
+            tr("PERIOD is '{period}'; choose one of: {periods}.").format(
+                period=settings.period, periods=", ".join(PERIODS)
+            )
+        )
     if settings.statistic not in STATISTICS:
-        raise LandloomError(f"STATISTIC is '{settings.statistic}'; choose one of: {', '.join(STATISTICS)}.")
+        raise LandloomError(
+            tr("STATISTIC is '{statistic}'; choose one of: {statistics}.").format(
+                statistic=settings.statistic, statistics=", ".join(STATISTICS)
+            )
+        )
     if spec.kind == STATIC or not any(spec.dates):
-        raise LandloomError(f"The sensor {spec.name} has no dates; choose a SENSOR with a time series.")
+        raise LandloomError(
+            tr("The sensor {spec} has no dates; choose a SENSOR with a time series.").format(spec=spec.name)
+        )
     check_indices(settings.indices)
     wanted = list(settings.indices) + (["NDVI"] if settings.statistic == MAX_NDVI else [])
     for name in wanted:
@@ -210,7 +233,9 @@ def _checked(spec: SensorSpec, settings: CompositeSettings) -> tuple[str, ...]:
                 "STATISTIC max_ndvi needs red and near infrared" if name not in settings.indices else f"INDICES {name}"
             )
             raise LandloomError(
-                f"{cause}, but the sensor {spec.name} has only the bands {', '.join(spec.bands)}; choose another."
+                tr("{cause}, but the sensor {spec} has only the bands {bands}; choose another.").format(
+                    cause=cause, spec=spec.name, bands=", ".join(spec.bands)
+                )
             )
     return settings.indices
 
@@ -218,7 +243,7 @@ def _checked(spec: SensorSpec, settings: CompositeSettings) -> tuple[str, ...]:
 def _window(grid: Grid, bounds: Bounds | None) -> Window:
     window = grid.whole if bounds is None else grid.window(bounds).intersection(grid.whole)
     if not window.width or not window.height:
-        raise LandloomError("EXTENT lies outside the stack; choose one that meets it.")
+        raise LandloomError(tr("EXTENT lies outside the stack; choose one that meets it."))
     return window
 
 
@@ -259,7 +284,7 @@ def _read(reader: StackReader, spec: SensorSpec, window: Window, progress: Progr
         values[dates.start : dates.stop] = series.values[0]
         mask[dates.start : dates.stop] = series.mask[0]
     if values is None:
-        raise LandloomError(f"Sensor {spec.name} has no dates to compose.")
+        raise LandloomError(tr("Sensor {spec} has no dates to compose.").format(spec=spec.name))
     return values, mask
 
 

@@ -13,6 +13,7 @@ from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.files import check_writable
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.qml import gray, multiband, pseudocolor
 from ..base.raster import DTYPES, gdal_options, quiet_gdal, writing_raster_failed
@@ -56,7 +57,9 @@ def check_folder(folder: Path) -> None:
         LandloomError: naming it.
     """
     if folder.is_file():
-        raise LandloomError(f"OUTPUT {folder} is a file; give the name of a folder for the composites.")
+        raise LandloomError(
+            tr("OUTPUT {folder} is a file; give the name of a folder for the composites.").format(folder=folder)
+        )
     if folder.is_dir() and any(folder.iterdir()):
         try:
             own = json.loads((folder / "composite.json").read_text("utf-8")).get("format") == "landloom-composite"
@@ -64,7 +67,9 @@ def check_folder(folder: Path) -> None:
             own = False
         if not own:
             raise LandloomError(
-                f"OUTPUT {folder} holds something else than composites and is not replaced: choose a new folder."
+                tr(
+                    "OUTPUT {folder} holds something else than composites and is not replaced: choose a new folder."
+                ).format(folder=folder)
             )
     check_writable(folder)
 

@@ -22,6 +22,7 @@ from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, make_folder, write_json
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import DTYPES, gdal_options, open_raster, quiet_gdal, read_array, writing_raster_failed
 from .grid import Grid, Window
@@ -216,7 +217,11 @@ def check_folder(folder: Path, names: Sequence[str]) -> None:
         ours = (folder / f"{name}.json").exists() or parts_folder(folder, name).exists()
         for path in (folder / f"{name}.tif", folder / f"{name}_mask.tif"):
             if path.exists() and not ours:
-                raise LandloomError(f"{path} is there already and no copy of Landloom; choose another folder for COPY.")
+                raise LandloomError(
+                    tr("{path} is there already and no copy of Landloom; choose another folder for COPY.").format(
+                        path=path
+                    )
+                )
 
 
 def _opened(opened: dict[Path, gdal.Dataset], path: Path, most: int = 200) -> gdal.Dataset:

@@ -25,6 +25,7 @@ from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, make_folder, write_json
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import address_of, gdal_options, is_remote
 from ..base.words import counted
@@ -93,7 +94,7 @@ def copying(build: Build, stack: Stack, folder: str, links: Links, progress: Pro
     """Give what is to be committed: the build and stack as they are, or, with a folder, those of the copies."""
     if not folder:
         if any("sig=" in path or "X-Amz" in path for path in map(address_of, links)):
-            progress.warning("The links of these items expire: read the stack soon, or run again with COPY.")
+            progress.warning(tr("The links of these items expire: read the stack soon, or run again with COPY."))
         yield build, stack
         return
     copies = copy_stack(stack, folder, links, progress)
@@ -179,12 +180,16 @@ class _SensorCopy:
         name = self.sensor.name
         kept = len(self.there)
         if kept and self.missing:
-            progress.info(f"{name}: copied before and kept: {kept} of {counted(self.dates, 'date')}.")
+            progress.info(
+                tr("{name}: copied before and kept: {kept} of {dates}.").format(
+                    name=name, kept=kept, dates=counted(self.dates, "date")
+                )
+            )
         self._read_missing(progress.part(0, 85), memory_mb)
         if all(place.data == self.folder / f"{name}.tif" for place in self.there.values()) and self._is_current():
-            progress.info(f"{name}: the copy in {self.folder} is current.")
+            progress.info(tr("{name}: the copy in {folder} is current.").format(name=name, folder=self.folder))
             return
-        progress.text(f"{name}: joining dates")
+        progress.text(tr("{name}: joining dates").format(name=name))
         places = {date: self.there[date] for date in self.dates}
         content = {"format": FORMAT, "version": 1, "head": self.head, "dates": self.hashes}
         grid, bands = self.stack.grid, self.sensor.bands
@@ -259,7 +264,12 @@ class _SensorCopy:
                         left = (time.monotonic() - start) / done * (len(missing) - done)
                         progress.percent(100 * done / len(missing))
                         progress.text(
-                            f"{name}: copied {done} of {counted(missing, 'date')}, {duration_text(left / 60)} left"
+                            tr("{name}: copied {done} of {dates}, {duration_text} left").format(
+                                name=name,
+                                done=done,
+                                dates=counted(missing, "date"),
+                                duration_text=duration_text(left / 60),
+                            )
                         )
             except BaseException:
                 self._stop.set()
@@ -280,7 +290,9 @@ class _SensorCopy:
                     raise
                 if attempt == len(PAUSES):
                     raise LandloomError(
-                        f"{error} Finished dates are kept in {self.parts}: run the same again to go on."
+                        tr("{error} Finished dates are kept in {parts}: run the same again to go on.").format(
+                            error=error, parts=self.parts
+                        )
                     ) from error
             acquisition = with_new_links(acquisition, self.links)
             gdal.VSICurlClearCache()  # which remembers failures
@@ -349,13 +361,22 @@ def _announce(work: list[_SensorCopy], folder: Path, progress: Progress) -> None
     if not megabytes:
         return
     progress.info(
-        f"COPY: {counted(sum(len(one.missing) for one in work), 'date')}, {megabytes:.0f} MB of values; about "
-        f"{COMPRESSED * megabytes:.0f} MB on disk (twice that while dates are joined), {duration_text(seconds / 60)}."
+        tr(
+            "COPY: {dates}, {megabytes:.0f} MB of values; about {compressed:.0f} MB on disk (twice that while "
+            "dates are joined), {duration_text}."
+        ).format(
+            dates=counted(sum(len(one.missing) for one in work), "date"),
+            megabytes=megabytes,
+            compressed=COMPRESSED * megabytes,
+            duration_text=duration_text(seconds / 60),
+        )
     )
     if free < COMPRESSED * megabytes:
         raise LandloomError(
-            f"COPY needs about {COMPRESSED * megabytes:.0f} MB but {folder} has {free:.0f} MB free; give a smaller "
-            "EXTENT or another folder."
+            tr(
+                "COPY needs about {compressed:.0f} MB but {folder} has {free:.0f} MB free; give a smaller "
+                "EXTENT or another folder."
+            ).format(compressed=COMPRESSED * megabytes, folder=folder, free=free)
         )
 
 

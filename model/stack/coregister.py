@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..base.language import mark
+from ..base.language import mark, tr
 from ..base.progress import Progress
 from ..base.words import counted
 from .build import RasterInfos, building
@@ -130,8 +130,14 @@ def measure_sensor(
 
         source = Reference(stack, name, settings, band, read, windows, progress)
         progress.info(
-            f"{name}: {counted(spec.dates, 'date')}, band {band}, {counted(windows, 'window')} of {size} pixels, "
-            f"against {source.text}."
+            tr("{name}: {dates}, band {band}, {windows} of {size} pixels, against {text}.").format(
+                name=name,
+                dates=counted(spec.dates, "date"),
+                band=band,
+                windows=counted(windows, "window"),
+                size=size,
+                text=source.text,
+            )
         )
         for number, window in enumerate(windows):
             before, there = None, None
@@ -229,19 +235,28 @@ def metres(grid: Grid, measured: Measured) -> tuple[float, float]:
 def tell(name: str, rows: Sequence[DateShift], settings: CoregisterSettings, progress: Progress) -> None:
     """What was done, in the log; warnings for what needs a look."""
     applied = [row for row in rows if row.applied]
-    progress.info(f"{name}: the shift of {len(applied)} of {counted(rows, 'image')} is applied at reading.")
+    progress.info(
+        tr("{name}: the shift of {n_applied} of {images} is applied at reading.").format(
+            name=name, n_applied=len(applied), images=counted(rows, "image")
+        )
+    )
     for row in rows:
         if row.outcome == "large":
             progress.warning(
-                f"{row.label}: not moved, since its shift of {row.measured.dx:+.2f}, {row.measured.dy:+.2f} pixels is "
-                f"longer than MAX_SHIFT ({settings.max_shift:g}); look at the image, then raise MAX_SHIFT or leave it "
-                "out."
+                tr(
+                    "{label}: not moved, since its shift of {dx:+.2f}, {dy:+.2f} pixels is longer than "
+                    "MAX_SHIFT ({max_shift:g}); look at the image, then raise MAX_SHIFT or leave it out."
+                ).format(label=row.label, dx=row.measured.dx, dy=row.measured.dy, max_shift=settings.max_shift)
             )
     for outcome, why in (("disagree", "windows do not agree"), ("few", "too few windows have enough valid pixels")):
         labels = [row.date or row.sensor for row in rows if row.outcome == outcome]
         if labels:
             some = ", ".join(labels[:5]) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
-            progress.warning(f"{name}: not moved, since {why}: {some}; REPORT and TABLE tell more.")
+            progress.warning(
+                tr("{name}: not moved, since {why}: {some}; REPORT and TABLE tell more.").format(
+                    name=name, why=why, some=some
+                )
+            )
 
 
 def place_windows(
@@ -256,12 +271,14 @@ def place_windows(
     if settings.bounds is not None:
         area = area.intersection(grid.window(settings.bounds))
         if not area.width or not area.height:
-            raise LandloomError("EXTENT lies outside the images; choose one that meets them.")
+            raise LandloomError(tr("EXTENT lies outside the images; choose one that meets them."))
     shorter = min(area.width, area.height)
     if shorter < SMALLEST_WINDOW:
         raise LandloomError(
-            f"What the images have in common is {area.width} x {area.height} pixels; shifts need at least "
-            f"{SMALLEST_WINDOW} x {SMALLEST_WINDOW}."
+            tr(
+                "What the images have in common is {width} x {height} pixels; shifts need at least "
+                "{smallest_window} x {smallest_window}."
+            ).format(width=area.width, height=area.height, smallest_window=SMALLEST_WINDOW)
         )
     size = max(SMALLEST_WINDOW, min(size or settings.window, shorter // 2))
     most = [2 * (length - size) // size + 1 for length in (area.width, area.height)]
@@ -278,12 +295,18 @@ def _sensors(stack: Stack, settings: CoregisterSettings) -> list[str]:
     names = stack.choose(settings.sensors)
     dated = [name for name in names if stack.sensors[name].kind != STATIC]
     if settings.sensors and len(dated) < len(names):
-        raise LandloomError(f"SENSOR {', '.join(set(names) - set(dated))} has no dates; choose one with a time series.")
+        raise LandloomError(
+            tr("SENSOR {names} has no dates; choose one with a time series.").format(
+                names=", ".join(set(names) - set(dated))
+            )
+        )
     alone = [name for name in dated if len(stack.spec(name).dates) < 2 and not settings.reference]
     usable = [name for name in dated if name not in alone]
     if not usable:
         raise LandloomError(
-            f"No sensor of {stack.path} has two dates to compare; give a REFERENCE raster, or a SENSOR with more dates."
+            tr(
+                "No sensor of {path} has two dates to compare; give a REFERENCE raster, or a SENSOR with more dates."
+            ).format(path=stack.path)
         )
     return usable
 
@@ -299,7 +322,9 @@ def measuring_band(sensor: Sensor, wanted: str, parameter: str = "BAND") -> str:
             if band.lower() == wanted.strip().lower():
                 return band
         raise LandloomError(
-            f"The sensor {sensor.name} has no band {wanted}; it has {', '.join(sensor.bands)}; change {parameter}."
+            tr("The sensor {sensor} has no band {wanted}; it has {bands}; change {parameter}.").format(
+                sensor=sensor.name, wanted=wanted, bands=", ".join(sensor.bands), parameter=parameter
+            )
         )
     known = {band.upper(): band for band in sensor.bands}
     return next((known[name] for name in _BANDS if name in known), sensor.bands[0])

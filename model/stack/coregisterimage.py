@@ -63,7 +63,9 @@ def coregister_image(
     progress = progress or Progress()
     check_settings(settings)
     if Path(output).suffix.lower() != ".vrt":
-        raise LandloomError(f"OUTPUT {output} is to be the image in its new place: end its name in .vrt.")
+        raise LandloomError(
+            tr("OUTPUT {output} is to be the image in its new place: end its name in .vrt.").format(output=output)
+        )
     check_writable(output)
     info = inspect(image)
     number = band_number(info, settings.band, "BAND")
@@ -72,15 +74,23 @@ def coregister_image(
         within = common_window(grid, info.grid, reference.bounds)
         if not within.width or not within.height:
             raise LandloomError(
-                f"{image} and the reference {reference.text} do not overlap; check their CRS and place."
+                tr("{image} and the reference {text} do not overlap; check their CRS and place.").format(
+                    image=image, text=reference.text
+                )
             )
         windows = place_windows(grid, settings, within)
         size = windows[0].width
         reach = max(margin(size), int(np.ceil(settings.max_shift)) + 2)
         moving = RasterWindows(image, number, grid)
         progress.info(
-            f"{Path(image).name}: band {number}, {counted(windows, 'window')} of {size} pixels of "
-            f"{grid.resolution[0] * grid.metres_per_unit:g} m, against {reference.text}."
+            tr("{file}: band {number}, {windows} of {size} pixels of {resolution:g} m, against {text}.").format(
+                file=Path(image).name,
+                number=number,
+                windows=counted(windows, "window"),
+                size=size,
+                resolution=grid.resolution[0] * grid.metres_per_unit,
+                text=reference.text,
+            )
         )
         shifts: list[tuple[float, float] | None] = []
         for done, window in enumerate(windows):
@@ -120,11 +130,13 @@ class _Reference:
             self.text = f"{Path(settings.reference).name}, " + tr("band {number}").format(number=band)
             return
         if stack is None:
-            raise LandloomError("REFERENCE is missing: give a raster, or a STACK whose sensor is the reference.")
+            raise LandloomError(tr("REFERENCE is missing: give a raster, or a STACK whose sensor is the reference."))
         stack = stack if isinstance(stack, Stack) else Stack.read(stack)
         names = stack.choose(settings.sensors)
         if len(names) > 1:
-            raise LandloomError(f"SENSOR means {', '.join(names)}; choose the one that is the reference.")
+            raise LandloomError(
+                tr("SENSOR means {names}; choose the one that is the reference.").format(names=", ".join(names))
+            )
         name = names[0]
         band_name = measuring_band(stack.sensors[name], settings.reference_band, "REFERENCE_BAND")
         self.bounds = self.grid = stack.grid
@@ -133,7 +145,9 @@ class _Reference:
         dates = stack.spec(name).dates
         if settings.reference_date and settings.reference_date not in dates:
             raise LandloomError(
-                f"REFERENCE_DATE {settings.reference_date} is no date of {name}; it has {', '.join(dates)}."
+                tr("REFERENCE_DATE {reference_date} is no date of {name}; it has {dates}.").format(
+                    reference_date=settings.reference_date, name=name, dates=", ".join(dates)
+                )
             )
         if settings.reference_date:
             self._dates = [dates.index(settings.reference_date)]

@@ -63,7 +63,11 @@ def check_settings(settings: CoregisterSettings) -> None:
         ("WINDOWS", settings.windows, 3, 10_000),
     ):
         if not low <= value <= high:
-            raise LandloomError(f"{name} is {value:g}; give a number from {low:g} to {high:g}.")
+            raise LandloomError(
+                tr("{name} is {value:g}; give a number from {low:g} to {high:g}.").format(
+                    name=name, value=value, low=low, high=high
+                )
+            )
 
 
 class Reference:
@@ -101,7 +105,9 @@ class Reference:
         if settings.reference_date:
             if settings.reference_date not in dates:
                 raise LandloomError(
-                    f"REFERENCE_DATE {settings.reference_date} is no date of {name}; it has {', '.join(dates)}."
+                    tr("REFERENCE_DATE {reference_date} is no date of {name}; it has {dates}.").format(
+                        reference_date=settings.reference_date, name=name, dates=", ".join(dates)
+                    )
                 )
             self.index = dates.index(settings.reference_date)
         elif len(dates) < MEDIAN_DATES:

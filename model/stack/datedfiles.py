@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from .bandnames import common_name_parts, tidy_band
 from .build import RasterInfos
@@ -82,7 +83,7 @@ def dated_files(series: RasterSeries, infos: RasterInfos, progress: Progress) ->
         progress.percent(40 * (index + 1) / len(paths))
     names = [name.strip() for name in re.split(r"[,;]", series.bands) if name.strip()]
     if len(set(names)) < len(names):
-        raise LandloomError(f"BANDS names a band twice: {', '.join(names)}.")
+        raise LandloomError(tr("BANDS names a band twice: {names}.").format(names=", ".join(names)))
     if series.kind == STATIC:
         return _named([DatedFile(info, "", _numbers(info)) for info in opened], names, series)
     if series.dates.strip():
@@ -98,7 +99,11 @@ def dated_files(series: RasterSeries, infos: RasterInfos, progress: Progress) ->
                 file = by_date.setdefault(date, DatedFile(info, date))
                 band = rest or f"band_{len(file.bands) + 1}"
                 if band in file.bands:
-                    raise LandloomError(f"{info.path} has the band {band} twice on {date}; name its bands apart.")
+                    raise LandloomError(
+                        tr("{path} has the band {band} twice on {date}; name its bands apart.").format(
+                            path=info.path, band=band, date=date
+                        )
+                    )
                 file.bands[band] = number
             described.extend(by_date.values())
             continue
@@ -106,8 +111,10 @@ def dated_files(series: RasterSeries, infos: RasterInfos, progress: Progress) ->
         at = find_date(file_path.stem) or find_date(file_path.parent.name) or (found[0] if len(found) == 1 else None)
         if at is None:
             raise LandloomError(
-                f"No date is found in the name of {info.path} nor in its band descriptions; "
-                "rename it (as in S2_20210103.tif) or give DATES."
+                tr(
+                    "No date is found in the name of {path} nor in its band descriptions; rename it (as in "
+                    "S2_20210103.tif) or give DATES."
+                ).format(path=info.path)
             )
         files.append(DatedFile(info, at[0], _numbers(info)))
     return _named(files, names, series) + _renamed(described, names, series)
@@ -127,11 +134,15 @@ def _given_dates(text: str, infos: list[RasterInfo]) -> list[DatedFile]:
         ]
     if len(infos) == 1:
         raise LandloomError(
-            f"DATES lists {len(dates)} dates, but {infos[0].path} has {len(infos[0].dtypes)} bands, "
-            "no multiple of that; give one date for each group of bands."
+            tr(
+                "DATES lists {n_dates} dates, but {path} has {n_dtypes} bands, no multiple of that; give one "
+                "date for each group of bands."
+            ).format(n_dates=len(dates), path=infos[0].path, n_dtypes=len(infos[0].dtypes))
         )
     raise LandloomError(
-        f"DATES lists {len(dates)} dates for {len(infos)} rasters; give one date for each raster, in their order."
+        tr("DATES lists {n_dates} dates for {n_infos} rasters; give one date for each raster, in their order.").format(
+            n_dates=len(dates), n_infos=len(infos)
+        )
     )
 
 
@@ -141,7 +152,11 @@ def _text_of(text: str) -> str:
     try:
         return path.read_text(encoding="utf-8") if path.suffix.lower() in (".txt", ".csv") else text
     except (OSError, UnicodeDecodeError) as error:
-        raise LandloomError(f"Cannot read the list of DATES {path}: {error}; give dates or a text file.") from error
+        raise LandloomError(
+            tr("Cannot read the list of DATES {path}: {error}; give dates or a text file.").format(
+                path=path, error=error
+            )
+        ) from error
 
 
 def _numbers(info: RasterInfo) -> dict[str, int]:
@@ -193,8 +208,16 @@ def _renamed(files: list[DatedFile], names: list[str], series: RasterSeries) -> 
                 file.bands = {next(rest): number for number in file.bands.values()}
             continue
         raise LandloomError(
-            f"BANDS lists {len(names)} names ({', '.join(names)}), but {group[0].info.path} has "
-            f"{len(group[0].bands)} bands{f' on {date}' if date else ''}; give one name for each band."
+            tr(
+                "BANDS lists {n_names} names ({names}), but {path} has {n_bands} bands{what}; give one name "
+                "for each band."
+            ).format(
+                n_names=len(names),
+                names=", ".join(names),
+                path=group[0].info.path,
+                n_bands=len(group[0].bands),
+                what=f" on {date}" if date else "",
+            )
         )
     return files
 
@@ -202,5 +225,7 @@ def _renamed(files: list[DatedFile], names: list[str], series: RasterSeries) -> 
 def _tidied(bands: dict[str, int], series: RasterSeries, path: str) -> dict[str, int]:
     tidy = {tidy_band(name, series.sensor, series.kind): number for name, number in bands.items()}
     if len(tidy) < len(bands):
-        raise LandloomError(f"Bands of {path} have the same name ({', '.join(bands)}); give BANDS.")
+        raise LandloomError(
+            tr("Bands of {path} have the same name ({bands}); give BANDS.").format(path=path, bands=", ".join(bands))
+        )
     return tidy

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.words import counted
 from .build import RasterInfos, source_of
@@ -25,13 +26,15 @@ def dated_masks(
     )
     if not series.masks:
         if invalid or valid:
-            raise LandloomError("INVALID_VALUES and VALID_VALUES speak of masks, but MASKS is empty; give MASKS.")
+            raise LandloomError(tr("INVALID_VALUES and VALID_VALUES speak of masks, but MASKS is empty; give MASKS."))
         return {}
     if invalid and valid:
-        raise LandloomError("Give either INVALID_VALUES or VALID_VALUES, not both.")
+        raise LandloomError(tr("Give either INVALID_VALUES or VALID_VALUES, not both."))
     if not invalid and not valid:
         valid = (0.0,)
-        progress.info("MASKS: 0 means valid, any other value invalid; give INVALID_VALUES or VALID_VALUES otherwise.")
+        progress.info(
+            tr("MASKS: 0 means valid, any other value invalid; give INVALID_VALUES or VALID_VALUES otherwise.")
+        )
     by_date: dict[str, list[MaskRule]] = {}
     undated: list[MaskRule] = []
     for path in series.masks:
@@ -44,18 +47,25 @@ def dated_masks(
             at = one if several else find_date(Path(path).stem) or find_date(Path(path).absolute().parent.name) or one
             (by_date.setdefault(at[0], []) if at else undated).append(rule)
     if undated and (by_date or len(undated) > 1):
-        raise LandloomError(f"No date is found in the name of the mask {undated[0].source.path}; rename it.")
+        raise LandloomError(
+            tr("No date is found in the name of the mask {path}; rename it.").format(path=undated[0].source.path)
+        )
     if undated:
-        progress.info(f"The mask {undated[0].source.path} has no date: it holds for all dates.")
+        progress.info(tr("The mask {path} has no date: it holds for all dates.").format(path=undated[0].source.path))
         return {date: undated for date in dates}
     without = sorted(dates - set(by_date))
     if len(without) == len(dates):
         raise LandloomError(
-            f"No mask has a date of the rasters (masks: {min(by_date)} ..., rasters: {min(dates) or 'static'} ...); "
-            "check MASKS."
+            tr("No mask has a date of the rasters (masks: {by_date} ..., rasters: {dates} ...); check MASKS.").format(
+                by_date=min(by_date), dates=min(dates) or "static"
+            )
         )
     if without:
-        progress.warning(f"Without a mask and used whole: {counted(without, 'date')} ({', '.join(without[:10])}).")
+        progress.warning(
+            tr("Without a mask and used whole: {dates} ({without}).").format(
+                dates=counted(without, "date"), without=", ".join(without[:10])
+            )
+        )
     return by_date
 
 
@@ -68,4 +78,8 @@ def parse_numbers(text: str, parameter: str) -> tuple[float, ...]:
     try:
         return tuple(float(entry) for entry in re.split(r"[,;\s]+", text.strip()) if entry)
     except ValueError as error:
-        raise LandloomError(f"{parameter} is '{text}'; give numbers separated by commas, such as 0,1,3.") from error
+        raise LandloomError(
+            tr("{parameter} is '{text}'; give numbers separated by commas, such as 0,1,3.").format(
+                parameter=parameter, text=text
+            )
+        ) from error

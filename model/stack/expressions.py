@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 
 LONGEST = 300
 """Characters of an expression; expressions come from model files too, which may be hostile."""
@@ -71,19 +72,31 @@ def parse_expression(text: str) -> Expression:
     whole = re.sub(r"\s+", " ", text.strip()).upper()
     name, equals, formula = (part.strip() for part in whole.rpartition("="))
     if len(whole) > LONGEST:
-        raise LandloomError(f"The index '{text[:40]}...' is longer than {LONGEST} characters; shorten it.")
+        raise LandloomError(
+            tr("The index '{text}...' is longer than {longest} characters; shorten it.").format(
+                text=text[:40], longest=LONGEST
+            )
+        )
     if equals and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
-        raise LandloomError(f"The index '{text}' has '{name}' as its name; write it as EVI=2.5*(B8-B4)/(B8+1).")
+        raise LandloomError(
+            tr("The index '{text}' has '{name}' as its name; write it as EVI=2.5*(B8-B4)/(B8+1).").format(
+                text=text, name=name
+            )
+        )
     try:
         tree = ast.parse(formula, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise LandloomError(f"The index '{text}' is neither known nor an expression of {_KNOWN}.") from error
+        raise LandloomError(
+            tr("The index '{text}' is neither known nor an expression of {known}.").format(text=text, known=_KNOWN)
+        ) from error
     if sum(1 for _ in ast.walk(tree)) > _MOST_NODES:
-        raise LandloomError(f"The index '{text[:40]}...' has too many terms; split it into several.")
+        raise LandloomError(
+            tr("The index '{text}...' has too many terms; split it into several.").format(text=text[:40])
+        )
     names: dict[str, None] = {}
     _check(tree, text, names)
     if not names:
-        raise LandloomError(f"The index '{text}' names no band; use band names such as B4 and B8.")
+        raise LandloomError(tr("The index '{text}' names no band; use band names such as B4 and B8.").format(text=text))
     whole = whole.replace(" ", "")
     return Expression(whole, name or whole, tuple(names), tree)
 
@@ -129,13 +142,17 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
         if not few <= len(node.args) <= most:
             known = node.func.id in _FUNCTIONS
             why = "has another number of values" if known else "is not known"
-            raise LandloomError(f"The index '{text}': the function {node.func.id.lower()} {why}; allowed are {_KNOWN}.")
+            raise LandloomError(
+                tr("The index '{text}': the function {id} {why}; allowed are {known}.").format(
+                    text=text, id=node.func.id.lower(), why=why, known=_KNOWN
+                )
+            )
         for value in node.args:
             _check(value, text, names)
     elif isinstance(node, ast.Name):
         names[node.id] = None
     elif not (isinstance(node, ast.Constant) and type(node.value) in (int, float)):
-        raise LandloomError(f"The index '{text}' holds something else than {_KNOWN}.")
+        raise LandloomError(tr("The index '{text}' holds something else than {known}.").format(text=text, known=_KNOWN))
 
 
 def _value(node: ast.expr, arrays: dict[str, np.ndarray]) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from osgeo import osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.raster import GeoTransform, spatial_reference
 
 Bounds = tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
@@ -176,7 +177,7 @@ def reproject_bounds(bounds: Bounds, source_crs: str, target_crs: str) -> Bounds
     transformation = osr.CoordinateTransformation(spatial_reference(source_crs), spatial_reference(target_crs))
     result = transformation.TransformBounds(*bounds, 21)
     if not all(math.isfinite(value) for value in result):
-        raise LandloomError("The extent cannot be expressed in the CRS asked for; choose another CRS.")
+        raise LandloomError(tr("The extent cannot be expressed in the CRS asked for; choose another CRS."))
     return result
 
 

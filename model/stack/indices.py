@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from .expressions import is_expression, parse_expression, split_list
 from .sensors import OPTICAL, RADAR, SensorSpec
 
@@ -147,11 +148,11 @@ def check_indices(names: Sequence[str]) -> None:
             continue
         known = f"choose among {', '.join(INDICES)}, or write an expression such as (B8-B4)/(B8+B4)"
         if name.replace("_", "").isalnum():
-            raise LandloomError(f"INDICES names {name}, which is not known; {known}.")
+            raise LandloomError(tr("INDICES names {name}, which is not known; {known}.").format(name=name, known=known))
         try:
             parse_expression(name)
         except LandloomError as error:
-            raise LandloomError(f"INDICES: {error} Or {known}.") from error
+            raise LandloomError(tr("INDICES: {error} Or {known}.").format(error=error, known=known)) from error
 
 
 def index_label(name: str) -> str:
@@ -184,7 +185,9 @@ def check_applicable(names: Sequence[str], specs: Mapping[str, SensorSpec]) -> N
         fits = any(index_bands(name, spec.kind, spec.bands) is not None for spec in specs.values())
         if name.upper() not in INDICES and not fits:
             there = "; ".join(f"{sensor}: {', '.join(spec.bands)}" for sensor, spec in specs.items())
-            raise LandloomError(f"No sensor has the bands of the index {name}; there are {there}.")
+            raise LandloomError(
+                tr("No sensor has the bands of the index {name}; there are {there}.").format(name=name, there=there)
+            )
 
 
 def compute_index(name: str, values: Mapping[str, np.ndarray] | Sequence[np.ndarray]) -> np.ndarray:

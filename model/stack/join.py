@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.words import counted as counted_text
 from .build import RasterInfos
 from .calendar import day_of, default_campaign_year
@@ -39,7 +40,11 @@ def join_sensor(existing: Sensor, new: Sensor, infos: RasterInfos, mosaic: bool 
         LandloomError: if kind, unit, scale or calibration differ, or if a band is already there on a date.
     """
     if existing.kind != new.kind:
-        raise LandloomError(f"The sensor {existing.name} of the stack is {existing.kind}, not {new.kind}; change KIND.")
+        raise LandloomError(
+            tr("The sensor {existing} of the stack is {kind}, not {kind2}; change KIND.").format(
+                existing=existing.name, kind=existing.kind, kind2=new.kind
+            )
+        )
     new = _same_unit(existing, new)
     by_date = {acquisition.date: acquisition for acquisition in existing.acquisitions}
     for acquisition in new.acquisitions:
@@ -65,8 +70,9 @@ def join_parts(first: Part, second: Part) -> Part:
     """
     if first.shift != second.shift:
         raise LandloomError(
-            f"{first.product} was moved by coregister and {second.product} was not: join their bands first, then "
-            "run coregister."
+            tr(
+                "{product} was moved by coregister and {product2} was not: join their bands first, then run coregister."
+            ).format(product=first.product, product2=second.product)
         )
     shift = len(first.sources)
     bands = dict(first.bands)
@@ -136,8 +142,16 @@ def _same_unit(existing: Sensor, new: Sensor) -> Sensor:
         ours, theirs = getattr(existing, what), getattr(new, what)
         if ours != theirs:
             raise LandloomError(
-                f"The {what} of sensor {existing.name} is {ours or 'unknown'} in the stack but {theirs or 'unknown'} "
-                f"in the new files; give {what.upper()} if it was deduced wrongly, or choose another SENSOR name."
+                tr(
+                    "The {what} of sensor {existing} is {ours} in the stack but {theirs} in the new files; "
+                    "give {what2} if it was deduced wrongly, or choose another SENSOR name."
+                ).format(
+                    what=what,
+                    existing=existing.name,
+                    ours=ours or "unknown",
+                    theirs=theirs or "unknown",
+                    what2=what.upper(),
+                )
             )
     return new
 
@@ -149,8 +163,12 @@ def _join_date(name: str, there: Acquisition, new: Acquisition, infos: RasterInf
         if shared:
             if not mosaic:
                 raise LandloomError(
-                    f"The sensor {name} already has {', '.join(shared)} on {new.date or 'its static layer'}; "
-                    f"leave {part.product} out, or choose another SENSOR name."
+                    tr(
+                        "The sensor {name} already has {shared} on {date}; leave {product} out, or choose "
+                        "another SENSOR name."
+                    ).format(
+                        name=name, shared=", ".join(shared), date=new.date or "its static layer", product=part.product
+                    )
                 )
             parts.append(part)
             continue

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..base.errors import LandloomError
 from ..base.files import parse_json, write_json
+from ..base.language import tr
 from .grid import Grid, Window
 from .schema import check_stack
 from .sensors import SensorSpec, matches
@@ -209,9 +210,13 @@ class Stack:
         try:
             content = parse_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise LandloomError(f"The stack {path} does not exist; make it with preparestack or addrasters.") from error
+            raise LandloomError(
+                tr("The stack {path} does not exist; make it with preparestack or addrasters.").format(path=path)
+            ) from error
         except (OSError, ValueError) as error:
-            raise LandloomError(f"Cannot read the stack {path}: {error}. Give a stack.json.") from error
+            raise LandloomError(
+                tr("Cannot read the stack {path}: {error}. Give a stack.json.").format(path=path, error=error)
+            ) from error
         check_stack(content, path)
         folder = path.parent
         season = content["season"]
@@ -251,7 +256,11 @@ class Stack:
             LandloomError: if the stack has no such sensor.
         """
         if name not in self.sensors:
-            raise LandloomError(f"The stack {self.path} has no sensor {name}; it has {', '.join(self.sensors)}.")
+            raise LandloomError(
+                tr("The stack {path} has no sensor {name}; it has {sensors}.").format(
+                    path=self.path, name=name, sensors=", ".join(self.sensors)
+                )
+            )
         return self.sensors[name]
 
     def choose(self, names: Sequence[str] | None = None) -> list[str]:
@@ -264,7 +273,11 @@ class Stack:
             return list(self.sensors)
         for name in names:
             if not any(matches(sensor, name) for sensor in self.sensors):
-                raise LandloomError(f"The stack {self.path} has no sensor {name}; it has {', '.join(self.sensors)}.")
+                raise LandloomError(
+                    tr("The stack {path} has no sensor {name}; it has {sensors}.").format(
+                        path=self.path, name=name, sensors=", ".join(self.sensors)
+                    )
+                )
         return [sensor for sensor in self.sensors if any(matches(sensor, name) for name in names)]
 
     def with_sensor(self, sensor: Sensor) -> Stack:
@@ -284,10 +297,14 @@ def relative_path(path: str, folder: Path) -> str:
 
 def _absolute_path(path: str, folder: Path) -> str:
     if "\0" in path:
-        raise LandloomError("The stack is damaged: a path in it holds a zero byte. Make it again.")
+        raise LandloomError(tr("The stack is damaged: a path in it holds a zero byte. Make it again."))
     if path.startswith("/vsi"):
         if not set(re.findall(r"/vsi([a-z0-9]*)", path)) <= VIRTUAL:
-            raise LandloomError(f"The stack names {path:.200}, which is no file, archive or address: make it again.")
+            raise LandloomError(
+                tr("The stack names {path:.200}, which is no file, archive or address: make it again.").format(
+                    path=path
+                )
+            )
         return path
     return os.path.normpath(os.path.join(folder, path))
 

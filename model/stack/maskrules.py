@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from .manifest import MaskRule
 
 
@@ -22,7 +23,11 @@ def scene_classes(text: str) -> tuple[int, ...]:
     classes = []
     for entry in re.split(r"[,;\s]+", text.strip(" ,;")):
         if not re.fullmatch(r"\d|1[01]", entry):
-            raise LandloomError(f"SCL_INVALID has '{entry}'; list classes from 0 to 11, as 0,1,3,8,9,10, or none.")
+            raise LandloomError(
+                tr("SCL_INVALID has '{entry}'; list classes from 0 to 11, as 0,1,3,8,9,10, or none.").format(
+                    entry=entry
+                )
+            )
         classes.append(int(entry))
     return tuple(sorted(set(classes)))
 

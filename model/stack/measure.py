@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..base.errors import LandloomError, NoAnswerError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import is_remote
 from .grid import Grid, Window
@@ -82,7 +83,9 @@ def measure(
         if again is not acquisition:
             return measure(stack, sensor, again, windows, {}, progress)
         if any(is_silent(source.path) for part in acquisition.parts for source in part.sources):
-            raise NoAnswerError(f"{error} Check the connection, then run the same again.") from error
+            raise NoAnswerError(
+                tr("{error} Check the connection, then run the same again.").format(error=error)
+            ) from error
         good, bad = [], []
         for part in acquisition.parts:
             try:
@@ -105,9 +108,15 @@ def check_offset(sensor: Sensor, acquisition: Acquisition, shares: Shares) -> No
     """
     if shares.negative > MAX_NEGATIVE * shares.valid:
         raise LandloomError(
-            f"With the offset of its metadata (BOA_ADD_OFFSET) {100 * shares.negative / shares.valid:.0f} % of the "
-            f"clear values in {sensor.bands[0]} of {', '.join(part.product for part in acquisition.parts)} are "
-            "negative: it seems to be taken off already; get the product again, or take it out of the folder."
+            tr(
+                "With the offset of its metadata (BOA_ADD_OFFSET) {negative:.0f} % of the clear values in "
+                "{bands} of {parts} are negative: it seems to be taken off already; get the product again, or "
+                "take it out of the folder."
+            ).format(
+                negative=100 * shares.negative / shares.valid,
+                bands=sensor.bands[0],
+                parts=", ".join(part.product for part in acquisition.parts),
+            )
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.words import counted
 from .build import RasterInfos, building, meets, source_of
@@ -108,7 +109,7 @@ def prepare_stack(
     progress = progress or Progress()
     settings = _checked(settings)
     infos = RasterInfos()
-    progress.text("Searching products")
+    progress.text(tr("Searching products"))
     sought = Choice(settings.reflectance, settings.orbits, settings.scl_invalid, tuple(settings.sensors))
     found = find_products(folder, sought, progress)
     result = Prepared(Stack(Path(output), Grid("", (0, 1, 0, 0, 0, -1), 1, 1), "01-01", 2000))
@@ -155,7 +156,7 @@ def prepare_stack(
     year = settings.campaign_year or (existing.campaign_year if existing else None)
     stack = redate(stack, season, year)
     with building(stack, progress.part(40, 60), infos) as build:
-        progress.text("Measuring clouds")
+        progress.text(tr("Measuring clouds"))
         new = {(product.sensor, product.date) for product in products}
         guarded = {(product.sensor, product.date) for product in products if product.guarded}
         links = {path: link for product in products for path, link in product.links.items()}
@@ -163,7 +164,9 @@ def prepare_stack(
             build.stack, new, guarded, links, settings, result, progress.part(60, 70 if settings.copy else 100)
         )
         if not any(sensor.complete for sensor in kept.sensors.values()):
-            raise LandloomError(f"No valid date is left in {folder}: {reasons(result)}.")
+            raise LandloomError(
+                tr("No valid date is left in {folder}: {reasons}.").format(folder=folder, reasons=reasons(result))
+            )
         radar = sorted({one.sensor for one in products if one.kind == RADAR} & set(kept.sensors))
         if settings.orbits != "centred":  # new dates of a sensor that is centred are centred too
             radar = [name for name in radar if is_centred(kept.sensors[name])]
@@ -182,17 +185,28 @@ def prepare_stack(
             result.stack = final.commit(chosen)
     for line in result.lines:
         if not line.used:
-            progress.info(f"Skipped {line.name}: {line.why}.")
+            progress.info(tr("Skipped {line}: {why}.").format(line=line.name, why=line.why))
     for message in result.warnings:
         progress.warning(message)
     for message in result.notes:
         progress.info(message)
     for name, sensor in result.stack.sensors.items():
-        progress.info(f"{name}: {counted(sensor.complete, 'date')}, bands {', '.join(sensor.bands)}.")
+        progress.info(
+            tr("{name}: {dates}, bands {bands}.").format(
+                name=name, dates=counted(sensor.complete, "date"), bands=", ".join(sensor.bands)
+            )
+        )
     grid = result.stack.grid
     progress.info(
-        f"Grid: {grid.width} x {grid.height} pixels of {grid.resolution[0]:g}; days count from "
-        f"{result.stack.season_start} of {result.stack.campaign_year}."
+        tr(
+            "Grid: {width} x {height} pixels of {resolution:g}; days count from {season_start} of {campaign_year}."
+        ).format(
+            width=grid.width,
+            height=grid.height,
+            resolution=grid.resolution[0],
+            season_start=result.stack.season_start,
+            campaign_year=result.stack.campaign_year,
+        )
     )
     return result
 
@@ -266,13 +280,23 @@ def _checked(settings: PrepareSettings) -> PrepareSettings:
     end = parse_date(settings.end) if settings.end else ""
     settings = replace(settings, start=start, end=end)
     if settings.start and settings.end and settings.start > settings.end:
-        raise LandloomError(f"START {settings.start} lies after END {settings.end}; exchange them.")
+        raise LandloomError(
+            tr("START {start} lies after END {end}; exchange them.").format(start=settings.start, end=settings.end)
+        )
     if not 0 <= settings.max_cloud <= 100:
-        raise LandloomError(f"MAX_CLOUD is {settings.max_cloud:g}; give a percentage from 0 to 100.")
+        raise LandloomError(
+            tr("MAX_CLOUD is {max_cloud:g}; give a percentage from 0 to 100.").format(max_cloud=settings.max_cloud)
+        )
     if settings.cloud_rule not in CLOUD_RULES:
-        raise LandloomError(f"CLOUD_RULE is '{settings.cloud_rule}'; choose one of: {', '.join(CLOUD_RULES)}.")
+        raise LandloomError(
+            tr("CLOUD_RULE is '{cloud_rule}'; choose one of: {cloud_rules}.").format(
+                cloud_rule=settings.cloud_rule, cloud_rules=", ".join(CLOUD_RULES)
+            )
+        )
     if settings.mask_buffer < 0:
-        raise LandloomError(f"MASK_BUFFER is {settings.mask_buffer:g}; give metres, 0 or more.")
+        raise LandloomError(
+            tr("MASK_BUFFER is {mask_buffer:g}; give metres, 0 or more.").format(mask_buffer=settings.mask_buffer)
+        )
     return settings
 
 

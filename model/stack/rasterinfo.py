@@ -10,6 +10,7 @@ import numpy as np
 from osgeo import gdal, gdal_array
 
 from ..base.errors import LandloomError, NoAnswerError
+from ..base.language import tr
 from ..base.raster import is_remote, open_raster, shown
 from .grid import Grid
 from .jp2 import is_cut
@@ -67,7 +68,9 @@ def inspect(path: str | os.PathLike[str]) -> RasterInfo:
         if is_there(name):
             raise
         raise NoAnswerError(
-            f"{shown(name)} cannot be read: {error} Check the connection, then run the same again."
+            tr("{shown} cannot be read: {error} Check the connection, then run the same again.").format(
+                shown=shown(name), error=error
+            )
         ) from error
 
 
@@ -76,17 +79,29 @@ def _inspect(name: str) -> RasterInfo:
     transform = dataset.GetGeoTransform(can_return_null=True)
     crs = dataset.GetProjection()
     if not crs:
-        raise LandloomError(f"The raster {shown(name)} has no CRS; give it one (in QGIS: Assign projection).")
+        raise LandloomError(
+            tr("The raster {shown} has no CRS; give it one (in QGIS: Assign projection).").format(shown=shown(name))
+        )
     if transform is None:
-        raise LandloomError(f"The raster {shown(name)} is not georeferenced; give it a place (in QGIS: Georeferencer).")
+        raise LandloomError(
+            tr("The raster {shown} is not georeferenced; give it a place (in QGIS: Georeferencer).").format(
+                shown=shown(name)
+            )
+        )
     if transform[2] or transform[4] or transform[5] >= 0 or transform[1] <= 0:
-        raise LandloomError(f"The raster {shown(name)} is rotated or south-up; warp it to a north-up grid first.")
+        raise LandloomError(
+            tr("The raster {shown} is rotated or south-up; warp it to a north-up grid first.").format(shown=shown(name))
+        )
     bands = [dataset.GetRasterBand(index + 1) for index in range(dataset.RasterCount)]
     dtypes = []
     for band in bands:
         kind = gdal_array.GDALTypeCodeToNumericTypeCode(band.DataType)
         if kind is None or np.dtype(kind).kind == "c":
-            raise LandloomError(f"The raster {shown(name)} holds complex numbers; convert it to real values first.")
+            raise LandloomError(
+                tr("The raster {shown} holds complex numbers; convert it to real values first.").format(
+                    shown=shown(name)
+                )
+            )
         dtypes.append(np.dtype(kind).name)
     size, time = size_and_time(name)
     _check_whole(dataset, name, size)
@@ -117,19 +132,23 @@ def size_and_time(path: str) -> tuple[int, float]:
     if path.startswith("/vsi"):
         status = gdal.VSIStatL(path)
         if status is None:
-            raise LandloomError(f"The raster {path} does not exist; check the path.")
+            raise LandloomError(tr("The raster {path} does not exist; check the path.").format(path=path))
         return int(status.size), float(status.mtime)
     try:
         status = os.stat(path)
     except OSError as error:
-        raise LandloomError(f"The raster {path} cannot be found ({error.strerror}); check the path.") from error
+        raise LandloomError(
+            tr("The raster {path} cannot be found ({reason}); check the path.").format(path=path, reason=error.strerror)
+        ) from error
     return status.st_size, round(status.st_mtime, 3)
 
 
 def _check_whole(dataset: gdal.Dataset, name: str, size: int) -> None:
     """Refuse a GeoTIFF whose last blocks lie behind the end of the file (a download cut short)."""
     if dataset.GetDriver().ShortName.startswith("JP2") and not is_remote(name) and is_cut(name, size):
-        raise LandloomError(f"The raster {name} is truncated (its image data end too early); get it again.")
+        raise LandloomError(
+            tr("The raster {name} is truncated (its image data end too early); get it again.").format(name=name)
+        )
     if dataset.GetDriver().ShortName != "GTiff":
         return
     for index in range(1, dataset.RasterCount + 1):
@@ -140,4 +159,6 @@ def _check_whole(dataset: gdal.Dataset, name: str, size: int) -> None:
             offset = band.GetMetadataItem(f"BLOCK_OFFSET_{column}_{row}", "TIFF")
             length = band.GetMetadataItem(f"BLOCK_SIZE_{column}_{row}", "TIFF")
             if offset and length and int(offset) + int(length) > size:
-                raise LandloomError(f"The raster {name} is truncated (its last rows are missing); get it again.")
+                raise LandloomError(
+                    tr("The raster {name} is truncated (its last rows are missing); get it again.").format(name=name)
+                )

@@ -8,6 +8,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.raster import open_raster, quiet_gdal, reading_failed
 from .grid import Grid, Window, reproject_bounds
 from .rasterinfo import RasterInfo, inspect
@@ -92,7 +93,9 @@ def band_number(info: RasterInfo, wanted: str, parameter: str) -> int:
         return int(wanted)
     named = ", ".join(name for name in info.descriptions if name) or "none has a name"
     raise LandloomError(
-        f"{parameter} {wanted} is no band of {info.path}: it has {len(names)} ({named}); give one of these or a number."
+        tr(
+            "{parameter} {wanted} is no band of {path}: it has {n_names} ({named}); give one of these or a number."
+        ).format(parameter=parameter, wanted=wanted, path=info.path, n_names=len(names), named=named)
     )
 
 

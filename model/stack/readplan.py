@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..base.errors import ChangedError, LandloomError
+from ..base.language import tr
 from ..base.raster import is_remote, open_raster
 from .encoding import factors
 from .grid import Grid, Window, place
@@ -112,7 +113,9 @@ def plan_sensor(sensor: Sensor, wanted: Sequence[str] | None, grid: Grid, as_sto
     missing = [band for band in bands if band not in sensor.bands]
     if missing:
         raise LandloomError(
-            f"The sensor {sensor.name} has no band {', '.join(missing)}; it has {', '.join(sensor.bands)}."
+            tr("The sensor {sensor} has no band {missing}; it has {bands}.").format(
+                sensor=sensor.name, missing=", ".join(missing), bands=", ".join(sensor.bands)
+            )
         )
     spec = replace(sensor.spec, bands=bands)
     dtype = np.dtype(sensor.dtype)
@@ -211,11 +214,15 @@ def check_sources(sensors: Sequence[Sensor]) -> None:
                 size, time = size_and_time(source.path)
             except LandloomError as error:
                 raise ChangedError(
-                    f"The file {source.path} of the stack is gone; put it back or make the stack again."
+                    tr("The file {path} of the stack is gone; put it back or make the stack again.").format(
+                        path=source.path
+                    )
                 ) from error
             if size != source.size or abs(time - source.time) > 2:  # file systems keep times to 2 s at worst
                 raise ChangedError(
-                    f"The file {source.path} has changed since the stack was made; make the stack again."
+                    tr("The file {path} has changed since the stack was made; make the stack again.").format(
+                        path=source.path
+                    )
                 )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 
 LARGEST = 2**53
 """Whole numbers beyond this are not the same in all programs that read JSON."""
@@ -140,13 +141,21 @@ def check_stack(content: Any, path: Path) -> None:
         LandloomError: naming the file, the entry and what is wrong with it.
     """
     if not isinstance(content, dict) or content.get("format") != "landloom-stack":
-        raise LandloomError(f"{path} is not a Landloom stack; make one with preparestack or addrasters.")
+        raise LandloomError(
+            tr("{path} is not a Landloom stack; make one with preparestack or addrasters.").format(path=path)
+        )
     version = content.get("version")
     if isinstance(version, int) and version > 1:
-        raise LandloomError(f"The stack {path} was made by a newer Landloom (version {version}); update the plugin.")
+        raise LandloomError(
+            tr("The stack {path} was made by a newer Landloom (version {version}); update the plugin.").format(
+                path=path, version=version
+            )
+        )
     problem = first_problem(content, STACK_SCHEMA) or _beyond_schema(content)
     if problem:
-        raise LandloomError(f"The stack {path} is damaged: {problem}. Make it again.")
+        raise LandloomError(
+            tr("The stack {path} is damaged: {problem}. Make it again.").format(path=path, problem=problem)
+        )
 
 
 def first_problem(value: Any, schema: dict[str, Any], where: str = "stack") -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from .calendar import parse_date
 from .products import Product
 from .sensors import matches
@@ -33,7 +34,9 @@ def parse_skip_dates(text: str) -> tuple[tuple[str, str], ...]:
             found.append((sensor.upper(), parse_date(date)))
         except LandloomError as error:
             raise LandloomError(
-                f"SKIP_DATES holds '{one}', which is no date; write 2021-03-14, or S2:2021-03-14 for one sensor."
+                tr(
+                    "SKIP_DATES holds '{one}', which is no date; write 2021-03-14, or S2:2021-03-14 for one sensor."
+                ).format(one=one)
             ) from error
     return tuple(dict.fromkeys(found))
 

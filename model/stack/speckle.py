@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 
 METHODS = ("none", "quegan")
 SMALLEST, LARGEST = 3, 21
@@ -30,7 +31,11 @@ def speckle_name(method: str, window: int) -> str:
     if method in ("", "none"):
         return ""
     if window % 2 == 0 or not SMALLEST <= window <= LARGEST:
-        raise LandloomError(f"SPECKLE_WINDOW is {window}; give an odd number from {SMALLEST} to {LARGEST}.")
+        raise LandloomError(
+            tr("SPECKLE_WINDOW is {window}; give an odd number from {smallest} to {largest}.").format(
+                window=window, smallest=SMALLEST, largest=LARGEST
+            )
+        )
     return f"{method} {window}"
 
 

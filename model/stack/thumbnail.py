@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.raster import is_remote, open_raster, quiet_gdal
 from .manifest import Acquisition, Part, Sensor, Stack
 from .sensors import RADAR
@@ -67,7 +68,7 @@ def thumbnail(stack: Stack, sensor: Sensor, acquisition: Acquisition, side: int 
 
 def _read(part: Part, bands: tuple[str, ...], width: int, height: int, nodata: float | None) -> np.ndarray:
     if not part.data:
-        raise LandloomError(f"{part.product} has no virtual raster: make the stack again.")
+        raise LandloomError(tr("{product} has no virtual raster: make the stack again.").format(product=part.product))
     names = list(part.bands)
     with quiet_gdal():
         dataset = open_raster(part.data)
@@ -79,7 +80,9 @@ def _read(part: Part, bands: tuple[str, ...], width: int, height: int, nodata: f
                 ]
             ).astype(np.float64)
         except (RuntimeError, TypeError, ValueError) as error:
-            raise LandloomError(f"Cannot read {part.data}: {error}. Make the stack again.") from error
+            raise LandloomError(
+                tr("Cannot read {data}: {error}. Make the stack again.").format(data=part.data, error=error)
+            ) from error
     declared = dataset.GetRasterBand(1).GetNoDataValue()
     for one in (nodata, declared):
         if one is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..base.errors import ChangedError, LandloomError
+from ..base.language import tr
 from ..base.raster import is_remote
 from .rasterinfo import size_and_time
 
@@ -38,6 +39,10 @@ class Unchanged:
             try:
                 now = size_and_time(path)
             except LandloomError as error:
-                raise ChangedError(f"{path} is gone since the run began: put it back and run again.") from error
+                raise ChangedError(
+                    tr("{path} is gone since the run began: put it back and run again.").format(path=path)
+                ) from error
             if now != seen:
-                raise ChangedError(f"{path} has changed since the run began: nothing is written; run again.")
+                raise ChangedError(
+                    tr("{path} has changed since the run began: nothing is written; run again.").format(path=path)
+                )

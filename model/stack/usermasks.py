@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.words import counted
 from .build import RasterInfos
@@ -43,7 +44,7 @@ def add_user_masks(
     values = parse_values(invalid, "USER_MASK_INVALID")
     if not folder:
         if values:
-            raise LandloomError("USER_MASK_INVALID speaks of masks, but USER_MASKS is empty; give their folder.")
+            raise LandloomError(tr("USER_MASK_INVALID speaks of masks, but USER_MASKS is empty; give their folder."))
         return list(products), []
     masks, undated = _find(Path(folder), progress)
     warnings = []
@@ -70,8 +71,10 @@ def add_user_masks(
     count = sum(len(one) for one in masks.values())
     if not used:
         raise LandloomError(
-            f"None of the {count} dated rasters of USER_MASKS {folder} has the date, tile and place of a product; "
-            "check the dates in their names."
+            tr(
+                "None of the {count} dated rasters of USER_MASKS {folder} has the date, tile and place of a "
+                "product; check the dates in their names."
+            ).format(count=count, folder=folder)
         )
     if without:
         dates = ", ".join(sorted(set(without))[:10])
@@ -104,7 +107,9 @@ def parse_values(text: str, parameter: str) -> tuple[float, ...]:
                 values.append(float(entry))
         except ValueError as error:
             raise LandloomError(
-                f"{parameter} is '{text}'; give values or ranges separated by commas, such as 1,2,3 or 40-100."
+                tr(
+                    "{parameter} is '{text}'; give values or ranges separated by commas, such as 1,2,3 or 40-100."
+                ).format(parameter=parameter, text=text)
             ) from error
     return tuple(dict.fromkeys(values))
 
@@ -112,7 +117,9 @@ def parse_values(text: str, parameter: str) -> tuple[float, ...]:
 def _find(folder: Path, progress: Progress) -> tuple[dict[str, list[tuple[str, str]]], list[str]]:
     """Masks by date, each with the tile in its name; and rasters without a date."""
     if not folder.is_dir():
-        raise LandloomError(f"USER_MASKS {folder} is not a folder; give the folder of your masks.")
+        raise LandloomError(
+            tr("USER_MASKS {folder} is not a folder; give the folder of your masks.").format(folder=folder)
+        )
     by_date: dict[str, list[tuple[str, str]]] = {}
     undated: list[str] = []
     for path, folders, files in os.walk(folder, followlinks=True):
@@ -129,7 +136,11 @@ def _find(folder: Path, progress: Progress) -> tuple[dict[str, list[tuple[str, s
             entry = (os.path.abspath(os.path.join(path, name)), tile[1].upper() if tile else "")
             by_date.setdefault(date[0], []).append(entry)
     if not by_date:
-        raise LandloomError(f"USER_MASKS {folder} holds no raster with a date in its name, such as mask_20210105.tif.")
+        raise LandloomError(
+            tr("USER_MASKS {folder} holds no raster with a date in its name, such as mask_20210105.tif.").format(
+                folder=folder
+            )
+        )
     return by_date, undated
 
 

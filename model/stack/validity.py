@@ -11,6 +11,7 @@ from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.files import whole_file
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import gdal_options, quiet_gdal, writing_raster_failed
 from .grid import Grid, Window
@@ -58,7 +59,7 @@ def write_validity(
     if not count_path and not gap_path:
         return
     progress = progress or Progress()
-    progress.text("Counting valid dates")
+    progress.text(tr("Counting valid dates"))
     names = list(stack.sensors)
     grid = stack.grid
     with contextlib.ExitStack() as files, StackReader(stack, as_stored=True) as reader:
@@ -121,9 +122,11 @@ def _create(path: Path, grid: Grid, names: list[str], nodata: float | None) -> g
             str(path), grid.width, grid.height, len(names), gdal.GDT_UInt16, options=options
         )
     except RuntimeError as error:
-        raise LandloomError(f"Cannot write {path}: {error}. Choose another output.") from error
+        raise LandloomError(
+            tr("Cannot write {path}: {error}. Choose another output.").format(path=path, error=error)
+        ) from error
     if target is None:
-        raise LandloomError(f"Cannot write {path}; choose another output.")
+        raise LandloomError(tr("Cannot write {path}; choose another output.").format(path=path))
     target.SetGeoTransform(list(grid.transform))
     target.SetProjection(grid.crs_wkt)
     for index, name in enumerate(names, start=1):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..base.errors import LandloomError, NoAnswerError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.words import counted
 from .bandnames import tidy_band
@@ -62,10 +63,14 @@ def _opened(product: Product, infos: RasterInfos, progress: Progress) -> Product
 def _open_files(product: Product, infos: RasterInfos) -> None:
     for path, number in product.bands.values():
         if number > len(infos[path].dtypes):
-            raise LandloomError(f"The raster {path} has no band {number}; get it again.")
+            raise LandloomError(
+                tr("The raster {path} has no band {number}; get it again.").format(path=path, number=number)
+            )
     for mask in product.masks:
         if mask.band > len(infos[mask.path].dtypes):
-            raise LandloomError(f"The mask {mask.path} has no band {mask.band}; get it again.")
+            raise LandloomError(
+                tr("The mask {path} has no band {band}; get it again.").format(path=mask.path, band=mask.band)
+            )
 
 
 def newest(products: Sequence[Product]) -> tuple[list[Product], Skipped]:
@@ -145,7 +150,11 @@ def chosen_bands(products: Sequence[Product], names: Sequence[str]) -> tuple[lis
     missing = [name for name, band in zip(names, wanted, strict=True) if band not in there]
     if missing:
         have = ", ".join(ordered_bands(sorted(there))) or "none"
-        raise LandloomError(f"BANDS lists {', '.join(missing)}, which no optical product has; their bands are: {have}.")
+        raise LandloomError(
+            tr("BANDS lists {missing}, which no optical product has; their bands are: {have}.").format(
+                missing=", ".join(missing), have=have
+            )
+        )
     kept: list[Product] = []
     skipped: Skipped = []
     for product in products:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import open_raster, quiet_gdal, read_array, reading_failed
 from .grid import Grid, Window
@@ -119,12 +120,14 @@ def views_of(
             if not one.date or ((not start or one.date >= start) and (not end or one.date <= end))
         ]
         if not kept:
-            progress.warning(f"{name} has no date that is asked for.")
+            progress.warning(tr("{name} has no date that is asked for.").format(name=name))
             continue
         step = progress.part(100.0 * number / len(chosen), 100.0 * (number + 1) / len(chosen))
         views.append(_view(stack, own, kept, colours, step))
     if not any(image.first for view in views for image in view.images):
-        raise LandloomError(f"The stack {stack.path} has no date that is asked for: check SENSORS, START and END.")
+        raise LandloomError(
+            tr("The stack {path} has no date that is asked for: check SENSORS, START and END.").format(path=stack.path)
+        )
     return views
 
 
@@ -134,7 +137,7 @@ def _check_day(name: str, day: str) -> None:
     except ValueError:
         good = False
     if not good:
-        raise LandloomError(f"{name} is '{day}': write a day as 2021-06-30.")
+        raise LandloomError(tr("{name} is '{day}': write a day as 2021-06-30.").format(name=name, day=day))
 
 
 def _view(stack: Stack, sensor: Sensor, kept: list[Acquisition], colours: str, progress: Progress) -> SensorView:
@@ -144,7 +147,11 @@ def _view(stack: Stack, sensor: Sensor, kept: list[Acquisition], colours: str, p
         parts = [part for part in acquisition.parts if all(band in part.bands for band in bands)]
         for part in parts:
             if not part.data or not os.path.exists(part.data):
-                raise LandloomError(f"{part.product} of {sensor.name} has no virtual raster: make the stack again.")
+                raise LandloomError(
+                    tr("{product} of {sensor} has no virtual raster: make the stack again.").format(
+                        product=part.product, sensor=sensor.name
+                    )
+                )
             names = list(part.bands)
             title = f"{sensor.name} {acquisition.date}".strip()
             if len(parts) > 1:

@@ -14,6 +14,7 @@ from pathlib import Path
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.raster import DTYPES, open_raster, quiet_gdal
 from ..base.xmltext import escape
 from .grid import Grid, Window, place
@@ -141,7 +142,9 @@ def warped_vrt(source: str, grid: Grid, dtype: str, resampling: str, nodata: flo
             warped = None
     if warped is None:
         reason = messages[-1] if messages else "GDAL gives no reason"
-        raise LandloomError(f"Cannot bring {source} to the grid of the stack: {reason}.")
+        raise LandloomError(
+            tr("Cannot bring {source} to the grid of the stack: {reason}.").format(source=source, reason=reason)
+        )
     text = warped.GetMetadata("xml:VRT")[0]
     start = text.index("<SourceDataset")
     end = text.index("</SourceDataset>")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import LandloomError
 from ..base.files import make_folder, whole_file, write_json, writing_failed
+from ..base.language import tr
 from ..base.progress import Progress
 
 if TYPE_CHECKING:
@@ -64,11 +65,13 @@ class Checkpoints:
             return
         if self._saved_key(self.folder) == key:
             self.goes_on = True
-            progress.info(f"Going on from the interrupted training in {self.folder}.")
+            progress.info(tr("Going on from the interrupted training in {folder}.").format(folder=self.folder))
         else:
             progress.warning(
-                f"{self.folder} is from another training (other settings or samples): it is removed and the training "
-                "starts again."
+                tr(
+                    "{folder} is from another training (other settings or samples): it is removed and the "
+                    "training starts again."
+                ).format(folder=self.folder)
             )
             self.clear()
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..base.language import tr
 from ..base.progress import Progress
 from ..networks.axes import Axes
 from ..networks.modelfile import Model
@@ -53,7 +54,11 @@ def networks_of_folds(
     models = []
     for place, own in enumerate(divided):
         check_training_labels(pool, own.training)
-        progress.info(f"Network {place + 1} of {len(divided)} for descriptors of training objects")
+        progress.info(
+            tr("Network {place} of {n_divided} for descriptors of training objects").format(
+                place=place + 1, n_divided=len(divided)
+            )
+        )
         part = progress.part(100 * place / len(divided), 100 * (place + 1) / len(divided))
         unit = f"network {place + 1}"
         models.append(fit(pool, own.training, own.validation, settings, part, checkpoints, unit, start=start).model)
@@ -70,15 +75,17 @@ def align_all(
     progress: Progress,
 ) -> None:
     """:func:`align` of the network of each fold, on the samples that trained it; told in one line."""
-    progress.text("Bringing the descriptors of the folds onto the same axes")
+    progress.text(tr("Bringing the descriptors of the folds onto the same axes"))
     shares = [
         align(model, delivered, pool, parts.training, device, progress)[FUSED]
         for model, parts in zip(models, divided, strict=True)
     ]
     if shares:
         progress.info(
-            "The networks of the folds are kept for descriptors of objects: of the variance of the delivered model's "
-            f"descriptors they explain {min(shares):.0%} to {max(shares):.0%}."
+            tr(
+                "The networks of the folds are kept for descriptors of objects: of the variance of the "
+                "delivered model's descriptors they explain {shares:.0%} to {shares2:.0%}."
+            ).format(shares=min(shares), shares2=max(shares))
         )
 
 

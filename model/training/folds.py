@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..samples.splits import TEST, TRAINING, VALIDATION, split_groups
 from .settings import GROUPS_FOR_HOLDOUT
 
@@ -58,8 +59,10 @@ def holdout(pool: SamplePool) -> Parts:
     for name, own in (("training", parts.training), ("test", parts.test)):
         if not len(own):
             raise LandloomError(
-                f"EVALUATION is holdout, but the samples have no {name} part: choose folds, or extract the samples "
-                "again with a larger TEST share or more groups."
+                tr(
+                    "EVALUATION is holdout, but the samples have no {name} part: choose folds, or extract the "
+                    "samples again with a larger TEST share or more groups."
+                ).format(name=name)
             )
     return parts
 
@@ -86,8 +89,10 @@ def folds(pool: SamplePool, seed: int, among: np.ndarray | None = None) -> Itera
     numbers = np.unique(fold)
     if len(numbers) < 2:
         raise LandloomError(
-            "EVALUATION is folds, but the samples have one fold: choose holdout, or extract the samples again with "
-            "FOLDS 2 or more."
+            tr(
+                "EVALUATION is folds, but the samples have one fold: choose holdout, or extract the samples "
+                "again with FOLDS 2 or more."
+            )
         )
     lonely = groups_by_class(pool, chosen)[pool.labels[chosen]] < 2
     lonely = np.isin(groups, groups[lonely])  # the whole group, which may hold other classes, too

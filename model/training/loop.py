@@ -14,6 +14,7 @@ import numpy as np
 from ..base.calibration import softmax
 from ..base.device import describe_device, resolve_device, thread_count
 from ..base.errors import Cancelled, LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..base.provenance import versions
 from ..networks.axes import fit_axes
@@ -98,7 +99,9 @@ def fit(
     check_training_labels(pool, training)
     if network_info(settings.network).reads_sets and not pool.of_sets:
         raise LandloomError(
-            f"{settings.network} reads the pixels of objects: use it in 'Train on objects', or choose ltae for pixels."
+            tr(
+                "{network} reads the pixels of objects: use it in 'Train on objects', or choose ltae for pixels."
+            ).format(network=settings.network)
         )
     if settings.is_forest:
         learnt = np.sort(np.concatenate([training, validation]))
@@ -122,8 +125,11 @@ def check_training_labels(pool: SamplePool, training: np.ndarray) -> None:
     if len(found) < 2:
         names = ", ".join(pool.nomenclature.names[k] for k in found) or "none"
         raise LandloomError(
-            f"The training samples hold {len(found)} class ({names}): at least two are needed. Add reference polygons "
-            "of other classes, or extract the samples again with smaller VALIDATION and TEST shares."
+            tr(
+                "The training samples hold {n_found} class ({names}): at least two are needed. Add reference "
+                "polygons of other classes, or extract the samples again with smaller VALIDATION and TEST "
+                "shares."
+            ).format(n_found=len(found), names=names)
         )
 
 
@@ -185,12 +191,19 @@ def _fit_networks(
             "parameters": size["parameters"],
             "mflop_per_pixel": size["mflop_per_pixel"],
         }
-        progress.info(f"{size['text']}; device: {facts['device']}.")
+        progress.info(tr("{size}; device: {facts}.").format(size=size["text"], facts=facts["device"]))
         progress.info(
-            f"{len(training)} training and {len(validation)} validation samples, {settings.batch_for(len(training))} a "
-            f"step, at most {settings.epochs_for(len(training))} epochs."
+            tr(
+                "{n_training} training and {n_validation} validation samples, {batch_for} a step, at most "
+                "{epochs_for} epochs."
+            ).format(
+                n_training=len(training),
+                n_validation=len(validation),
+                batch_for=settings.batch_for(len(training)),
+                epochs_for=settings.epochs_for(len(training)),
+            )
         )
-        progress.text("Preparing the inputs")
+        progress.text(tr("Preparing the inputs"))
         sources = (trainer.source(training, True, 0.5), trainer.source(validation, False, 0.25))
         members = []
         for run in range(settings.runs):
@@ -240,21 +253,27 @@ def _fit_forest(
     most = max(1000, int(settings.memory_mb * 2**20 * 0.5 / (4 * width)))
     if len(training) > most:
         progress.warning(
-            f"{len(training)} training samples of {width} features do not fit in MEMORY_MB {settings.memory_mb}: the "
-            f"forest learns from {most} of them, drawn at random. Raise MEMORY_MB to use all."
+            tr(
+                "{n_training} training samples of {width} features do not fit in MEMORY_MB {memory_mb}: the "
+                "forest learns from {most} of them, drawn at random. Raise MEMORY_MB to use all."
+            ).format(n_training=len(training), width=width, memory_mb=settings.memory_mb, most=most)
         )
         training = np.sort(np.random.default_rng(settings.seed).choice(training, most, replace=False))
-    progress.text("Preparing the features")
+    progress.text(tr("Preparing the features"))
     features = features_of(pool, recipe, training, progress)
     members = []
     for run in range(settings.runs):
         progress.check()
-        progress.text(f"Growing forest {run + 1} of {settings.runs}")
+        progress.text(tr("Growing forest {run} of {runs}").format(run=run + 1, runs=settings.runs))
         members.append(_grow(features, pool.labels[training], len(pool.nomenclature), settings, run, progress))
         progress.percent(100.0 * (run + 1) / settings.runs)
     model = Model(_header(pool, training, settings, recipe, {}, temperature), members)
     size = describe(model)
-    progress.info(f"{size['text']}, {width} features; {len(training)} training samples; device: cpu.")
+    progress.info(
+        tr("{size}, {width} features; {n_training} training samples; device: cpu.").format(
+            size=size["text"], width=width, n_training=len(training)
+        )
+    )
     facts = {"device": "cpu", "nodes": size["nodes"], "features": width, "mflop_per_pixel": None}
     return Fitted(model, facts=facts)
 
@@ -326,7 +345,7 @@ def describe_axes(model: Model, pool: SamplePool, indices: np.ndarray, device: s
     """
     if network_info(model.header.network).is_forest or len(indices) < 2:
         return
-    progress.text("Finding the main axes of the descriptors")
+    progress.text(tr("Finding the main axes of the descriptors"))
     found = describe_samples(model, pool, drawn(indices), device, progress)
     model.axes = {branch: fit_axes([values]) for branch, values in found.items()}
 

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.metrics import confusion_matrix, scores
 from .early_stop import EarlyStop
 from .settings import class_weights
@@ -147,8 +148,9 @@ class MemberTraining:
             loss = self._step(batch, self._rate(step))
             if not math.isfinite(loss) and self.scaler is None:
                 raise LandloomError(
-                    f"Training diverged in epoch {epoch}, the loss is {loss}: choose a LEARNING_RATE below "
-                    f"{self.settings.rate:g}."
+                    tr(
+                        "Training diverged in epoch {epoch}, the loss is {loss}: choose a LEARNING_RATE below {rate:g}."
+                    ).format(epoch=epoch, loss=loss, rate=self.settings.rate)
                 )
             total += loss * len(batch.labels)
             self._average(step)
@@ -225,8 +227,10 @@ class MemberTraining:
         entry["validation_overall_accuracy"] = round(found.overall_accuracy, 5)
         if not np.isfinite(logits).all():
             raise LandloomError(
-                f"Training diverged in epoch {epoch}, the predictions are not numbers: choose a LEARNING_RATE below "
-                f"{self.settings.rate:g}."
+                tr(
+                    "Training diverged in epoch {epoch}, the predictions are not numbers: choose a "
+                    "LEARNING_RATE below {rate:g}."
+                ).format(epoch=epoch, rate=self.settings.rate)
             )
         if self.stop.update(epoch, found.macro_f1):
             self._choose(epoch)
@@ -246,12 +250,26 @@ class MemberTraining:
                 f", validation macro F1 {entry['validation_macro_f1']:.3f}, OA "
                 f"{entry['validation_overall_accuracy']:.3f}"
             )
-        progress.text(f"{self.unit}: epoch {epoch} of {self.last}{left}")
+        progress.text(
+            tr("{unit}: epoch {epoch} of {last}{left}").format(unit=self.unit, epoch=epoch, last=self.last, left=left)
+        )
         progress.info(
-            f"{self.unit}, epoch {epoch}/{self.last}: loss {entry['loss']:.3f}{score} ({seconds:.2f} s{left})"
+            tr("{unit}, epoch {epoch}/{last}: loss {entry:.3f}{score} ({seconds:.2f} s{left})").format(
+                unit=self.unit,
+                epoch=epoch,
+                last=self.last,
+                entry=entry["loss"],
+                score=score,
+                seconds=seconds,
+                left=left,
+            )
         )
         if is_over:
-            progress.info(f"{self.unit}: stopped early, since no epoch after {self.stop.epoch} was as good.")
+            progress.info(
+                tr("{unit}: stopped early, since no epoch after {epoch} was as good.").format(
+                    unit=self.unit, epoch=self.stop.epoch
+                )
+            )
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -293,7 +311,9 @@ class MemberTraining:
             self.optimiser.load_state_dict(state["optimiser"])
             if self.scaler is not None and state["scaler"] is not None:
                 self.scaler.load_state_dict(state["scaler"])
-            self.trainer.progress.info(f"{self.unit}: going on after epoch {state['epoch']}.")
+            self.trainer.progress.info(
+                tr("{unit}: going on after epoch {state}.").format(unit=self.unit, state=state["epoch"])
+            )
         return state["epoch"] + 1, bool(state["over"])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.words import counted
@@ -49,7 +50,7 @@ class SamplePool:
         progress: Progress | None = None,
     ) -> None:
         if not stores:
-            raise LandloomError("SAMPLES is empty: give at least one folder made by extractsamples.")
+            raise LandloomError(tr("SAMPLES is empty: give at least one folder made by extractsamples."))
         self.stores = list(stores)
         progress = progress or Progress()
         self.sensors = self._choose(sensors, progress)
@@ -69,7 +70,7 @@ class SamplePool:
         self.part = np.repeat(np.arange(len(sizes)), sizes)
         self._first = np.concatenate([[0], np.cumsum(sizes)])
         if not len(self.labels):
-            raise LandloomError(f"{self.name(0)} holds no samples: run extractsamples again.")
+            raise LandloomError(tr("{name} holds no samples: run extractsamples again.").format(name=self.name(0)))
         self._join_same_places(progress)
 
     @classmethod
@@ -163,16 +164,20 @@ class SamplePool:
         common = [name for name in self.stores[0].specs if all(name in store.specs for store in self.stores)]
         dropped = sorted({name for store in self.stores for name in store.specs} - set(common))
         if dropped:
-            progress.warning(f"Not in every sample folder, so not used: {', '.join(dropped)}.")
+            progress.warning(
+                tr("Not in every sample folder, so not used: {dropped}.").format(dropped=", ".join(dropped))
+            )
         if asked:
             for choice in asked:
                 if not any(matches(name, choice) for name in common):
                     raise LandloomError(
-                        f"SENSORS asks for {choice}, but the samples have: {', '.join(common) or 'no common sensor'}."
+                        tr("SENSORS asks for {choice}, but the samples have: {common}.").format(
+                            choice=choice, common=", ".join(common) or "no common sensor"
+                        )
                     )
             common = [name for name in common if any(matches(name, choice) for choice in asked)]
         if not common:
-            raise LandloomError("The sample folders have no sensor in common: extract them with the same sensors.")
+            raise LandloomError(tr("The sample folders have no sensor in common: extract them with the same sensors."))
         return tuple(common)
 
     def _check_alike(self) -> None:
@@ -180,8 +185,10 @@ class SamplePool:
         for part, store in enumerate(self.stores[1:], start=1):
             if store.season[0] != first.season[0]:
                 raise LandloomError(
-                    f"{self.name(part)} counts days from {store.season[0]}, {self.name(0)} from {first.season[0]}: "
-                    "make both stacks with the same SEASON_START."
+                    tr(
+                        "{name} counts days from {season}, {name2} from {season2}: make both stacks with the "
+                        "same SEASON_START."
+                    ).format(name=self.name(part), season=store.season[0], name2=self.name(0), season2=first.season[0])
                 )
             for sensor in self.sensors:
                 mine, theirs = first.specs[sensor], store.specs[sensor]
@@ -193,8 +200,17 @@ class SamplePool:
                 ):
                     if a != b:
                         raise LandloomError(
-                            f"{sensor} has {what} {_words(a)} in {self.name(0)} but {_words(b)} in {self.name(part)}: "
-                            "train on folders of equal sensors, or leave this one out with SENSORS."
+                            tr(
+                                "{sensor} has {what} {words} in {name} but {words2} in {name2}: train on "
+                                "folders of equal sensors, or leave this one out with SENSORS."
+                            ).format(
+                                sensor=sensor,
+                                what=what,
+                                words=_words(a),
+                                name=self.name(0),
+                                words2=_words(b),
+                                name2=self.name(part),
+                            )
                         )
 
     def _join_same_places(self, progress: Progress) -> None:
@@ -227,9 +243,10 @@ class SamplePool:
         self.groups, self.split, self.fold = groups, self.split[source], self.fold[source]
         if shared:
             progress.info(
-                f"{shared} groups lie in several sample folders: each is one group, with the part and fold that it "
-                f"has in "
-                f"the first of them ({moved} samples changed part or fold)."
+                tr(
+                    "{shared} groups lie in several sample folders: each is one group, with the part and fold "
+                    "that it has in the first of them ({moved} samples changed part or fold)."
+                ).format(shared=shared, moved=moved)
             )
 
     def _join_classes(self, progress: Progress) -> Nomenclature:
@@ -243,13 +260,17 @@ class SamplePool:
                 elsewhere = code_of.get(one.name.casefold(), one.code)
                 if elsewhere != one.code:
                     raise LandloomError(
-                        f"'{one.name}' has code {one.code} in {self.name(part)} but {elsewhere} in a folder before it: "
-                        "extract both with one NOMENCLATURE table, since classes are matched by code."
+                        tr(
+                            "'{name}' has code {code} in {name2} but {elsewhere} in a folder before it: "
+                            "extract both with one NOMENCLATURE table, since classes are matched by code."
+                        ).format(name=one.name, code=one.code, name2=self.name(part), elsewhere=elsewhere)
                     )
                 if known.name.casefold() != one.name.casefold():
                     progress.warning(
-                        f"Class {one.code} is '{known.name}' elsewhere but '{one.name}' in {self.name(part)}: classes "
-                        f"are matched by code, the name '{known.name}' is kept."
+                        tr(
+                            "Class {code} is '{known}' elsewhere but '{name}' in {name2}: classes are matched "
+                            "by code, the name '{known}' is kept."
+                        ).format(code=one.code, known=known.name, name=one.name, name2=self.name(part))
                     )
         return Nomenclature(tuple(found[code] for code in sorted(found)))
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import file_hash, make_folder, parse_json, write_json
+from ..base.language import tr
 from ..base.lock import Lock, lock_path, tidy
 from ..base.metrics import Scores, scores
 from ..base.progress import Progress
@@ -153,12 +154,14 @@ class _Work:
         self.stores, self.regions, self.settings = stores, regions, settings
         self.output, self.progress, self.folder, self.reports = output, progress, folder, reports
         self.general = folder / output.name
-        progress.text("Finding the regions of samples")
+        progress.text(tr("Finding the regions of samples"))
         self.places = [_places(store, regions, progress) for store in stores]
         for part, own in enumerate(self.places):
             if not (own != OUTSIDE).any():
                 name = stores[part].folder or "the samples"
-                raise LandloomError(f"REGIONS do not meet {name}: check the CRS of both, or leave REGIONS empty.")
+                raise LandloomError(
+                    tr("REGIONS do not meet {name}: check the CRS of both, or leave REGIONS empty.").format(name=name)
+                )
         self.key = training_hash(stores, settings) + regions.identity
         self.done = self._read()
 
@@ -182,7 +185,10 @@ class _Work:
         models = {row.name: Model.load(self._file(row.name)) for row in rows if row.name and row.own is not None}
         if not models:
             raise LandloomError(
-                "No region has samples enough for a model of its own: add reference polygons, or leave REGIONS empty. "
+                tr(
+                    "No region has samples enough for a model of its own: add reference polygons, or leave "
+                    "REGIONS empty. "
+                )
                 + " ".join(sorted({row.why for row in rows if row.why}))
             )
         general = Model.load(self.general)
@@ -208,9 +214,13 @@ class _Work:
         """Train the model of all samples, unless an interrupted call has; gives the way of evaluation."""
         done = self.done.get("general")
         if done is not None and self.general.is_file() and file_hash(self.general) == done["sha256"]:
-            progress.info("The model of all samples is there already.")
+            progress.info(tr("The model of all samples is there already."))
             return str(done["evaluation"])
-        progress.info(f"Training the model of all samples, then one of each of {len(self.regions.names)} regions.")
+        progress.info(
+            tr("Training the model of all samples, then one of each of {n_names} regions.").format(
+                n_names=len(self.regions.names)
+            )
+        )
         result = train(self.stores, self.settings, self.general, self._report(ALL), progress)
         by_region = self._general_by_region(result)
         self.done = {
@@ -249,14 +259,22 @@ class _Work:
         if classes < 2:
             entry["why"] = f"It has samples of {counted(classes, 'class', 'classes')}."
         else:
-            progress.info(f"Region {name}: {count:,} samples of {counted(classes, 'class', 'classes')}.")
+            progress.info(
+                tr("Region {name}: {count:,} samples of {classs}.").format(
+                    name=name, count=count, classs=counted(classes, "class", "classes")
+                )
+            )
             try:
                 train(stores, settings, path, self._report(name), progress)
                 entry["sha256"] = file_hash(path)
             except LandloomError as error:
                 entry["why"] = str(error)
         if entry["why"]:
-            progress.warning(f"Region {name} has no model of its own, that of all samples maps it: {entry['why']}")
+            progress.warning(
+                tr("Region {name} has no model of its own, that of all samples maps it: {entry}").format(
+                    name=name, entry=entry["why"]
+                )
+            )
         self.done["regions"][name] = entry
         self._write()
 
@@ -286,7 +304,7 @@ class _Work:
             return {}
         if not isinstance(content, dict) or content.get("key") != self.key or "general" not in content:
             return {}
-        self.progress.info(f"Going on from the interrupted training in {self.folder}.")
+        self.progress.info(tr("Going on from the interrupted training in {folder}.").format(folder=self.folder))
         return content
 
     def _write(self) -> None:
@@ -298,7 +316,7 @@ def _places(store: SampleStore, regions: Regions, progress: Progress) -> np.ndar
     """``[N]`` the region of each sample: that in which most of the samples of its group lie."""
     if not store.crs_wkt:
         raise LandloomError(
-            "The samples have no places, so that REGIONS cannot be told: extract them with this version."
+            tr("The samples have no places, so that REGIONS cannot be told: extract them with this version.")
         )
     progress.check()
     _, first = np.unique(store.polygons, return_inverse=True)

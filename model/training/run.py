@@ -131,8 +131,10 @@ def _locked(
     halo = network_info(settings.network).halo
     if halo > pool.halo:
         raise LandloomError(
-            f"{settings.network} needs {halo} pixels of context, but the samples hold {pool.halo}: extract them again "
-            f"with HALO {halo}, or choose ltae."
+            tr(
+                "{network} needs {halo} pixels of context, but the samples hold {halo2}: extract them again "
+                "with HALO {halo}, or choose ltae."
+            ).format(network=settings.network, halo=halo, halo2=pool.halo)
         )
     start = Model.load(settings.start_from) if settings.start_from else None
     checkpoints = Checkpoints(f"{output}{CHECKPOINT}", training_hash(list(stores), settings), progress)
@@ -147,10 +149,17 @@ def _locked(
     checkpoints.clear()
     pixel = result.evaluation.pixel
     progress.info(
-        f"Overall accuracy {pixel.overall_accuracy:.3f}, kappa {pixel.kappa:.3f}, macro F1 {pixel.macro_f1:.3f} per "
-        f"pixel; "
-        f"{result.evaluation.polygon.overall_accuracy:.3f}, {result.evaluation.polygon.kappa:.3f}, "
-        f"{result.evaluation.polygon.macro_f1:.3f} per polygon."
+        tr(
+            "Overall accuracy {overall_accuracy:.3f}, kappa {kappa:.3f}, macro F1 {macro_f1:.3f} per pixel; "
+            "{overall_accuracy2:.3f}, {kappa2:.3f}, {macro_f12:.3f} per polygon."
+        ).format(
+            overall_accuracy=pixel.overall_accuracy,
+            kappa=pixel.kappa,
+            macro_f1=pixel.macro_f1,
+            overall_accuracy2=result.evaluation.polygon.overall_accuracy,
+            kappa2=result.evaluation.polygon.kappa,
+            macro_f12=result.evaluation.polygon.macro_f1,
+        )
     )
     return result
 
@@ -165,12 +174,18 @@ def _train(
     how = choose_evaluation(pool, settings.evaluation)
     counts = groups_by_class(pool)
     progress.info(
-        f"{len(pool)} samples of {int((counts > 0).sum())} classes in {len(np.unique(pool.groups))} groups; "
-        f"{describe(pool.specs)}."
+        tr("{n_pool} samples of {value} classes in {n_unique} groups; {describe}.").format(
+            n_pool=len(pool),
+            value=int((counts > 0).sum()),
+            n_unique=len(np.unique(pool.groups)),
+            describe=describe(pool.specs),
+        )
     )
     if settings.evaluation == "auto":
         middle = int(np.median(counts[counts > 0]))
-        progress.info(f"EVALUATION is {how}: the classes have {middle} groups each (median).")
+        progress.info(
+            tr("EVALUATION is {how}: the classes have {middle} groups each (median).").format(how=how, middle=middle)
+        )
     if how == HOLDOUT:
         parts = holdout(pool)
         check_training_labels(pool, parts.training)
@@ -181,7 +196,7 @@ def _train(
         models = []
         if settings.fold_networks:
             models = networks_of_folds(fitted.model, pool, parts, settings, progress.part(20, 97), checkpoints, start)
-        progress.text("Judging on the test samples")
+        progress.text(tr("Judging on the test samples"))
         judged = predict_members(fitted.model, pool, parts.test, settings.device, progress)
         calibrated = calibrate_holdout(pool, held, judged)
         evaluation = evaluate(pool, parts.test, calibrated.after, calibrated.before)
@@ -211,7 +226,7 @@ def _fit_holdout(
         fitted = fit(pool, parts.training, parts.validation, settings, part, checkpoints, start=start)
         return fitted, fitted.held
     # The delivered forest learns from the validation samples too: a trial without them says how sure it may be.
-    progress.info("Growing a trial forest without the validation samples, to calibrate confidence on them.")
+    progress.info(tr("Growing a trial forest without the validation samples, to calibrate confidence on them."))
     trial = fit(pool, parts.training, parts.validation[:0], settings, progress.part(0, 45))
     held = predict_members(trial.model, pool, parts.validation, settings.device, progress)
     temperature = temperature_of(pool, held)
@@ -237,8 +252,10 @@ def _train_folds(
         )
     if not divided:
         raise LandloomError(
-            "No class has two groups, so nothing can be judged: add reference polygons, and see whether CLASS_FIELD of "
-            "'Extract samples' was the field of the class."
+            tr(
+                "No class has two groups, so nothing can be judged: add reference polygons, and see whether "
+                "CLASS_FIELD of 'Extract samples' was the field of the class."
+            )
         )
     for number, parts in divided:
         check_training_labels(pool, parts.training)
@@ -251,7 +268,7 @@ def _train_folds(
     share = 100.0 / (len(divided) + 1)
     for place, (number, parts) in enumerate(divided):
         name = f"fold {number + 1}"
-        progress.info(f"Fold {place + 1} of {len(divided)}")
+        progress.info(tr("Fold {place} of {n_divided}").format(place=place + 1, n_divided=len(divided)))
         part = progress.part(place * share, (place + 1) * share)
         one = fit(pool, parts.training, parts.validation, settings, part, checkpoints, name, start=start)
         held.append(predict_members(one.model, pool, parts.test, settings.device, progress))
@@ -266,7 +283,7 @@ def _train_folds(
     every = np.arange(len(pool))
     last = [int(np.median(epochs))] if epochs else None
     text = f", each member for {last[0]} epochs as the folds chose" if last else ""
-    progress.info(f"Training the delivered model on all {len(pool)} samples{text}.")
+    progress.info(tr("Training the delivered model on all {n_pool} samples{text}.").format(n_pool=len(pool), text=text))
     fitted = fit(
         pool,
         every,

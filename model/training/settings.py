@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..networks.registry import PIXELSET
 from ..stack.indices import check_indices
 
@@ -100,7 +101,11 @@ class TrainingSettings:
             ("EVALUATION", self.evaluation, EVALUATIONS),
         ):
             if value not in options:
-                raise LandloomError(f"{name} is '{value}'; choose one of: {', '.join(options)}.")
+                raise LandloomError(
+                    tr("{name} is '{value}'; choose one of: {options}.").format(
+                        name=name, value=value, options=", ".join(options)
+                    )
+                )
         for name, number, low, high in (
             ("EPOCHS", self.epochs, 0, 100_000),
             ("BATCH_SIZE", self.batch_size, 2, 1_000_000),
@@ -111,14 +116,18 @@ class TrainingSettings:
             ("MEMORY_MB", self.memory_mb, 16, 2**31),
         ):
             if not (math.isfinite(number) and low <= number <= high):
-                raise LandloomError(f"{name} is {number}; choose a value from {low} to {high}.")
+                raise LandloomError(
+                    tr("{name} is {number}; choose a value from {low} to {high}.").format(
+                        name=name, number=number, low=low, high=high
+                    )
+                )
         check_indices(self.indices or ())
         if self.network == FOREST and self.class_weights == "log":
-            raise LandloomError("CLASS_WEIGHTS log is for networks: choose none or balanced for randomforest.")
+            raise LandloomError(tr("CLASS_WEIGHTS log is for networks: choose none or balanced for randomforest."))
         if self.network == FOREST and self.fold_networks:
-            raise LandloomError("FOLD_NETWORKS needs a network; a random forest has no descriptors: leave it off.")
+            raise LandloomError(tr("FOLD_NETWORKS needs a network; a random forest has no descriptors: leave it off."))
         if self.network == FOREST and self.start_from:
-            raise LandloomError("START_FROM needs a network; a random forest is always grown anew: leave it empty.")
+            raise LandloomError(tr("START_FROM needs a network; a random forest is always grown anew: leave it empty."))
 
     @property
     def is_forest(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 
 if TYPE_CHECKING:
     import torch
@@ -25,14 +26,18 @@ def check_start(start: Model, pool: SamplePool, settings: TrainingSettings) -> N
     """
     if start.header.network != settings.network:
         raise LandloomError(
-            f"START_FROM is a model of the network {start.header.network}, but NETWORK is {settings.network}: choose "
-            f"NETWORK {start.header.network}, or leave START_FROM empty."
+            tr(
+                "START_FROM is a model of the network {network}, but NETWORK is {network2}: choose NETWORK "
+                "{network}, or leave START_FROM empty."
+            ).format(network=start.header.network, network2=settings.network)
         )
     needed, given = list(start.header.recipe.sensors), list(pool.specs)
     if set(needed) != set(given):
         raise LandloomError(
-            f"START_FROM was trained on {', '.join(needed)}, but these samples are used with {', '.join(given)}: "
-            "choose SENSORS to match, or leave START_FROM empty."
+            tr(
+                "START_FROM was trained on {needed}, but these samples are used with {given}: choose SENSORS "
+                "to match, or leave START_FROM empty."
+            ).format(needed=", ".join(needed), given=", ".join(given))
         )
     pool.bind(start.header.recipe)
 
@@ -60,7 +65,9 @@ def starting_weights(
     for name, value in network.state_dict().items():
         fresh = value.detach().cpu().numpy().copy()
         if name not in given:
-            raise LandloomError(f"START_FROM lacks the weights {name}: it was made by another version, train anew.")
+            raise LandloomError(
+                tr("START_FROM lacks the weights {name}: it was made by another version, train anew.").format(name=name)
+            )
         old = given[name]
         if is_of_classes(name) and fresh.shape[1:] == old.shape[1:]:
             fresh[mine] = old[theirs]
@@ -68,9 +75,10 @@ def starting_weights(
             fresh = old.astype(fresh.dtype)
         else:
             raise LandloomError(
-                f"The weights {name} of START_FROM have the shape {old.shape}, the network needs {fresh.shape}: "
-                f"choose the "
-                "same SENSORS, STEP and INDICES as then, or leave START_FROM empty."
+                tr(
+                    "The weights {name} of START_FROM have the shape {shape}, the network needs {shape2}: "
+                    "choose the same SENSORS, STEP and INDICES as then, or leave START_FROM empty."
+                ).format(name=name, shape=old.shape, shape2=fresh.shape)
             )
         result[name] = fresh
     return result

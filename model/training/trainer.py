@@ -11,6 +11,7 @@ import torch
 
 from ..base.device import thread_count
 from ..base.errors import LandloomError
+from ..base.language import tr
 from ..base.progress import Progress
 from ..networks.registry import build, network_info
 from .source import Batch, InputSource
@@ -117,11 +118,15 @@ class Trainer:
                 fewer = -(-size // count) // 2
                 if fewer < 2:
                     raise LandloomError(
-                        "The GPU's memory does not suffice for two samples at once: choose DEVICE cpu, or close other "
-                        "programs that use the GPU."
+                        tr(
+                            "The GPU's memory does not suffice for two samples at once: choose DEVICE cpu, or "
+                            "close other programs that use the GPU."
+                        )
                     ) from None
                 self.at_once = fewer
-                self.progress.warning(f"The GPU is out of memory: going on with {fewer} samples at once.")
+                self.progress.warning(
+                    tr("The GPU is out of memory: going on with {fewer} samples at once.").format(fewer=fewer)
+                )
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.progress import Progress
 from . import (
     earthengine,
@@ -69,7 +70,11 @@ def find_products(folder: str | os.PathLike[str], choice: Choice, progress: Prog
         stac.check_file(root)
         return _some(stac.find([Folder(root.parent, (root.name,))], choice), root, (stac.FORM,))
     if not root.is_dir():
-        raise LandloomError(f"INPUT {root} is not a folder; give the folder of the products, or a STAC ItemCollection.")
+        raise LandloomError(
+            tr("INPUT {root} is not a folder; give the folder of the products, or a STAC ItemCollection.").format(
+                root=root
+            )
+        )
     return _found(*walk(root, progress), root, choice)
 
 
@@ -92,7 +97,11 @@ def _some(found: Found, root: Path, forms: tuple[ProductForm, ...]) -> Found:
     if not found.products:
         reasons = "".join(f" {name}: {why}." for name, why in found.left_out[:3])
         known = "; ".join(form.name for form in forms)
-        raise LandloomError(f"No product is found in {root}.{reasons} Known forms: {known}. For others use addrasters.")
+        raise LandloomError(
+            tr("No product is found in {root}.{reasons} Known forms: {known}. For others use addrasters.").format(
+                root=root, reasons=reasons, known=known
+            )
+        )
     return found
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from .base import Choice, Folder, Found, Product, ProductForm, ProductMask
 from .theia import BANDS
 from .xmlfile import read_xml
@@ -73,12 +74,20 @@ def read_metadata(path: str) -> Metadata:
         }
     except (ValueError, KeyError, IndexError) as error:
         raise LandloomError(
-            f"The metadata {path} lack a baseline, quantification or offset; get them again."
+            tr("The metadata {path} lack a baseline, quantification or offset; get them again.").format(path=path)
         ) from error
     if not 0 < quantification < 1e9:
-        raise LandloomError(f"The metadata {path} give the quantification {quantification:g}; get them again.")
+        raise LandloomError(
+            tr("The metadata {path} give the quantification {quantification:g}; get them again.").format(
+                path=path, quantification=quantification
+            )
+        )
     if FIRST_WITH_OFFSET <= baseline < OWN_PROCESSING and not offsets:
-        raise LandloomError(f"The metadata {path} of baseline {baseline:.2f} give no BOA_ADD_OFFSET; get them again.")
+        raise LandloomError(
+            tr("The metadata {path} of baseline {baseline:.2f} give no BOA_ADD_OFFSET; get them again.").format(
+                path=path, baseline=baseline
+            )
+        )
     name = text("PRODUCT_URI").removesuffix(".SAFE")
     return Metadata(name, baseline, quantification, offsets)
 

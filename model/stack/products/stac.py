@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.raster import is_remote
 from ..bandnames import tidy_band
 from ..rasterinfo import RasterInfo
@@ -43,7 +44,10 @@ def check_file(path: Path) -> None:
     """
     if not path.name.lower().endswith((".json", ".geojson")) or not looks_like_stac(path):
         raise LandloomError(
-            f"INPUT {path} is no STAC Item or ItemCollection; give a folder of products, or what searchproducts wrote."
+            tr(
+                "INPUT {path} is no STAC Item or ItemCollection; give a folder of products, or what "
+                "searchproducts wrote."
+            ).format(path=path)
         )
 
 
@@ -79,7 +83,7 @@ def product_of(item: Item, choice: Choice) -> Product:
     sensor, kind = _sensor(item, choice)
     chosen = _radar_bands(item) if kind == RADAR else _optical_bands(item, sensor)
     if not chosen:
-        raise LandloomError("it has no band that is a GeoTIFF or JPEG 2000 file")
+        raise LandloomError(tr("it has no band that is a GeoTIFF or JPEG 2000 file"))
     scales = {band: (_number(of.get("scale"), None), _number(of.get("offset"), None)) for band, (_, of, _) in
               chosen.items()}  # fmt: skip
     common = Counter(scales.values()).most_common(1)[0][0]
@@ -135,8 +139,10 @@ def _sensor(item: Item, choice: Choice) -> tuple[str, str]:
     if "sar:polarizations" in item.properties or "sentinel-1" in named:
         if item.text("sar:product_type").upper() in ("GRD", "SLC") and "rtc" not in item.collection.lower():
             raise LandloomError(
-                "it is a raw radar scene; take terrain-corrected ones (such as sentinel-1-rtc), or process it with "
-                "S1Tiling or SNAP"
+                tr(
+                    "it is a raw radar scene; take terrain-corrected ones (such as sentinel-1-rtc), or process "
+                    "it with S1Tiling or SNAP"
+                )
             )
         name = "S1" if "sentinel-1" in named else _free_name(item)
         state = {"ASCENDING": "_ASC", "DESCENDING": "_DES"}.get(item.text("sat:orbit_state").upper(), "")
@@ -252,7 +258,7 @@ def _calibration(item: Item) -> str:
 def _date(item: Item) -> str:
     match = re.match(r"\d{4}-\d{2}-\d{2}", item.text("datetime", "start_datetime"))
     if not match:
-        raise LandloomError("it has no date")
+        raise LandloomError(tr("it has no date"))
     return match[0]
 
 

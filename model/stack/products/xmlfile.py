@@ -7,6 +7,7 @@ from pathlib import Path
 from osgeo import gdal
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.raster import quiet_gdal
 from ...base.xmltext import Element, parse_xml
 
@@ -25,7 +26,9 @@ def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
             with Path(path).open("rb") as file:
                 content = file.read(limit + 1)
         except OSError as error:
-            raise LandloomError(f"Cannot read {path} ({error.strerror}); get it again.") from error
+            raise LandloomError(
+                tr("Cannot read {path} ({reason}); get it again.").format(path=path, reason=error.strerror)
+            ) from error
     else:
         with quiet_gdal():
             try:
@@ -36,9 +39,13 @@ def read_bytes(path: str, limit: int = MAX_BYTES) -> bytes:
             except RuntimeError:  # when someone switched GDAL's exceptions on
                 content = None
         if content is None:
-            raise LandloomError(f"Cannot read {path}; get it again.")
+            raise LandloomError(tr("Cannot read {path}; get it again.").format(path=path))
     if len(content) > limit:
-        raise LandloomError(f"The file {path} is larger than {limit // 10**6} MB, no metadata of a product; remove it.")
+        raise LandloomError(
+            tr("The file {path} is larger than {limit} MB, no metadata of a product; remove it.").format(
+                path=path, limit=limit // 10**6
+            )
+        )
     return content
 
 
@@ -52,4 +59,6 @@ def read_xml(path: str) -> Element:
     try:
         return parse_xml(read_bytes(path))
     except ValueError as error:
-        raise LandloomError(f"The metadata {path} cannot be read as XML: {error}. Get them again.") from error
+        raise LandloomError(
+            tr("The metadata {path} cannot be read as XML: {error}. Get them again.").format(path=path, error=error)
+        ) from error

@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import url2pathname
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.raster import address_of
 
 Signing = Callable[[str, str, tuple[str, ...]], dict[str, str]]
@@ -53,14 +54,18 @@ def gdal_path(href: str, folder: Path, collection: str = "", links: tuple[str, .
         LandloomError: if the address is of another kind, or the local file does not exist.
     """
     if not href or any(ord(character) < 32 for character in href):
-        raise LandloomError("the address of an asset is empty or holds control characters")
+        raise LandloomError(tr("the address of an asset is empty or holds control characters"))
     scheme = urlsplit(href).scheme.lower()
     if scheme in ("http", "https"):
         return _remote(href, collection, links)
     if scheme == "file":
         href, scheme = url2pathname(urlsplit(href).path), ""
     if scheme and not (len(scheme) == 1 and os.name == "nt"):
-        raise LandloomError(f"the address {href[:80]} is of the kind {scheme}, not http, https or a file")
+        raise LandloomError(
+            tr("the address {href} is of the kind {scheme}, not http, https or a file").format(
+                href=href[:80], scheme=scheme
+            )
+        )
     path = os.path.normpath(os.path.join(os.path.abspath(folder), href))
     if os.path.isfile(path):
         return path
@@ -70,12 +75,12 @@ def gdal_path(href: str, folder: Path, collection: str = "", links: tuple[str, .
     itself = next((link for link in links[:1] if urlsplit(link).scheme in ("http", "https")), "")
     if itself and not href.startswith(("/", "\\")) and not os.path.isabs(href):
         return _remote(urljoin(itself, href), collection, links)
-    raise LandloomError(f"its file {path} does not exist")
+    raise LandloomError(tr("its file {path} does not exist").format(path=path))
 
 
 def _remote(href: str, collection: str, links: tuple[str, ...]) -> str:
     if not urlsplit(href).hostname:
-        raise LandloomError(f"the address {href[:80]} names no server")
+        raise LandloomError(tr("the address {href} names no server").format(href=href[:80]))
     options = {"empty_dir": "yes", **RETRIES}
     for signing in SIGNINGS:
         options.update(signing(href, collection, links))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.raster import address_of, is_remote
 
 TIMEOUT = 30
@@ -28,12 +29,16 @@ def fetch(address: str, headers: Mapping[str, str] | None = None, largest: int =
         LandloomError: if the address is of another kind or the answer too large.
     """
     if urlsplit(address).scheme not in ("http", "https"):
-        raise LandloomError(f"The address {address[:80]} is not http or https.")
+        raise LandloomError(tr("The address {address} is not http or https.").format(address=address[:80]))
     request = urllib.request.Request(address, headers={"User-Agent": "Landloom", **(headers or {})})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # nosec B310 # http and https only: checked above
         body = answer.read(largest + 1)
     if len(body) > largest:
-        raise LandloomError(f"The answer of {address[:80]} is larger than {largest >> 20} MB.")
+        raise LandloomError(
+            tr("The answer of {address} is larger than {largest} MB.").format(
+                address=address[:80], largest=largest >> 20
+            )
+        )
     return body
 
 

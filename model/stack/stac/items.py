@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.raster import spatial_reference
 from ..grid import Grid
 
@@ -103,14 +104,22 @@ def read_items(path: Path) -> tuple[list[Item], list[tuple[str, str]]]:
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise LandloomError(f"{path} is larger than {LARGEST >> 20} MB; search a smaller area or period.")
+            raise LandloomError(
+                tr("{path} is larger than {largest} MB; search a smaller area or period.").format(
+                    path=path, largest=LARGEST >> 20
+                )
+            )
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise LandloomError(f"Cannot read {path}: {error}. Give a STAC Item or ItemCollection.") from error
+        raise LandloomError(
+            tr("Cannot read {path}: {error}. Give a STAC Item or ItemCollection.").format(path=path, error=error)
+        ) from error
     kind = content.get("type") if isinstance(content, dict) else None
     features = content.get("features") if kind == "FeatureCollection" else [content]
     if kind not in ("Feature", "FeatureCollection") or not isinstance(features, list):
-        raise LandloomError(f"{path} is no STAC Item or ItemCollection; make one with searchproducts.")
+        raise LandloomError(
+            tr("{path} is no STAC Item or ItemCollection; make one with searchproducts.").format(path=path)
+        )
     items, left_out = [], []
     for index, feature in enumerate(features):
         try:
@@ -128,10 +137,10 @@ def parse_item(content: Any, folder: Path) -> Item:
         LandloomError: if it is no STAC item.
     """
     if not isinstance(content, dict) or not isinstance(content.get("assets"), dict) or not content.get("id"):
-        raise LandloomError("it is no STAC item (no id or assets)")
+        raise LandloomError(tr("it is no STAC item (no id or assets)"))
     properties = content.get("properties")
     if not isinstance(properties, dict):
-        raise LandloomError("it has no properties")
+        raise LandloomError(tr("it has no properties"))
     links: dict[str, str] = {}
     for link in content.get("links") or ():
         if isinstance(link, dict) and isinstance(link.get("href"), str):

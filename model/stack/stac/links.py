@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.progress import Progress
 from ...base.raster import address_of
 from ..products.base import Product
@@ -41,8 +42,10 @@ def renewed(paths: list[str], links: Mapping[str, tuple[str, str]]) -> dict[str,
             new[path] = gdal_path(item.assets[key].href, Path(), item.collection, (address, *item.addresses[1:]))
         except (OSError, ValueError, KeyError, LandloomError) as error:
             raise LandloomError(
-                f"The link {address_of(path)[:100]} has expired and its item {address[:100]} gives no new one "
-                f"({error}); search again with searchproducts, then run the same again: what was copied is kept."
+                tr(
+                    "The link {address_of} has expired and its item {address} gives no new one ({error}); "
+                    "search again with searchproducts, then run the same again: what was copied is kept."
+                ).format(address_of=address_of(path)[:100], address=address[:100], error=error)
             ) from error
     return new
 

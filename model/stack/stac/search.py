@@ -16,6 +16,7 @@ from osgeo import gdal, ogr
 
 from ...base.errors import LandloomError
 from ...base.files import whole_file, write_json
+from ...base.language import tr
 from ...base.optional import need
 from ...base.progress import Progress
 from ...base.raster import quiet_gdal, spatial_reference
@@ -88,28 +89,40 @@ def search(settings: SearchSettings, progress: Progress | None = None) -> list[d
     progress = progress or Progress()
     start, end = parse_date(settings.start), parse_date(settings.end)
     if start > end:
-        raise LandloomError(f"START {start} lies after END {end}; exchange them.")
+        raise LandloomError(tr("START {start} lies after END {end}; exchange them.").format(start=start, end=end))
     if not 0 <= settings.max_cloud <= 100:
-        raise LandloomError(f"MAX_CLOUD is {settings.max_cloud:g}; give a percentage from 0 to 100.")
+        raise LandloomError(
+            tr("MAX_CLOUD is {max_cloud:g}; give a percentage from 0 to 100.").format(max_cloud=settings.max_cloud)
+        )
     bounds = reproject_bounds(*settings.bounds, "EPSG:4326")
     if not (bounds[0] < bounds[2] and bounds[1] < bounds[3]):
-        raise LandloomError("EXTENT is empty; give an area.")
+        raise LandloomError(tr("EXTENT is empty; give an area."))
     endpoint = _endpoint(settings.endpoint)
     collections = _collections(settings.sensors, endpoint, settings.endpoint)
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    progress.text(f"Searching {endpoint.address}")
+    progress.text(tr("Searching {address}").format(address=endpoint.address))
     for page in _pages(endpoint.address, bounds, (start, end), collections, settings.max_cloud):
         progress.check()
         for item in page.get("features", ()):
             if isinstance(item, dict) and _wanted(item, settings):
                 found[str(item.get("collection")), str(item.get("id"))] = item
-        progress.info(f"{counted(found, 'item')} so far.")
+        progress.info(tr("{items} so far.").format(items=counted(found, "item")))
         if len(found) > LARGEST:
-            raise LandloomError(f"More than {LARGEST} items were found; search a smaller EXTENT or period.")
+            raise LandloomError(
+                tr("More than {largest} items were found; search a smaller EXTENT or period.").format(largest=LARGEST)
+            )
     if not found:
         raise LandloomError(
-            f"Nothing is found in {', '.join(collections)} at {endpoint.address} from {start} to {end} with at most "
-            f"{settings.max_cloud:g} % clouds; check EXTENT and its CRS, the dates, MAX_CLOUD and SENSORS."
+            tr(
+                "Nothing is found in {collections} at {address} from {start} to {end} with at most "
+                "{max_cloud:g} % clouds; check EXTENT and its CRS, the dates, MAX_CLOUD and SENSORS."
+            ).format(
+                collections=", ".join(collections),
+                address=endpoint.address,
+                start=start,
+                end=end,
+                max_cloud=settings.max_cloud,
+            )
         )
     if endpoint.note:
         progress.warning(endpoint.note)
@@ -131,7 +144,11 @@ def write_footprints(items: Sequence[dict[str, Any]], path: str | os.PathLike[st
     """
     driver = DRIVERS.get(Path(path).suffix.lower())
     if driver is None:
-        raise LandloomError(f"{path} has a format that is not known; choose one of {', '.join(DRIVERS)}.")
+        raise LandloomError(
+            tr("{path} has a format that is not known; choose one of {drivers}.").format(
+                path=path, drivers=", ".join(DRIVERS)
+            )
+        )
     with whole_file(path) as temporary, quiet_gdal() as messages:
         try:
             dataset = gdal.GetDriverByName(driver).Create(str(temporary), 0, 0, 0, gdal.GDT_Unknown)
@@ -145,7 +162,9 @@ def write_footprints(items: Sequence[dict[str, Any]], path: str | os.PathLike[st
             layer = dataset = None
         except (AttributeError, RuntimeError) as error:
             reason = messages[-1] if messages else str(error)
-            raise LandloomError(f"Cannot write {path}: {reason}. Choose another FOOTPRINTS.") from error
+            raise LandloomError(
+                tr("Cannot write {path}: {reason}. Choose another FOOTPRINTS.").format(path=path, reason=reason)
+            ) from error
 
 
 def _outline(layer: ogr.Layer, item: dict[str, Any]) -> ogr.Feature:
@@ -168,7 +187,9 @@ def _endpoint(text: str) -> Endpoint:
         return ENDPOINTS[text]
     if urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname:
         raise LandloomError(
-            f"ENDPOINT is '{text[:80]}'; choose one of {', '.join(ENDPOINTS)}, or give the address of a STAC API."
+            tr("ENDPOINT is '{text}'; choose one of {endpoints}, or give the address of a STAC API.").format(
+                text=text[:80], endpoints=", ".join(ENDPOINTS)
+            )
         )
     return next((one for one in ENDPOINTS.values() if one.address == text.rstrip("/")), Endpoint(text, USUAL))
 
@@ -180,7 +201,9 @@ def _collections(sensors: Sequence[str], endpoint: Endpoint, name: str) -> list[
         if known is None and sensor.upper() in USUAL:
             others = [key for key, one in ENDPOINTS.items() if sensor.upper() in one.collections]
             raise LandloomError(
-                f"{name} has no {sensor.upper()} that is ready to use; choose ENDPOINT {' or '.join(others)}."
+                tr("{name} has no {sensor} that is ready to use; choose ENDPOINT {others}.").format(
+                    name=name, sensor=sensor.upper(), others=" or ".join(others)
+                )
             )
         chosen.append(known or sensor)
     return list(dict.fromkeys(chosen))
@@ -216,17 +239,29 @@ def _pages(address: str, bounds: Bounds, dates: tuple[str, str], collections: li
         code = getattr(error, "status_code", None)
         if code in (400, 404, 422):
             raise LandloomError(
-                f"The service {address} does not understand the search (HTTP {code}); check that ENDPOINT is a "
-                f"STAC API's address and that it has {', '.join(collections)}."
+                tr(
+                    "The service {address} does not understand the search (HTTP {code}); check that ENDPOINT "
+                    "is a STAC API's address and that it has {collections}."
+                ).format(address=address, code=code, collections=", ".join(collections))
             ) from error
         if code:
-            raise LandloomError(f"The service {address} refuses the search (HTTP {code}); try again later.") from error
-        raise LandloomError(f"The service {address} cannot be reached; check the network and ENDPOINT.") from error
+            raise LandloomError(
+                tr("The service {address} refuses the search (HTTP {code}); try again later.").format(
+                    address=address, code=code
+                )
+            ) from error
+        raise LandloomError(
+            tr("The service {address} cannot be reached; check the network and ENDPOINT.").format(address=address)
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
-        raise LandloomError(f"{address} does not answer as a STAC API does; check ENDPOINT.") from error
+        raise LandloomError(
+            tr("{address} does not answer as a STAC API does; check ENDPOINT.").format(address=address)
+        ) from error
     except Exception as error:
         if type(error).__module__.startswith("pystac"):
-            raise LandloomError(f"{address} does not answer as a STAC API does; check ENDPOINT.") from error
+            raise LandloomError(
+                tr("{address} does not answer as a STAC API does; check ENDPOINT.").format(address=address)
+            ) from error
         raise
 
 
