@@ -57,37 +57,56 @@ def measure(
             pixel, weight = pixel[kept], weight[kept]
     whole = len(weight) == 0 or weight.min() == 1.0
     total = np.diff(start).astype(np.float64) if whole else sums(weight, start)
-    found = np.empty((len(values), len(pixel)), np.float64)
-    for layer, plane in enumerate(values):  # one plane stays in the cache while its pixels are picked
-        found[layer] = plane.take(pixel)
     divisor = np.where(total > 0, total, np.nan)
-    result: dict[str, np.ndarray] = {}
-    mean = sums(found if whole else found * weight, start) / divisor
-    if "mean" in statistics:
-        result["mean"] = mean
-    if percentiles:
-        result |= _percentiles(found, weight, start, total, percentiles)
-    if "std" in statistics:
-        found -= np.repeat(mean, np.diff(start), axis=1)
-        np.square(found, out=found)
-        result["std"] = np.sqrt(sums(found if whole else found * weight, start) / divisor)
+    owner = np.repeat(np.arange(len(total)), np.diff(start))
+    names = [*statistics, *(percentile_name(percent) for percent in percentiles)]
+    result = {name: np.full((len(values), len(total)), np.nan) for name in names}
+    ranks = _Ranks(owner, weight, start, total, percentiles) if percentiles else None
+    for layer, plane in enumerate(values):  # a layer at a time: its pixels stay in the cache from step to step
+        found = plane.take(pixel).astype(np.float64, copy=False)
+        mean = sums(found if whole else found * weight, start) / divisor
+        if "mean" in result:
+            result["mean"][layer] = mean
+        if ranks is not None:
+            for name, one in ranks.percentiles(found).items():
+                result[name][layer] = one
+        if "std" in result:
+            found -= mean.take(owner)
+            np.square(found, out=found)
+            if not whole:
+                found *= weight
+            result["std"][layer] = np.sqrt(sums(found, start) / divisor)
     return result, total
 
 
-def _percentiles(
-    found: np.ndarray, weight: np.ndarray, start: np.ndarray, total: np.ndarray, percentiles: Sequence[float]
-) -> dict[str, np.ndarray]:
-    owner = np.repeat(np.arange(len(start) - 1), np.diff(start))
-    filled = np.flatnonzero(total > 0)
-    result = {percentile_name(percent): np.full((len(found), len(total)), np.nan) for percent in percentiles}
-    before = np.r_[0.0, np.cumsum(weight)][start[:-1]]  # the same for every layer: entries stay with their owner
-    for layer, values in enumerate(found):
-        order = np.lexsort((values, owner))
-        reached = np.cumsum(weight[order])
-        for percent in percentiles:
-            wanted = before[filled] + total[filled] * percent / 100.0
+class _Ranks:
+    """Where the percentiles of objects lie among their sorted values."""
+
+    def __init__(
+        self,
+        owner: np.ndarray,
+        weight: np.ndarray,
+        start: np.ndarray,
+        total: np.ndarray,
+        percentiles: Sequence[float],
+    ) -> None:
+        self._owner, self._weight, self._percents = owner, weight, percentiles
+        self._filled = np.flatnonzero(total > 0)
+        self._objects = len(total)
+        self._first, self._last = start[self._filled], start[self._filled + 1] - 1
+        self._total = total[self._filled]
+        self._before = np.r_[0.0, np.cumsum(weight)][self._first]  # the same for every layer
+
+    def percentiles(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        """``[n]`` of each percentile of the values of all objects, one object after another."""
+        order = np.lexsort((values, self._owner))
+        reached = np.cumsum(self._weight[order])
+        result = {}
+        for percent in self._percents:
+            wanted = self._before + self._total * percent / 100.0
             # a rounding error of the sums must not take the next value
             place = np.searchsorted(reached, wanted - 1e-9 * np.maximum(wanted, 1.0))
-            place = np.clip(place, start[filled], start[filled + 1] - 1)
-            result[percentile_name(percent)][layer, filled] = values[order[place]]
-    return result
+            found = np.full(self._objects, np.nan)
+            found[self._filled] = values[order[np.clip(place, self._first, self._last)]]
+            result[percentile_name(percent)] = found
+        return result
