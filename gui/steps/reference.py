@@ -59,7 +59,8 @@ class ReferenceStep(Step):
         self.layer = QgsMapLayerComboBox()
         # The name of older versions of QGIS is deprecated in newer ones.
         set_filters = getattr(self.layer, "setProxyModelFilters", None) or self.layer.setFilters
-        set_filters(Qgis.LayerFilter.PolygonLayer | Qgis.LayerFilter.PointLayer)
+        # As flags: the signature that takes a number is deprecated.
+        set_filters(Qgis.LayerFilters(Qgis.LayerFilter.PolygonLayer | Qgis.LayerFilter.PointLayer))
         self.layer.setAllowEmptyLayer(True)
         self.layer.layerChanged.connect(self._layer_chosen)
         self.browse = QPushButton("...")
