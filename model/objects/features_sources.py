@@ -225,8 +225,9 @@ class RasterSource(Measured):
             for one in strips(window, step)
         ]
         values, valid = self._clean(np.concatenate([piece.reshape(len(piece), -1) for piece in pieces], axis=1))
-        if valid.all(axis=0).sum() == valid.any(axis=0).sum():  # no data in all bands at once, as usual
-            yield Layers(self._names, values, valid.all(axis=0))
+        everywhere = valid.all(axis=0)
+        if everywhere.all() or np.array_equal(everywhere, valid.any(axis=0)):  # no data in all bands at once, as usual
+            yield Layers(self._names, values, everywhere)
             return
         for name, plane, clear in zip(self._names, values, valid, strict=True):
             yield Layers([name], plane[None], clear)
@@ -248,7 +249,8 @@ class RasterSource(Measured):
         values = flat.astype(np.float32)
         if (self._scale != 1).any() or (self._offset != 0).any():
             values = values * self._scale[:, None] + self._offset[:, None]
-        values[~valid] = 0
+        if not valid.all():
+            values[~valid] = 0
         return values, valid
 
     def _find_limits(self) -> list[tuple[float, float]]:
