@@ -6,6 +6,7 @@ the other side has under another name, and the scheduler would have to understan
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
@@ -72,6 +73,7 @@ class _Open:
 
 
 _OPEN = _Open()
+atexit.register(_OPEN.close)  # data sets must go before GDAL does
 
 
 class StillWanted(Progress):
