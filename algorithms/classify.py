@@ -16,7 +16,7 @@ from qgis.core import (
 )
 
 from .base import DEVICES, FeedbackProgress
-from .mapinputs import MapAlgorithm, add_classes, add_scheduler, scheduler
+from .mapinputs import PRECISIONS, MapAlgorithm, add_classes, add_precision, add_scheduler, scheduler
 from .regioninputs import MOST_BLEND, add_regions, region_source
 
 
@@ -68,6 +68,7 @@ class Classify(MapAlgorithm):
         )
         self.add_device()
         self.add_memory()
+        add_precision(self)
         add_scheduler(self)
         self.add(
             QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Land-cover map")),
@@ -122,6 +123,7 @@ class Classify(MapAlgorithm):
                 unsure_error=error,
                 elsewhere=elsewhere,
                 regions=RegionChoice(*regions, blend) if regions else None,
+                precision=self.parameterAsEnumString(parameters, "PRECISION", context) or PRECISIONS[0],
             )
         name = Path(model).stem
         titles = {
@@ -130,8 +132,7 @@ class Classify(MapAlgorithm):
             "PROBABILITIES": self.tr("Probabilities ({})").format(name),
         }
         results: dict[str, Any] = {key: path for key, path in outputs.items() if path}
-        for key, path in results.items():
-            MapLayer.name_on_load(context, path, titles[key])
+        MapLayer.load_together(context, {path: titles[key] for key, path in results.items()}, name)
         results["PIXELS_PER_SECOND"] = done.summary.pixels / max(done.summary.seconds, 1e-9)
         if error is not None:
             results["UNSURE_SHARE"] = done.unsure
@@ -165,6 +166,24 @@ class MapLayer(QgsProcessingLayerPostProcessorInterface):
         if group:
             details.groupName = group
         return True
+
+    @classmethod
+    def load_together(cls, context: QgsProcessingContext, titles: dict[str, str], run: str) -> None:
+        """Name the layers of a run; two or more come in a group of their own, the first on top.
+
+        Args:
+            context: of the run.
+            titles: path -> name of the layer, in order.
+            run: what tells the run from others of the same output, such as the name of the model.
+        """
+        loaded = [path for path in titles if context.willLoadLayerOnCompletion(path)]
+        group = ""
+        if len(loaded) > 1:
+            first = Path(loaded[0]).stem
+            group = next(iter(titles.values())) if first == "OUTPUT" else f"{first} ({run})"  # OUTPUT: a temporary file
+        for place, path in enumerate(loaded):
+            cls.name_on_load(context, path, titles[path], group)
+            context.layerToLoadOnCompletionDetails(path).layerSortKey = len(loaded) - place
 
     def postProcessLayer(  # noqa: N802
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -21,7 +21,7 @@ from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from .base import DEVICES, FeedbackProgress
 from .classify import MapLayer
-from .mapinputs import MapAlgorithm, add_scheduler, scheduler
+from .mapinputs import PRECISIONS, MapAlgorithm, add_precision, add_scheduler, scheduler
 from .nomenclature import reference_path
 
 TYPES = ["float32", "int16"]
@@ -87,6 +87,7 @@ class Descriptors(MapAlgorithm):
         )
         self.add_device()
         self.add_memory()
+        add_precision(self)
         add_scheduler(self)
         self.add(
             QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Descriptors")),
@@ -139,6 +140,7 @@ class Descriptors(MapAlgorithm):
                 device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
                 progress=progress.part(0, 90) if table else progress,
                 elsewhere=elsewhere,
+                precision=self.parameterAsEnumString(parameters, "PRECISION", context) or PRECISIONS[0],
             )
         results: dict[str, Any] = {"OUTPUT": output}
         if table:

@@ -11,6 +11,7 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
+    QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFile,
     QgsProcessingParameterMapLayer,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ..model.base.elsewhere import Elsewhere
     from ..model.base.progress import Progress
     from ..model.stack.grid import Bounds
+
+PRECISIONS = ["float32", "bfloat16"]
 
 
 class MapAlgorithm(LandloomAlgorithm):
@@ -141,6 +144,23 @@ class MapAlgorithm(LandloomAlgorithm):
                 )
             )
         return f"{source}|layername={layer}" if layer else source
+
+
+def add_precision(algorithm: LandloomAlgorithm) -> None:
+    """The parameter PRECISION."""
+    algorithm.add(
+        QgsProcessingParameterEnum(
+            "PRECISION",
+            algorithm.tr("Precision"),
+            options=PRECISIONS,
+            defaultValue=PRECISIONS[0],
+            usesStaticStrings=True,
+        ),
+        "float32: the same pixels on every run. bfloat16: fewer digits where that is faster (twinns on newer "
+        "processors, networks on a GPU); it is tried on some parts of the stack first, and float32 is used where fewer "
+        "than 99.5 % of the pixels get the same class.",
+        advanced=True,
+    )
 
 
 def add_scheduler(algorithm: LandloomAlgorithm) -> None:

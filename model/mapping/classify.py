@@ -19,7 +19,7 @@ from ..base.levels import Levels
 from ..base.nomenclature import LandCoverClass, Nomenclature
 from ..base.progress import Progress
 from ..networks.modelfile import Model
-from ..networks.predictor import Predictor
+from ..networks.predictor import FLOAT32, Predictor
 from ..stack.grid import Bounds
 from ..stack.sensors import SensorSpec, Series
 from .chunks import Area
@@ -27,6 +27,7 @@ from .domain import DomainCount
 from .job import STATISTICS, Job, Summary
 from .opening import Inputs, dated_sensors, observed, open_inputs
 from .outputs import Layer
+from .precision import check_precision, use_precision
 from .regionblend import RegionChoice, RegionPredictor
 from .runner import BlockRunner
 from .style import category_names, classes_qml, color_table, confidence_qml
@@ -88,6 +89,7 @@ def classify(
     unsure_error: float | None = None,
     elsewhere: Elsewhere | None = None,
     regions: RegionChoice | None = None,
+    precision: str = FLOAT32,
 ) -> Classification:
     """Map a stack.
 
@@ -108,6 +110,7 @@ def classify(
             what is less confident becomes the class 'unsure'. None: no pixel does.
         elsewhere: other processes that compute the blocks; None for this one.
         regions: polygons of the regions that the model has models of its own for; see ``regionblend.py``.
+        precision: ``float32``, or ``bfloat16`` where that is faster and gives the same classes; see ``precision.py``.
 
     Raises:
         LandloomError: if an input is missing, damaged or does not fit, or an output cannot be written.
@@ -126,6 +129,7 @@ def classify(
         "level": level,
         "unsure_error": unsure_error,
         "regions": asdict(regions) if regions else None,
+        "precision": precision,
     }
     with open_classification(progress, elsewhere, mask, threads, arguments) as opened:
         job, domain, unsure = opened.job, opened.domain, opened.unsure
@@ -187,10 +191,11 @@ def open_classification(
         arguments: its other arguments, as JSON can hold them.
     """
     model, level, memory_mb = arguments["model"], arguments["level"], arguments["memory_mb"]
+    check_precision(arguments["precision"], bool(arguments.get("regions")), elsewhere is not None)
     inputs = open_inputs(
         arguments["stack"], model, arguments["bounds"], arguments["device"], threads, progress, elsewhere
     )
-    loaded, predictor, area = inputs.model, inputs.predictor, inputs.area
+    loaded, area = inputs.model, inputs.area
     levels = Levels(loaded.header.nomenclature)
     nomenclature = levels.nomenclature(level)
     unsure = _unsure(loaded, level, arguments["unsure_error"], model, progress)
@@ -200,6 +205,8 @@ def open_classification(
     with inputs.reader(memory_mb) as reader:
         if by_region is not None:
             by_region.check_fits(reader.specs)
+        use_precision(inputs, reader, arguments["precision"], progress)
+        predictor = inputs.predictor
         domain = DomainCount(predictor.recipe, reader.specs)
         job = inputs.job(
             reader,

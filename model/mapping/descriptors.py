@@ -16,13 +16,14 @@ from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
 from ..networks.axes import Axes
-from ..networks.predictor import FUSED, Predictor
+from ..networks.predictor import FLOAT32, FUSED, Predictor
 from ..stack.grid import Bounds
 from ..stack.sensors import SensorSpec, Series
 from .chunks import Area
 from .job import Job, Summary
 from .opening import Inputs, dated_sensors, observed, open_inputs
 from .outputs import Layer
+from .precision import check_precision, use_precision
 from .runner import BlockRunner
 from .style import bands_qml
 from .watch import duration
@@ -66,6 +67,7 @@ def map_descriptors(
     threads: int | None = None,
     progress: Progress | None = None,
     elsewhere: Elsewhere | None = None,
+    precision: str = FLOAT32,
 ) -> DescriptorMap:
     """Write the descriptors of a stack's pixels.
 
@@ -83,6 +85,7 @@ def map_descriptors(
         threads: computing threads; the values do not depend on it.
         progress: shown, and asked whether to stop.
         elsewhere: other processes that compute the blocks; None for this one.
+        precision: ``float32``, or ``bfloat16`` where that is faster and gives the same classes; see ``precision.py``.
 
     Raises:
         LandloomError: if an input is missing, damaged or does not fit, for a forest, or if an output cannot be written.
@@ -99,6 +102,7 @@ def map_descriptors(
         "bounds": bounds,
         "memory_mb": memory_mb,
         "device": device,
+        "precision": precision,
     }
     with open_descriptors(progress, elsewhere, mask, threads, arguments) as (job, inputs, axes):
         layer, area = job.layers[0], job.area
@@ -145,6 +149,7 @@ def open_descriptors(
     model, memory_mb = arguments["model"], arguments["memory_mb"]
     if dtype not in TYPES:
         raise LandloomError(tr("TYPE is '{dtype}': choose one of {types}.").format(dtype=dtype, types=", ".join(TYPES)))
+    check_precision(arguments["precision"], False, elsewhere is not None)
     inputs = open_inputs(
         arguments["stack"], model, arguments["bounds"], arguments["device"], threads, progress, elsewhere
     )
@@ -169,6 +174,7 @@ def open_descriptors(
         )
     layer, step = _layer(Path(arguments["output"]), axes, branch, dimensions, dtype)
     with inputs.reader(memory_mb) as reader:
+        use_precision(inputs, reader, arguments["precision"], progress)
         job = inputs.job(
             reader,
             [layer],

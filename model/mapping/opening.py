@@ -17,7 +17,7 @@ from ..base.files import file_hash
 from ..base.language import tr
 from ..base.progress import Progress
 from ..networks.modelfile import Model
-from ..networks.predictor import Predictor
+from ..networks.predictor import FLOAT32, Predictor
 from ..networks.registry import network_info
 from ..stack.grid import Bounds, Grid
 from ..stack.indices import find_band
@@ -45,6 +45,7 @@ class Inputs:
         needed: bands to read, by sensor.
         kind: of device.
         threads: computing threads.
+        precision: in which the predictor computes.
         elsewhere: who computes; None for this process.
     """
 
@@ -56,6 +57,7 @@ class Inputs:
     kind: str
     threads: int
     elsewhere: Elsewhere | None = None
+    precision: str = FLOAT32
 
     @property
     def model(self) -> Model:
@@ -111,6 +113,7 @@ class Inputs:
             bytes_per_pixel=reader.bytes_per_pixel + sum(np.dtype(one.dtype).itemsize * one.bands for one in layers),
             identity={
                 **identity,
+                **({} if self.precision == FLOAT32 else {"precision": self.precision}),
                 "stack": file_hash(self.stack.path),  # it holds sizes and times of the files, which the reader checks
                 "model": file_hash(self.model_path),
                 "mask": mask_identity(mask) if mask else None,

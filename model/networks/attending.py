@@ -139,7 +139,7 @@ def described(summary: Tensor, flag: Tensor, weight: Tensor, bias: Tensor, absen
     descriptor = torch.addmm(bias, weight, summary.to(weight.dtype)).relu_()
     if not bool(flag.all()):
         descriptor = torch.where(flag > 0, descriptor, absent.to(weight.dtype))
-    return descriptor, flag
+    return descriptor.to(torch.float32), flag
 
 
 ATTENDED, DESCRIBED = Scripted(attended), Scripted(described)

@@ -13,6 +13,7 @@ from .base import Prediction, SensorInput, SensorShape
 from .channels import group_of
 from .planar import PlanarLinear, mask_to_planes, to_planes, to_windows
 from .registry import check_settings
+from .scripting import makes_maps
 
 DEFAULTS = {"widths": (32, 64), "heads": 16, "descriptor": 128, "dropout": 0.1}
 
@@ -106,6 +107,9 @@ class AttentionBranch(nn.Module):
         attended: channels that the attention reads; None = those that the perceptron gives.
     """
 
+    precision = torch.float32
+    """In which maps are computed."""
+
     def __init__(
         self,
         shape: SensorShape,
@@ -150,8 +154,8 @@ class AttentionBranch(nn.Module):
                 if not len(days):
                     return self.absent[:, None].expand(-1, units), self.absent.new_zeros(1, units)
         of_pixels = type(self).by_date is AttentionBranch.by_date
-        if of_pixels and not self.training and not torch.is_grad_enabled():
-            return describe(self, x, mask, days, places.tolist())
+        if of_pixels and makes_maps(self):
+            return describe(self, x.to(self.precision), mask, days, places.tolist())
         encoding = self.encode(days)
         x, mask = self.by_date(x, mask, encoding, places, units, extra)
         summary = self._attend(x, mask, encoding)

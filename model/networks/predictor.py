@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 import threading
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # of twinns are larger, since their borders are computed twice.
 CPU_BLOCK = {"ltae": 1024, "tempcnn": 1024, "twinns": 2048, "randomforest": 2048, "pixelset": 1024}
 GPU_BLOCK = 16384
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+PRECISIONS = (FLOAT32, BFLOAT16)
 FUSED = "fused"  # the branch that joins all others
 USUAL_DATES = 54  # with more dates than this the blocks are smaller
 
@@ -59,13 +62,21 @@ class Predictor:
         model: from :meth:`Model.load` or from training.
         device: ``cpu``, ``cuda``, ``mps`` or a torch device; forests always use the CPU.
         threads: blocks computed at a time; None = number of cores.
+        precision: of :data:`PRECISIONS`; with fewer digits convolutions (on a GPU all products) are faster, and the
+            numbers others; see :func:`why_not`.
 
     Attributes:
         halo: pixels of context lost on every side.
         recipe: how inputs are prepared; fitted to the data by :meth:`check_fits`.
     """
 
-    def __init__(self, model: Model, device: str | torch.device = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        device: str | torch.device = "cpu",
+        threads: int | None = None,
+        precision: str = FLOAT32,
+    ) -> None:
         self.model, self.device = model, device
         self.info = network_info(model.header.network)
         self.halo = self.info.halo
@@ -76,8 +87,11 @@ class Predictor:
         self._branches: dict[str, int] | None = None
         on_cpu = self.info.is_forest or str(device) == "cpu"
         self.block = CPU_BLOCK[model.header.network] if on_cpu else GPU_BLOCK
+        self._members = model.members
         if not self.info.is_forest:
-            for member in model.members:
+            if precision == BFLOAT16:
+                self._members = [_shortened(member) for member in model.members]
+            for member in self._members:
                 member.to(device)
 
     def check_fits(self, specs: dict[str, SensorSpec]) -> list[str]:
@@ -235,7 +249,7 @@ class Predictor:
         with torch.inference_mode():
             inputs = blank_inputs(self.model.header.recipe, 1 + 2 * self.halo, self.device)
             lengths: dict[str, int] = {}
-            for member in self.model.members:
+            for member in self._members:
                 for name, found in member.eval()(inputs).descriptors.items():
                     lengths[name] = lengths.get(name, 0) + int(found.shape[1])
         return {FUSED: lengths.pop(FUSED), **lengths}
@@ -252,7 +266,7 @@ class Predictor:
             )
             total: Any = 0
             described: dict[str, list[torch.Tensor]] = {branch: [] for branch in branches}
-            for member in self.model.members:
+            for member in self._members:
                 if member.training:
                     member.eval()
                 found = member(inputs)
@@ -260,7 +274,7 @@ class Predictor:
                 for branch, own in described.items():
                     own.append(found.descriptors[branch])
                 total = total + torch.softmax(logits / self.model.header.temperature, dim=1)
-            parts = [total / len(self.model.members), *itertools.chain.from_iterable(described.values())]
+            parts = [total / len(self._members), *itertools.chain.from_iterable(described.values())]
             return torch.cat(parts, dim=1).cpu().numpy()
 
     def _compute_forest(self, batch: dict[str, Series]) -> np.ndarray:
@@ -275,6 +289,34 @@ class Predictor:
             total = np.power(total, 1.0 / temperature)
             total /= total.sum(axis=1, keepdims=True)
         return total.reshape(size, height, width, -1).transpose(0, 3, 1, 2)
+
+
+def why_not(network: str, device: str, precision: str) -> str:
+    """Why a network is no faster in a precision on a device, as the end of a sentence; empty where it is."""
+    if precision == FLOAT32:
+        return ""
+    if network_info(network).is_forest:
+        return tr("a random forest has no use for it")
+    import torch
+
+    if device == "cuda":
+        return "" if torch.cuda.is_bf16_supported() else tr("this GPU does not have it")
+    if device != "cpu":
+        return tr("it was never tried on {device}").format(device=device)
+    if network != "twinns":
+        return tr("{network} is no faster with it on a processor").format(network=network)
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return "" if supported is not None and supported() else tr("this processor does not have it")
+
+
+def _shortened(member: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a network that computes in bfloat16 where it gains by it."""
+    import torch
+
+    copied = copy.deepcopy(member)
+    for module in copied.modules():
+        module.precision = torch.bfloat16  # type: ignore[assignment]
+    return copied
 
 
 def _blocks(size: int, height: int, width: int, pixels: int) -> Iterator[_Block]:

@@ -18,6 +18,7 @@ from torch import nn
 _Made = TypeVar("_Made")
 _MOST_REMEMBERED = 32
 _lock = threading.Lock()
+_autocast = getattr(torch._C, "_is_any_autocast_enabled", torch.is_autocast_enabled)  # older versions: of CUDA
 
 
 class Scripted:
@@ -52,6 +53,11 @@ class Scripted:
                 return torch.jit.script(self.function)
             except (RuntimeError, OSError, AttributeError, NotImplementedError):
                 return self.function
+
+
+def makes_maps(module: nn.Module) -> bool:
+    """Whether only results are wanted of a module: no gradients, no statistics, no mixed precision."""
+    return not (module.training or torch.is_grad_enabled() or _autocast())
 
 
 def remembered(module: nn.Module, key: Hashable, make: Callable[[], _Made]) -> _Made:

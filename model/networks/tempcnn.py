@@ -12,7 +12,7 @@ from .base import Prediction, SensorInput, SensorShape
 from .ltae import sensor_groups
 from .planar import PlanarLinear, to_planes, to_windows
 from .registry import check_settings
-from .scripting import Scripted, remembered
+from .scripting import Scripted, makes_maps, remembered
 
 DEFAULTS: dict[str, Any] = {"filters": (32, 32, 32), "kernel": 5, "dense": 64, "descriptor": 128, "dropout": 0.3}
 
@@ -78,6 +78,9 @@ class TemporalConvolutions(nn.Module):
 class ConvolutionBranch(nn.Module):
     """Convolutions over the dates of one group, flattened into a dense layer: ``[T, C, N]`` -> ``[1, D, N]``."""
 
+    precision = torch.float32
+    """In which maps are computed."""
+
     def __init__(
         self, channels: int, dates: int, filters: tuple[int, ...], kernel: int, dense: int, dropout: float
     ) -> None:
@@ -91,9 +94,10 @@ class ConvolutionBranch(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training and not torch.is_grad_enabled():
-            own = remembered(self, x.dtype, lambda: self._matrices(x.dtype))
-            return CONVOLVED(x, *own, self.kernel, PIXELS_AT_ONCE).unsqueeze(0)
+        if makes_maps(self):
+            kind = self.precision
+            own = remembered(self, kind, lambda: self._matrices(kind))
+            return CONVOLVED(x.to(kind), *own, self.kernel, PIXELS_AT_ONCE).float().unsqueeze(0)
         for layer in self.layers:
             x = self.dropout(torch.relu_(layer(self._unfold(x))))
         x = x.reshape(1, -1, x.shape[2])

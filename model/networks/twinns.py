@@ -14,7 +14,7 @@ from .ltae import sensor_groups
 from .planar import PlanarLinear, mask_to_planes, to_windows
 from .recurring import PIXELS_AT_ONCE, RECURRED, gates
 from .registry import check_settings
-from .scripting import remembered
+from .scripting import makes_maps, remembered
 from .tempcnn import filled_groups, filled_of
 
 DEFAULTS: dict[str, Any] = {
@@ -83,7 +83,9 @@ class Twinns(nn.Module):
         for group, members in self.filled_groups.items():
             stacked = torch.cat([filled_of(inputs[name]).flatten(1, 2) for name in members], dim=1)
             found = self.convolutional[group](stacked.contiguous(memory_format=torch.channels_last))
-            found = found.permute(0, 2, 3, 1).reshape(-1, found.shape[1]).T.unsqueeze(0)  # channels are last in memory
+            found = (
+                found.to(stacked.dtype).permute(0, 2, 3, 1).reshape(-1, found.shape[1]).T.unsqueeze(0)
+            )  # channels are last in memory
             descriptors[f"{group}_convolutional"] = torch.relu_(self.pointwise[group](found))
         fused = torch.relu_(self.fusion(self.dropout(torch.cat(list(descriptors.values()), dim=1))))
         logits = self.head(self.dropout(fused))
@@ -101,6 +103,9 @@ class Twinns(nn.Module):
 class Convolution(nn.Module):
     """Valid convolution, normalisation, ReLU; in evaluation the normalisation is folded into the weights."""
 
+    precision = torch.float32
+    """In which maps are computed."""
+
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, kernel)
@@ -113,9 +118,10 @@ class Convolution(nn.Module):
         border = layer.kernel_size[0] - 1
         if self.training and x.shape[0] * (x.shape[2] - border) * (x.shape[3] - border) > 1:
             return torch.relu_(norm(layer(x)))
-        if torch.is_grad_enabled():
+        if not makes_maps(self):
             weight, bias = self.folded()
         else:
+            x = x.to(self.precision)
             weight, bias = remembered(self, x.dtype, lambda: self.folded(x.dtype))
         return torch.relu_(functional.conv2d(x, weight, bias))
 
@@ -149,7 +155,7 @@ class RecurrentBranch(nn.Module):
 
     def forward(self, members: list[SensorInput]) -> Tensor:
         """Descriptor ``[1, hidden, N]``, N = pixels without the halo; 0 where no date is valid."""
-        if not self.training and not torch.is_grad_enabled():
+        if makes_maps(self):
             return self._quickly(members).unsqueeze(0)
         steps: list[tuple[float, Tensor, Tensor, Tensor]] = []
         for place, sensor in enumerate(members):
@@ -171,7 +177,7 @@ class RecurrentBranch(nn.Module):
         joined = torch.cat([x, mask.unsqueeze(2).to(x.dtype)], dim=2)
         batch, dates = joined.shape[:2]
         found = self.stem(joined.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        return found.unflatten(0, (batch, dates)).permute(1, 0, 3, 4, 2).reshape(dates, -1, found.shape[1])
+        return found.to(x.dtype).unflatten(0, (batch, dates)).permute(1, 0, 3, 4, 2).reshape(dates, -1, found.shape[1])
 
     def _quickly(self, members: list[SensorInput]) -> Tensor:
         """Without gradients: ``[hidden, N]``, by :mod:`.recurring`."""
