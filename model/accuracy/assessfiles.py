@@ -156,10 +156,10 @@ def _problem(content: dict[str, Any]) -> str:
     if found:
         return found
     if not all(value.removeprefix("-").isdecimal() and len(value) < 12 for value in content["map"]["pixels"]):
-        return "a value of the map is no whole number"
+        return tr("a value of the map is no whole number")
     whole = content.get("whole_map")
     if whole is not None and len(whole["area_hectares"]) != len(content["classes"]):
-        return "there is not one area for each class"
+        return tr("there is not one area for each class")
     return ""
 
 

@@ -223,7 +223,7 @@ def _warped(source: CategoricalMap, grid: Grid) -> gdal.Dataset:
             messages.append(str(error))
             dataset = None
     if dataset is None or dataset.RasterCount < 2:
-        reason = messages[-1] if messages else "GDAL gives no reason"
+        reason = messages[-1] if messages else tr("GDAL gives no reason")
         raise LandloomError(
             tr("AFTER {path} cannot be brought onto the pixels of BEFORE: {reason}.").format(
                 path=source.path, reason=reason

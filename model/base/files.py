@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import LandloomError
+from .language import tr
 
 PARTIAL = ".partial"
 
@@ -101,7 +102,7 @@ def parse_json(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise ValueError(tr("it is nested too deeply")) from error
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:
@@ -149,4 +150,6 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 def writing_failed(path: str | os.PathLike[str], error: OSError) -> str:
     """The sentence for a failed write: disk full, no permission, open elsewhere."""
     reason = error.strerror or str(error)
-    return f"Cannot write {path}: {reason}. Free space there, close the programs that use it, or choose another output."
+    return tr(
+        "Cannot write {path}: {reason}. Free space there, close the programs that use it, or choose another output."
+    ).format(path=path, reason=reason)

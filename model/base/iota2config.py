@@ -79,7 +79,7 @@ class _Parser:
         while place < len(text):
             match = _TOKEN.match(text, place)
             if match is None:
-                raise self._error(f"does not understand {text[place]!r}", line)
+                raise self._error(tr("does not understand {text!r}").format(text=text[place]), line)
             kind, value = match.lastgroup or "", match.group()
             if kind != "space":
                 self._tokens.append((kind, value, line))
@@ -118,12 +118,12 @@ class _Parser:
                     raise self._error(f"a '{end}' is missing" if end else f"'{text}' closes nothing", line)
                 return found
             if kind not in ("word", "string"):
-                raise self._error(f"'{text}' stands where a key should", line)
+                raise self._error(tr("'{text}' stands where a key should").format(text=text), line)
             key = _unquoted(text) if kind == "string" else text
             self._skip()
             mark = self._next()
             if mark[:2] != ("mark", ":"):
-                raise self._error(f"after '{key}' comes no ':'", mark[2])
+                raise self._error(tr("after '{key}' comes no ':'").format(key=key), mark[2])
             found[key] = self._value()
 
     def _value(self) -> Any:
@@ -137,12 +137,14 @@ class _Parser:
         if kind == "mark" and text in "{[":
             self._depth += 1
             if self._depth > DEEPEST:
-                raise self._error("sections lie too deep in one another", line)
+                raise self._error(tr("sections lie too deep in one another"), line)
             nested: dict[str, Any] | list[Any] = self.entries("}") if text == "{" else self._list(line)
             self._depth -= 1
             return nested
         if kind != "word":
-            raise self._error(f"'{text.strip() or 'the end of the line'}' stands where a value should", line)
+            raise self._error(
+                tr("'{text}' stands where a value should").format(text=text.strip() or "the end of the line"), line
+            )
         words = [text]
         # An expression is kept as text; a word before a colon is the next key.
         while self._peek()[0] == "word" and self._tokens[self._at + 1][:2] != ("mark", ":"):

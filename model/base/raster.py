@@ -114,7 +114,7 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
         dataset = None  # a header that came cut off would be taken for one with less in it
     if dataset is None or dataset.RasterCount == 0:
         empty = not name.startswith(("/vsi", "<")) and os.path.isfile(name) and os.path.getsize(name) == 0
-        reason = "the file is empty" if empty else _last(messages or ["it is of no format that GDAL knows"])
+        reason = tr("the file is empty") if empty else _last(messages or [tr("it is of no format that GDAL knows")])
         raise LandloomError(
             tr("Cannot open the raster {shown}: {reason}. Is it whole? Get it again.").format(
                 shown=shown(name), reason=reason
@@ -259,4 +259,4 @@ def spatial_reference(crs: str) -> osr.SpatialReference:
 
 
 def _last(messages: list[str]) -> str:
-    return re.sub(r"\?\S+=[^\s:]*", "", messages[-1]).strip().rstrip(".") if messages else "GDAL gives no reason"
+    return re.sub(r"\?\S+=[^\s:]*", "", messages[-1]).strip().rstrip(".") if messages else tr("GDAL gives no reason")

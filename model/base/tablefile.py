@@ -73,7 +73,7 @@ def write_rows(
         if not temporary.exists():
             raise LandloomError(
                 tr("Cannot write {path}: {messages}.").format(
-                    path=path, messages=" ".join(messages) or "GDAL gives no reason"
+                    path=path, messages=" ".join(messages) or tr("GDAL gives no reason")
                 )
             )
 

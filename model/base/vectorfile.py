@@ -209,7 +209,7 @@ def _quoted(name: str) -> str:
 
 
 def _failed(path: Path, messages: list[str]) -> LandloomError:
-    reason = messages[-1].strip().rstrip(".") if messages else "GDAL gives no reason"
+    reason = messages[-1].strip().rstrip(".") if messages else tr("GDAL gives no reason")
     return LandloomError(
         tr("Cannot write {path}: {reason}. Free space there or choose another output.").format(path=path, reason=reason)
     )

@@ -6,6 +6,8 @@ from html import escape as _escape
 from xml.etree.ElementTree import Element, TreeBuilder  # nosec B405 # builds a tree of what parse_xml lets through
 from xml.parsers import expat  # nosec B407 # parse_xml stops it at the first declaration of an entity
 
+from .language import tr
+
 
 def parse_xml(content: bytes, document_type: bool = False) -> Element:
     """The root element of a document, with names of namespaces as ``{address}name``.
@@ -32,10 +34,10 @@ def parse_xml(content: bytes, document_type: bool = False) -> Element:
 
     def refuse_type(*_names: object) -> None:
         if not document_type:
-            raise ValueError("it has a document type")
+            raise ValueError(tr("it has a document type"))
 
     def refuse_entity(*_names: object) -> None:
-        raise ValueError("it defines entities")
+        raise ValueError(tr("it defines entities"))
 
     parser.StartElementHandler = start
     parser.EndElementHandler = lambda name: builder.end(full(name))

@@ -212,10 +212,12 @@ def compute(
         except LandloomError as error:
             answer["error"] = str(error)
         except MemoryError:
-            answer["error"] = "There is not enough memory: lower MEMORY_MB, or give the workers more."
+            answer["error"] = tr("There is not enough memory: lower MEMORY_MB, or give the workers more.")
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
-            answer["error"] = f"Something failed that should not, see the worker's log: {error!r}."
+            answer["error"] = tr("Something failed that should not, see the worker's log: {error!r}.").format(
+                error=error
+            )
         if len(answer) > 1:
             _OPEN.close()
     return answer

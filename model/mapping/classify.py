@@ -224,9 +224,12 @@ def open_classification(
             statistics=domain.size,
             order=order,
         )
-        sentence = (
-            f"Mapping {area.width:,} x {area.height:,} pixels with {loaded.header.network} on {inputs.kind}, "
-            f"sensors {', '.join(inputs.needed)}."
+        sentence = tr("Mapping {width:,} x {height:,} pixels with {network} on {kind}, sensors {needed}.").format(
+            width=area.width,
+            height=area.height,
+            network=loaded.header.network,
+            kind=inputs.kind,
+            needed=", ".join(inputs.needed),
         )
         yield Opened(job, predictor, domain, unsure, sentence)
         if by_region is not None:

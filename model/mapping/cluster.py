@@ -97,13 +97,15 @@ def difference(theirs: Mapping[str, str], ours: Mapping[str, str], network: bool
         if found == wanted:
             continue
         if name == "Landloom's code":
-            return (
-                f"{who} has another state of Landloom ({found or 'unknown'}) than this machine ({wanted}): install "
+            return tr(
+                "{who} has another state of Landloom ({found}) than this machine ({wanted}): install "
                 "the same version there, with pip install of the plugin's folder."
-            )
+            ).format(who=who, found=found or "unknown", wanted=wanted)
         has = f"{name} {found}" if found else f"no {name}"
-        how = "use the same Python there" if name == "Python" else f"run there: pip install {name}=={wanted}"
-        return f"{who} has {has}, but this machine has {name} {wanted}, and pixels could differ: {how}."
+        how = tr("use the same Python there") if name == "Python" else f"run there: pip install {name}=={wanted}"
+        return tr("{who} has {has}, but this machine has {name} {wanted}, and pixels could differ: {how}.").format(
+            who=who, has=has, name=name, wanted=wanted, how=how
+        )
     return ""
 
 

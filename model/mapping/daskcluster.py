@@ -48,8 +48,8 @@ def _remote(name: str) -> Callable[..., Any]:
             module = importlib.import_module("landloom.model.mapping.blockwork")
         except ImportError as error:
             machine = socket.gethostname()
-            return {"machine": machine, "error": f"The worker cannot import landloom ({error}): run there pip install "
-                    "of the plugin's folder, and see that its Python has GDAL and numpy."}  # fmt: skip
+            return {"machine": machine, "error": tr("The worker cannot import landloom ({error}): run there pip install of the plugin's "
+"folder, and see that its Python has GDAL and numpy.").format(error=error)}  # fmt: skip
         return getattr(module, name)(*arguments)
 
     call.__module__ = "__main__"  # so that Dask does not look for this module there
@@ -130,7 +130,7 @@ class DaskCluster:
                         address=address, short=_short(told)
                     )
                 )
-            who = f"The worker {address} on {told['machine']}"
+            who = tr("The worker {address} on {told}").format(address=address, told=told["machine"])
             if "error" in told:
                 raise LandloomError(f"{who}: {told['error']}")
             apart = difference(told["versions"], ours, network, who)
@@ -362,10 +362,10 @@ def _failure(error: BaseException | None) -> str:
     """A sentence about a task that Dask itself gave up."""
     if type(error).__name__ == "KilledWorker":
         worker = getattr(getattr(error, "last_worker", None), "address", "a worker")
-        return (
-            f"Several workers ended while they computed the same piece, last {worker}: most likely their memory ran "
-            "out; lower MEMORY_MB or give them more."
-        )
+        return tr(
+            "Several workers ended while they computed the same piece, last {worker}: most likely "
+            "their memory ran out; lower MEMORY_MB or give them more."
+        ).format(worker=worker)
     return f"A worker failed: {_short(error)}."
 
 

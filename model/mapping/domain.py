@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..base.language import tr
 from ..stack.sensors import SensorSpec, Series
 from .chunks import CHUNK, Area
 
@@ -71,8 +72,10 @@ class DomainCount:
         """A sentence for each sensor with too many pixels outside."""
         table = counts.reshape(-1, 2)
         return [
-            f"{100 * outside / seen:.0f} % of the pixels of {name} lie outside the range of values that the model was "
-            "trained on: expect errors there. Is it another sensor, unit, season or landscape?"
+            tr(
+                "{outside:.0f} % of the pixels of {name} lie outside the range of values that the model "
+                "was trained on: expect errors there. Is it another sensor, unit, season or landscape?"
+            ).format(outside=100 * outside / seen, name=name)
             for name, (outside, seen) in zip(self._sensors, table, strict=True)
             if seen >= FEWEST and outside / seen > WORTH_A_WARNING
         ]

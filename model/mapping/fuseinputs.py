@@ -159,7 +159,7 @@ def common_grid(inputs: Sequence[FuseInput]) -> Grid:
     for one in inputs[1:]:
         where = place(one.grid, first.grid)
         if where is None or where[1] != 1.0:
-            what = "another CRS" if not same_crs(one.grid.crs_wkt, first.grid.crs_wkt) else "another grid of pixels"
+            what = "another CRS" if not same_crs(one.grid.crs_wkt, first.grid.crs_wkt) else tr("another grid of pixels")
             raise LandloomError(
                 tr(
                     "{path} has {what} than {path2}: warp it first with 'Warp (reproject)', nearest neighbour, "

@@ -195,7 +195,7 @@ def _write(
             dataset = None
     # GDAL may flush a tile from another thread, whose errors we do not see: what was written is read again.
     if errors or not reads_back(layer, path, area, checksums, progress):
-        reason = errors[-1] if errors else "the file is not whole"
+        reason = errors[-1] if errors else tr("the file is not whole")
         raise LandloomError(
             tr("Cannot write {path}: {reason}. Free space there or choose another output.").format(
                 path=layer.path, reason=reason.rstrip(".")

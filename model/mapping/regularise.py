@@ -294,7 +294,7 @@ def _write(
             except RuntimeError as error:  # when someone switched GDAL's exceptions on
                 errors.append(str(error))
         if errors or not outputs.reads_back(layer, temporary, Area(*grid.whole), checksums, progress):
-            reason = errors[-1].rstrip(".") if errors else "the file is not whole"
+            reason = errors[-1].rstrip(".") if errors else tr("the file is not whole")
             raise LandloomError(
                 tr("Cannot write {target}: {reason}. Free space there or choose another output.").format(
                     target=target, reason=reason

@@ -435,8 +435,8 @@ def _largest(blocks: Sequence[Block]) -> int:
 
 
 def _kept(done: int, folder: Path) -> str:
-    blocks = "The finished block is" if done == 1 else f"The {done} finished blocks are"
-    return f"{blocks} kept in {folder}; the same run goes on from there."
+    blocks = tr("The finished block is") if done == 1 else tr("The {done} finished blocks are").format(done=done)
+    return tr("{blocks} kept in {folder}; the same run goes on from there.").format(blocks=blocks, folder=folder)
 
 
 def _remove(folder: Path) -> None:

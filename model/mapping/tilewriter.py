@@ -93,7 +93,7 @@ def _fill(
     for layer in layers:
         whole = not errors and outputs.reads_back(layer, temporary[layer.name], area, checksums[layer.name], progress)
         if not whole:
-            reason = errors[-1].rstrip(".") if errors else "the file is not whole"
+            reason = errors[-1].rstrip(".") if errors else tr("the file is not whole")
             raise LandloomError(
                 tr("Cannot write {path}: {reason}. Free space there or choose another output.").format(
                     path=layer.path, reason=reason

@@ -51,19 +51,41 @@ class Unsure:
     def sentences(self) -> list[str]:
         """What the threshold rests on, in words."""
         whole, kept = self.whole, self.kept
-        samples = f"the {whole.pixels:,} {self.source} samples ({whole.groups} groups)"
+        samples = tr("the {pixels:,} {source} samples ({groups} groups)").format(
+            pixels=whole.pixels, source=self.source, groups=whole.groups
+        )
         if not self.threshold:
             return [
-                f"UNSURE_ERROR {percent(self.error)}: of {samples} {percent(whole.error)} are wrong (at most "
-                f"{percent(whole.upper_error)}, with 95 % confidence), so nothing has to be unsure.",
+                tr(
+                    "UNSURE_ERROR {percent}: of {samples} {percent2} are wrong (at most {percent3}, with "
+                    "95 % confidence), so nothing has to be unsure."
+                ).format(
+                    percent=percent(self.error),
+                    samples=samples,
+                    percent2=percent(whole.error),
+                    percent3=percent(whole.upper_error),
+                ),
             ]
         return [
-            f"UNSURE_ERROR {percent(self.error)}: pixels of less than {percent(self.threshold)} confidence become "
-            f"'{self.land_cover.name}' (code {self.land_cover.code}).",
-            f"Of {samples} this keeps {percent(kept.pixels / whole.pixels)}, of which {percent(kept.error)} are wrong "
-            f"(at most {percent(kept.upper_error)}, with 95 % confidence); without it {percent(whole.error)} are. "
-            "This holds for the inside of reference polygons like those that trained the model, not for borders and "
-            "other land cover.",
+            tr(
+                "UNSURE_ERROR {percent}: pixels of less than {percent2} confidence become '{land_cover}' (code {code})."
+            ).format(
+                percent=percent(self.error),
+                percent2=percent(self.threshold),
+                land_cover=self.land_cover.name,
+                code=self.land_cover.code,
+            ),
+            tr(
+                "Of {samples} this keeps {percent}, of which {percent2} are wrong (at most {percent3}, "
+                "with 95 % confidence); without it {percent4} are. This holds for the inside of reference "
+                "polygons like those that trained the model, not for borders and other land cover."
+            ).format(
+                samples=samples,
+                percent=percent(kept.pixels / whole.pixels),
+                percent2=percent(kept.error),
+                percent3=percent(kept.upper_error),
+                percent4=percent(whole.error),
+            ),
         ]
 
 

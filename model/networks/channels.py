@@ -106,8 +106,14 @@ def source_bands(trained: SensorSpec, data: SensorSpec, warnings: list[str]) -> 
     if trained.kind == RADAR and trained.calibration != data.calibration:
         if "unknown" in (trained.calibration or "unknown", data.calibration or "unknown"):
             warnings.append(
-                f"The calibration of {trained.name} is {data.calibration or 'unknown'} in the data and "
-                f"{trained.calibration or 'unknown'} in the model: check that they agree."
+                tr(
+                    "The calibration of {trained} is {calibration} in the data and {calibration2} in the "
+                    "model: check that they agree."
+                ).format(
+                    trained=trained.name,
+                    calibration=data.calibration or "unknown",
+                    calibration2=trained.calibration or "unknown",
+                )
             )
         else:
             raise LandloomError(

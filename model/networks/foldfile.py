@@ -66,4 +66,4 @@ def load_folds(model: str | os.PathLike[str], header: ModelHeader) -> list[Model
                 path=path, model=model
             )
         )
-    return load_several(path, "folds", FORMAT, MOST_FOLDS, "networks of folds")[0]
+    return load_several(path, "folds", FORMAT, MOST_FOLDS, tr("networks of folds"))[0]

@@ -228,7 +228,7 @@ class InputRecipe:
             )
         extra = [name for name in specs if name not in self.sensors]
         if extra:
-            warnings.append(f"Ignored, since the model was trained without it: {listed(extra)}.")
+            warnings.append(tr("Ignored, since the model was trained without it: {extra}.").format(extra=listed(extra)))
         return replace(self, _sources=sources), warnings, missing
 
     # ------------------------------------------------------------------ preparing

@@ -266,7 +266,7 @@ def describe(model: Model) -> dict[str, Any]:
     cost = None if None in counts else sum(count for count in counts if count is not None) / 1e6
     unit = "MFLOP per pixel"
     if network_info(network).reads_sets:
-        unit = f"MFLOP per object of {SET_PIXELS} pixels"
+        unit = tr("MFLOP per object of {set_pixels} pixels").format(set_pixels=SET_PIXELS)
         cost = None if cost is None else cost * SET_PIXELS
     text = f"{network}: {parameters:,} parameters" + (f", {cost:.2f} {unit}" if cost is not None else "")
     return {"parameters": parameters, "mflop_per_pixel": cost, "text": text}

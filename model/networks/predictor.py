@@ -118,8 +118,10 @@ class Predictor:
                     ).format(missing=", ".join(missing), network=self.model.header.network, needed=needed, there=there)
                 )
             warnings.append(
-                f"The data lack the sensor {', '.join(missing)} (the model was trained on {needed}, the data have "
-                f"{there}): the map will be less accurate."
+                tr(
+                    "The data lack the sensor {missing} (the model was trained on {needed}, the data have "
+                    "{there}): the map will be less accurate."
+                ).format(missing=", ".join(missing), needed=needed, there=there)
             )
         self.recipe = recipe
         return warnings

@@ -74,7 +74,7 @@ def load_regions(model: str | os.PathLike[str], header: ModelHeader) -> dict[str
                 path=path, model=model
             )
         )
-    models, metadata = load_several(path, "models", FORMAT, MOST_REGIONS, "models of regions")
+    models, metadata = load_several(path, "models", FORMAT, MOST_REGIONS, tr("models of regions"))
     names = metadata.get("regions")
     with naming(path):
         if not isinstance(names, list) or [str(name) for name in names] != names or len(set(names)) != len(models):

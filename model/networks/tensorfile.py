@@ -88,7 +88,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
                 stream.seek(start + first)
                 data = stream.read(last - first)
                 if len(data) != last - first:
-                    raise _damaged(path, "it ends too early")
+                    raise _damaged(path, tr("it ends too early"))
                 tensors[name] = np.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
             return tensors, metadata
     except OSError as error:
@@ -120,13 +120,13 @@ _Entry = tuple[np.dtype, tuple[int, ...], int, int]
 
 def _read_header(path: Path, stream: Any, size: int) -> tuple[dict[str, _Entry], dict[str, Any], int]:
     if size < 8:
-        raise _damaged(path, "it is too short")
+        raise _damaged(path, tr("it is too short"))
     (length,) = struct.unpack("<Q", stream.read(8))
     if length > MAXIMUM_HEADER or length + 8 > size:
-        raise _damaged(path, "its header claims more bytes than the file has or may have")
+        raise _damaged(path, tr("its header claims more bytes than the file has or may have"))
     encoded = stream.read(length)
     if not encoded.startswith(b"{"):
-        raise _damaged(path, "it is not a safetensors file")
+        raise _damaged(path, tr("it is not a safetensors file"))
     header = _parse(path, encoded)
     extra = header.pop("__metadata__", None)
     if not isinstance(extra, dict) or not isinstance(extra.get(METADATA_KEY), str):
@@ -137,31 +137,33 @@ def _read_header(path: Path, stream: Any, size: int) -> tuple[dict[str, _Entry],
         )
     text = extra[METADATA_KEY]
     if len(text.encode(errors="replace")) > MAXIMUM_METADATA:
-        raise _damaged(path, "its description is larger than 16 MB")
+        raise _damaged(path, tr("its description is larger than 16 MB"))
     metadata = _parse(path, text)
     if len(header) > MAXIMUM_TENSORS:
-        raise _damaged(path, "it lists too many arrays")
+        raise _damaged(path, tr("it lists too many arrays"))
     entries = {name: _entry(path, name, content, size - 8 - length) for name, content in header.items()}
     end = 0
     for _dtype, _shape, first, last in sorted(entries.values(), key=lambda entry: entry[2:]):
         if first != end:  # overlaps would let a small file take much memory
-            raise _damaged(path, "its arrays overlap or leave gaps")
+            raise _damaged(path, tr("its arrays overlap or leave gaps"))
         end = last
     if end != size - 8 - length:
-        raise _damaged(path, "its arrays do not fill the file")
+        raise _damaged(path, tr("its arrays do not fill the file"))
     return entries, metadata, 8 + length
 
 
 def _entry(path: Path, name: str, content: Any, available: int) -> _Entry:
     if not isinstance(content, dict):
-        raise _damaged(path, f"the entry of array {name[:80]!r} is not an object")
+        raise _damaged(path, tr("the entry of array {name!r} is not an object").format(name=name[:80]))
     dtype = DTYPES.get(str(content.get("dtype")))
     shape, offsets = _counts(content.get("shape")), _counts(content.get("data_offsets"))
     if dtype is None or shape is None or offsets is None or len(offsets) != 2 or len(shape) > 8:
-        raise _damaged(path, f"array {name[:80]!r} has a wrong type, shape or place")
+        raise _damaged(path, tr("array {name!r} has a wrong type, shape or place").format(name=name[:80]))
     first, last = offsets
     if not first <= last <= available or last - first != math.prod(shape) * dtype.itemsize:
-        raise _damaged(path, f"the place of array {name[:80]!r} does not fit its shape or the file")
+        raise _damaged(
+            path, tr("the place of array {name!r} does not fit its shape or the file").format(name=name[:80])
+        )
     return dtype, shape, first, last
 
 
@@ -174,9 +176,9 @@ def _parse(path: Path, text: str | bytes) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, "its header is not JSON") from error
+        raise _damaged(path, tr("its header is not JSON")) from error
     if not isinstance(content, dict):
-        raise _damaged(path, "its header is not a JSON object")
+        raise _damaged(path, tr("its header is not a JSON object"))
     return content
 
 

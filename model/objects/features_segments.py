@@ -163,11 +163,15 @@ class PolygonSegments(Segments):
             )
         notes = []
         if repaired:
-            notes.append(f"{repaired:,} invalid geometries were repaired.")
+            notes.append(tr("{repaired:,} invalid geometries were repaired.").format(repaired=repaired))
         if empty:
-            notes.append(f"{empty:,} features have no geometry that can be used and are left out.")
+            notes.append(
+                tr("{empty:,} features have no geometry that can be used and are left out.").format(empty=empty)
+            )
         if multipart:
-            notes.append(f"{multipart:,} objects have several parts: each is measured as one.")
+            notes.append(
+                tr("{multipart:,} objects have several parts: each is measured as one.").format(multipart=multipart)
+            )
         super().__init__(layer.name, wkt, np.array(ids, np.int64), np.array(boxes), notes)
         self._shapes = shapes
 

@@ -54,7 +54,9 @@ class Divided:
         if alone.any():
             names = ", ".join(nomenclature.names[k] for k in np.flatnonzero(alone))
             warnings.append(
-                f"With objects of one group only, so that they train and are left out of the scores: {names}."
+                tr(
+                    "With objects of one group only, so that they train and are left out of the scores: {names}."
+                ).format(names=names)
             )
             progress.warning(warnings[-1])
         if count < 2 or lonely.all():

@@ -310,10 +310,14 @@ def _tell(matched: Matched, nomenclature: Nomenclature, min_share: float, progre
         )
     if matched.lost:
         warnings.append(
-            f"{matched.lost:,} reference features gave no object a class: no segment is covered by them to MIN_SHARE."
+            tr(
+                "{lost:,} reference features gave no object a class: no segment is covered by them to MIN_SHARE."
+            ).format(lost=matched.lost)
         )
     if matched.disputed:
-        warnings.append(f"{matched.disputed:,} objects belong as much to two classes and are left out.")
+        warnings.append(
+            tr("{disputed:,} objects belong as much to two classes and are left out.").format(disputed=matched.disputed)
+        )
     if matched.thin:
         progress.info(
             tr("{thin:,} objects are touched by reference data, but covered to less than MIN_SHARE.").format(

@@ -180,7 +180,7 @@ def describers(
     if not known:
         raise LandloomError(
             tr("None of the samples in {samples} trained {descriptors}: give the folder that did.").format(
-                samples=samples or "the folder that the model names", descriptors=descriptors
+                samples=samples or tr("the folder that the model names"), descriptors=descriptors
             )
         )
     total = len(matched.objects)
@@ -281,11 +281,23 @@ def _tell(found: Describers, progress: Progress) -> None:
     by_folds = found.by_folds
     parts = []
     if by_folds:
-        parts.append(f"{by_folds:,} objects are described by networks of folds that have not seen their group")
+        parts.append(
+            tr("{by_folds:,} objects are described by networks of folds that have not seen their group").format(
+                by_folds=by_folds
+            )
+        )
     if by_folds < len(found.of_object):
-        parts.append(f"{len(found.of_object) - by_folds:,} by the pixel model, which has not seen theirs")
+        parts.append(
+            tr("{n_of_object:,} by the pixel model, which has not seen theirs").format(
+                n_of_object=len(found.of_object) - by_folds
+            )
+        )
     if found.left_out:
-        parts.append(f"{found.left_out:,} objects of groups that every network has seen are left out")
+        parts.append(
+            tr("{left_out:,} objects of groups that every network has seen are left out").format(
+                left_out=found.left_out
+            )
+        )
     progress.info("; ".join(parts) + ".")
 
 

@@ -169,8 +169,9 @@ class SetModel:
         lacking = [name for name in missing if name != GEOMETRY]
         if lacking:
             warnings.append(
-                f"The stack lacks the sensor {', '.join(lacking)}, which trained the model: objects will be told less "
-                "well."
+                tr(
+                    "The stack lacks the sensor {lacking}, which trained the model: objects will be told less well."
+                ).format(lacking=", ".join(lacking))
             )
         bands: dict[str, Sequence[str]] = {}
         for name, spec in known.items():

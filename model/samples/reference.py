@@ -94,7 +94,7 @@ class ReferenceLayer:
         if self._dataset is None or self._dataset.GetLayerCount() == 0:
             raise LandloomError(
                 tr("Cannot open the {what} {name}: {messages}.").format(
-                    what=what, name=name, messages=" ".join(messages) or "no layer in it"
+                    what=what, name=name, messages=" ".join(messages) or tr("no layer in it")
                 )
             )
         if layer_name:
@@ -309,8 +309,12 @@ class ReferenceLayer:
 
     def _nothing_in(self, field: str, parameter: str) -> str:
         if self.layer.GetFeatureCount() == 0:
-            return f"The {self.what} {self.name} hold no feature: give polygons or points."
-        return f"{parameter} '{field}' is empty in every feature of {self.name}: fill it, or choose another field."
+            return tr("The {what} {name} hold no feature: give polygons or points.").format(
+                what=self.what, name=self.name
+            )
+        return tr(
+            "{parameter} '{field}' is empty in every feature of {name}: fill it, or choose another field."
+        ).format(parameter=parameter, field=field, name=self.name)
 
     def _each(self, progress: Progress) -> Iterator[Any]:
         self.layer.ResetReading()

@@ -177,8 +177,12 @@ def absent_classes(labels: np.ndarray, split: np.ndarray, names: Sequence[str]) 
             continue
         absent = [name for index, name in enumerate(names) if index not in present]
         if absent:
-            effect = "cannot be learnt" if part == TRAINING else "is left out of its scores"
-            sentences.append(f"Absent from the {part_name} part, so that it {effect}: {listed(absent)}.")
+            effect = tr("cannot be learnt") if part == TRAINING else tr("is left out of its scores")
+            sentences.append(
+                tr("Absent from the {part_name} part, so that it {effect}: {absent}.").format(
+                    part_name=part_name, effect=effect, absent=listed(absent)
+                )
+            )
     return sentences
 
 

@@ -293,7 +293,9 @@ class SampleStore:
             season = (str(description["season"]["start"]), description["season"]["year"])
             halo, crs_wkt = int(description["halo"]), str(description.get("crs", ""))
         except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(folder, f"{MANIFEST} lacks or garbles {error}") from error
+            raise _damaged(
+                folder, tr("{manifest} lacks or garbles {error}").format(manifest=MANIFEST, error=error)
+            ) from error
         chips, samples = _load(folder, "chips.npy", CHIP), _load(folder, "samples.npy", SAMPLE)
         n_pixels = _check_tables(folder, chips, samples, halo, len(nomenclature))
         values, masks = {}, {}
@@ -376,9 +378,9 @@ def _load(folder: Path, name: str, dtype: np.dtype) -> np.ndarray:
     try:
         table = np.load(folder / name, allow_pickle=False)
     except Exception as error:  # numpy reads a damaged header with Python's parser, which has errors of its own
-        raise _damaged(folder, f"{name} is missing or cut short") from error
+        raise _damaged(folder, tr("{name} is missing or cut short").format(name=name)) from error
     if table.dtype != dtype or table.ndim != 1:
-        raise _damaged(folder, f"{name} has other columns")
+        raise _damaged(folder, tr("{name} has other columns").format(name=name))
     return table
 
 
@@ -389,7 +391,7 @@ def _map(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np
             return np.zeros(shape, dtype)
         array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # as above
-        raise _damaged(folder, f"{name} is missing or cut short") from error
+        raise _damaged(folder, tr("{name} is missing or cut short").format(name=name)) from error
     if array.dtype != dtype or array.shape != shape:
         raise _damaged(folder, f"{name} holds {array.dtype} {array.shape}, expected {dtype} {shape}")
     return np.asarray(array)
@@ -400,14 +402,14 @@ def _check_tables(folder: Path, chips: np.ndarray, samples: np.ndarray, halo: in
     sizes = chips["width"].astype(np.int64) * chips["height"]
     ends = np.cumsum(sizes)
     if (sizes <= 0).any() or not np.array_equal(chips["offset"], ends - sizes):
-        raise _damaged(folder, "chips.npy does not add up")
+        raise _damaged(folder, tr("chips.npy does not add up"))
     if len(samples):
         if samples["chip"].min() < 0 or samples["chip"].max() >= len(chips):
-            raise _damaged(folder, "samples.npy names chips that do not exist")
+            raise _damaged(folder, tr("samples.npy names chips that do not exist"))
         own = chips[samples["chip"]]
         fits = (samples["row"] >= halo) & (samples["row"] + halo < own["height"])
         fits &= (samples["column"] >= halo) & (samples["column"] + halo < own["width"])
         fits &= (samples["label"] >= 0) & (samples["label"] < n_classes) & (samples["split"] <= TEST)
         if not fits.all():
-            raise _damaged(folder, "samples.npy holds samples outside their chip or nomenclature")
+            raise _damaged(folder, tr("samples.npy holds samples outside their chip or nomenclature"))
     return int(ends[-1]) if len(ends) else 0

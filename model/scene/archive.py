@@ -9,6 +9,7 @@ import numpy as np
 from osgeo import gdal, osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from .constants import Climate
 from .noise import stream
 from .optical import NO_DATA, Image
@@ -46,7 +47,7 @@ def write_geotiff(
     options = ["TILED=YES", "BLOCKXSIZE=256", "BLOCKYSIZE=256", "COMPRESS=DEFLATE", "ZLEVEL=1"]
     if values.dtype != np.uint8:
         options.append(f"PREDICTOR={predictor}")
-    failed = f"Cannot write {path}. Free space there, or choose another output."
+    failed = tr("Cannot write {path}. Free space there, or choose another output.").format(path=path)
     try:
         dataset = gdal.GetDriverByName("GTiff").Create(
             str(path), values.shape[1], values.shape[0], 1, codes[values.dtype.name], options

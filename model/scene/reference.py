@@ -9,6 +9,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from .constants import MIN_FIELD, WRONG_LABELS, Climate
 from .landscape import FINE, Landscape
 from .noise import stream
@@ -80,7 +81,7 @@ def write(folder: Path, land: Landscape, chosen: Reference, climate: Climate, se
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(climate.epsg)
     path = folder / "reference.gpkg"
-    failed = f"Cannot write {path}. Free space there, or choose another output."
+    failed = tr("Cannot write {path}. Free space there, or choose another output.").format(path=path)
     gdal.SetThreadLocalConfigOption("OGR_CURRENT_DATE", f"{climate.first_day}T00:00:00.000Z")
     written = 0
     try:

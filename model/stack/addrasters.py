@@ -205,7 +205,7 @@ def _place_part(parts: list[Part], part: Part, name: str, file: DatedFile, infos
                 ).format(
                     shared=", ".join(shared),
                     name=name,
-                    date=file.date or "its static layer",
+                    date=file.date or tr("its static layer"),
                     there=there,
                     path=file.info.path,
                 )

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..base.language import tr
 from ..base.progress import Progress
 from .grid import Window
 from .manifest import Sensor, Stack
@@ -72,7 +73,9 @@ def _centred(sensor: Sensor, reader: StackReader, windows: Sequence[Window], pro
             dates[orbit] = dates.get(orbit, 0) + 1
     seen = {orbit: count for orbit, count in counts.items() if count.any()}
     if len(seen) < 2:
-        return sensor, f"{sensor.name}: all products are of one orbit ({sensor.orbit or 'unknown'}); nothing to centre."
+        return sensor, tr("{sensor}: all products are of one orbit ({orbit}); nothing to centre.").format(
+            sensor=sensor.name, orbit=sensor.orbit or "unknown"
+        )
     common = np.logical_and.reduce([count > 0 for count in seen.values()])
     shared = int(common.sum()) >= min(ENOUGH, pixels // 20)
     means = {}
@@ -93,5 +96,7 @@ def _centred(sensor: Sensor, reader: StackReader, windows: Sequence[Window], pro
         f"{orbit} {', '.join(f'{band} {value:+.2f} dB' for band, value in shift.items())}"
         for orbit, shift in shifts.items()
     )
-    where = "" if shared else ", each over its own area, since they have too little in common"
-    return replace(sensor, acquisitions=acquisitions), f"{sensor.name}: orbits are brought to one mean{where}: {told}."
+    where = "" if shared else tr(", each over its own area, since they have too little in common")
+    return replace(sensor, acquisitions=acquisitions), tr(
+        "{sensor}: orbits are brought to one mean{where}: {told}."
+    ).format(sensor=sensor.name, where=where, told=told)

@@ -230,7 +230,9 @@ def _checked(spec: SensorSpec, settings: CompositeSettings) -> tuple[str, ...]:
     for name in wanted:
         if index_bands(name, spec.kind, spec.bands) is None:
             cause = (
-                "STATISTIC max_ndvi needs red and near infrared" if name not in settings.indices else f"INDICES {name}"
+                tr("STATISTIC max_ndvi needs red and near infrared")
+                if name not in settings.indices
+                else f"INDICES {name}"
             )
             raise LandloomError(
                 tr("{cause}, but the sensor {spec} has only the bands {bands}; choose another.").format(

@@ -248,7 +248,10 @@ def tell(name: str, rows: Sequence[DateShift], settings: CoregisterSettings, pro
                     "MAX_SHIFT ({max_shift:g}); look at the image, then raise MAX_SHIFT or leave it out."
                 ).format(label=row.label, dx=row.measured.dx, dy=row.measured.dy, max_shift=settings.max_shift)
             )
-    for outcome, why in (("disagree", "windows do not agree"), ("few", "too few windows have enough valid pixels")):
+    for outcome, why in (
+        ("disagree", tr("windows do not agree")),
+        ("few", tr("too few windows have enough valid pixels")),
+    ):
         labels = [row.date or row.sensor for row in rows if row.outcome == outcome]
         if labels:
             some = ", ".join(labels[:5]) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..base.language import tr
 from ..base.raster import open_raster, read_array
 
 _PROBES = 5
@@ -46,28 +47,30 @@ def deduce_radar_unit(
     values, whole = probe(examples, nodata)
     values = values * scale + offset
     if values.size == 0:
-        return "power", "the files hold no valid value to judge by"
+        return "power", tr("the files hold no valid value to judge by")
     if np.mean(values < 0) > 0.01:
-        return "db", f"{100 * np.mean(values < 0):.0f} % of the values are negative"
+        return "db", tr("{mean:.0f} % of the values are negative").format(mean=100 * np.mean(values < 0))
     positive = values[values > 0]
     if positive.size == 0:
-        return "power", "the files hold no value above 0 to judge by"
+        return "power", tr("the files hold no value above 0 to judge by")
     median = float(np.median(positive))
     if whole and scale == 1.0:
-        return "amplitude", "the values are whole numbers above 0"
+        return "amplitude", tr("the values are whole numbers above 0")
     if median > 0.13:
-        return "amplitude", f"no value is negative and the median is {median:.3g}, too bright for power"
-    return "power", f"no value is negative and the median is {median:.3g}"
+        return "amplitude", tr("no value is negative and the median is {median:.3g}, too bright for power").format(
+            median=median
+        )
+    return "power", tr("no value is negative and the median is {median:.3g}").format(median=median)
 
 
 def deduce_scale(examples: Sequence[tuple[str, Sequence[int]]], nodata: float | None) -> tuple[float, str]:
     """The factor to reflectance, and why."""
     values, whole = probe(examples, nodata)
     if values.size == 0:
-        return (1e-4, "the files hold whole numbers") if whole else (1.0, "the files hold decimal numbers")
+        return (1e-4, tr("the files hold whole numbers")) if whole else (1.0, tr("the files hold decimal numbers"))
     high = float(np.percentile(values, 98))
     if high > 3 and (not whole or high > 255):
-        return 1e-4, f"98 % of the values are below {high:.0f}"
+        return 1e-4, tr("98 % of the values are below {high:.0f}").format(high=high)
     if whole:
-        return 1.0, f"98 % of the values are below {high:.0f}, no reflectance times 10,000"
-    return 1.0, f"98 % of the values are below {high:.2g}"
+        return 1.0, tr("98 % of the values are below {high:.0f}, no reflectance times 10,000").format(high=high)
+    return 1.0, tr("98 % of the values are below {high:.2g}").format(high=high)

@@ -141,7 +141,7 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
         few, most, _ = _FUNCTIONS.get(node.func.id, (0, -1, None))
         if not few <= len(node.args) <= most:
             known = node.func.id in _FUNCTIONS
-            why = "has another number of values" if known else "is not known"
+            why = tr("has another number of values") if known else tr("is not known")
             raise LandloomError(
                 tr("The index '{text}': the function {id} {why}; allowed are {known}.").format(
                     text=text, id=node.func.id.lower(), why=why, known=_KNOWN

@@ -146,7 +146,9 @@ def check_indices(names: Sequence[str]) -> None:
     for name in names:
         if name.upper() in INDICES:
             continue
-        known = f"choose among {', '.join(INDICES)}, or write an expression such as (B8-B4)/(B8+B4)"
+        known = tr("choose among {indices}, or write an expression such as (B8-B4)/(B8+B4)").format(
+            indices=", ".join(INDICES)
+        )
         if name.replace("_", "").isalnum():
             raise LandloomError(tr("INDICES names {name}, which is not known; {known}.").format(name=name, known=known))
         try:

@@ -124,8 +124,13 @@ def incomplete_dates(sensor: Sensor) -> list[str]:
             have = {band for part in acquisition.parts for band in part.bands}
             missing.setdefault(tuple(band for band in sensor.bands if band not in have), []).append(acquisition.date)
     return [
-        f"{sensor.name}: not used, since without {', '.join(bands) or 'all bands in one part'}: "
-        f"{counted_text(dates, 'date')}, {', '.join(dates[:10])}{' ...' if len(dates) > 10 else ''}"
+        tr("{sensor}: not used, since without {bands}: {counted_text}, {dates}{what}").format(
+            sensor=sensor.name,
+            bands=", ".join(bands) or "all bands in one part",
+            counted_text=counted_text(dates, "date"),
+            dates=", ".join(dates[:10]),
+            what=" ..." if len(dates) > 10 else "",
+        )
         for bands, dates in missing.items()
     ]
 
@@ -167,7 +172,10 @@ def _join_date(name: str, there: Acquisition, new: Acquisition, infos: RasterInf
                         "The sensor {name} already has {shared} on {date}; leave {product} out, or choose "
                         "another SENSOR name."
                     ).format(
-                        name=name, shared=", ".join(shared), date=new.date or "its static layer", product=part.product
+                        name=name,
+                        shared=", ".join(shared),
+                        date=new.date or tr("its static layer"),
+                        product=part.product,
                     )
                 )
             parts.append(part)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..base.errors import LandloomError
+from ..base.language import tr
 from .build import RasterInfos
 from .grid import Grid, reproject_bounds
 from .manifest import Stack
@@ -42,8 +43,10 @@ def far_apart(grid: Grid, products: Sequence[Product], infos: RasterInfos) -> li
     if share >= COVERED:
         return []
     return [
-        f"The images cover {100 * share:.2g} % of the grid of {grid.width} x {grid.height} pixels, so they lie far "
-        "apart: give EXTENT, or take the products of one place only."
+        tr(
+            "The images cover {share:.2g} % of the grid of {width} x {height} pixels, so they lie far "
+            "apart: give EXTENT, or take the products of one place only."
+        ).format(share=100 * share, width=grid.width, height=grid.height)
     ]
 
 
@@ -58,8 +61,10 @@ def long_pause(stack: Stack, start: str, end: str) -> list[str]:
             days = (datetime.date.fromisoformat(second) - datetime.date.fromisoformat(first)).days
             if days > PAUSE:
                 warnings.append(
-                    f"{name}: {days} days lie between {first} and {second}; if products of another year were not "
-                    "meant, leave them out by START and END."
+                    tr(
+                        "{name}: {days} days lie between {first} and {second}; if products of another year "
+                        "were not meant, leave them out by START and END."
+                    ).format(name=name, days=days, first=first, second=second)
                 )
     return warnings
 
@@ -70,5 +75,7 @@ def empty_sensors(stack: Stack, lines: Sequence[Line]) -> list[str]:
     for name, sensor in stack.sensors.items():
         own = [line.valid for line in lines if line.used and line.sensor == name]
         if sensor.acquisitions and own and not any(own):
-            warnings.append(f"{name}: no pixel is valid on any date; look at CLOUD_RULE, the masks and EXTENT.")
+            warnings.append(
+                tr("{name}: no pixel is valid on any date; look at CLOUD_RULE, the masks and EXTENT.").format(name=name)
+            )
     return warnings

@@ -139,7 +139,7 @@ def prepare_stack(
         stack = Stack(Path(output), grid, check_season_start(settings.season_start or DEFAULT_SEASON_START), 2000)
     else:
         if settings.crs or settings.resolution or settings.extent:
-            result.warnings.append("CRS, RESOLUTION and EXTENT are ignored: the grid is that of STACK.")
+            result.warnings.append(tr("CRS, RESOLUTION and EXTENT are ignored: the grid is that of STACK."))
         stack = replace(existing, path=Path(output))
     products = _overlapping(products, stack.grid, infos, result)
     if not products:
@@ -319,11 +319,11 @@ def _select(products: Sequence[Product], settings: PrepareSettings, result: Prep
         except LandloomError:
             date = ""
         if settings.sensors and not any(matches(product.sensor, choice) for choice in settings.sensors):
-            _skip(result, product, f"{product.sensor} is not among SENSORS")
+            _skip(result, product, tr("{sensor} is not among SENSORS").format(sensor=product.sensor))
         elif date == "static":
             kept.append(product)
         elif not date or date > today:
-            _skip(result, product, f"{product.date} is no possible date")
+            _skip(result, product, tr("{date} is no possible date").format(date=product.date))
         elif settings.start and date < settings.start:
             _skip(result, product, f"before START {settings.start}")
         elif settings.end and date > settings.end:
@@ -358,7 +358,7 @@ def _overlapping(products: list[Product], grid: Grid, infos: RasterInfos, result
         if all(meets(infos[path].grid, grid) for path, _ in product.bands.values()):
             kept.append(product)
         else:
-            _skip(result, product, "it does not overlap the grid")
+            _skip(result, product, tr("it does not overlap the grid"))
     return kept
 
 
@@ -394,23 +394,25 @@ def _measure(
             why = ""
             if (name, found.date) in new:
                 if shares.data == 0:
-                    why = "wholly without data"
+                    why = tr("wholly without data")
                 elif 100 * cloud > settings.max_cloud:
                     why = f"{100 * cloud:.0f} % masked, above MAX_CLOUD {settings.max_cloud:g} %"
             used = not why
             if used:
                 kept.append(acquisition)
-                why = "" if shares.valid else "no valid pixel"
+                why = "" if shares.valid else tr("no valid pixel")
             result.lines.append(Line(name, found.date, names, used, why, shares.valid / shares.pixels, cloud))
         stack = stack.with_sensor(replace(sensor, acquisitions=tuple(sorted(kept, key=lambda one: one.date))))
     if looked_at < stack.grid.width * stack.grid.height:
         result.notes.append(
-            f"Shares of valid and masked pixels are estimated on at least {looked_at:,} pixels of each date, "
-            "spread over the area, by the first band."
+            tr(
+                "Shares of valid and masked pixels are estimated on at least {looked_at:,} pixels of each "
+                "date, spread over the area, by the first band."
+            ).format(looked_at=looked_at)
         )
     empty = [name for name, sensor in stack.sensors.items() if not sensor.acquisitions]
     for name in empty:
-        result.warnings.append(f"{name}: no date is left; the stack goes without it.")
+        result.warnings.append(tr("{name}: no date is left; the stack goes without it.").format(name=name))
     return replace(stack, sensors={name: one for name, one in stack.sensors.items() if name not in empty})
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..base.language import tr
 from .manifest import Stack
 from .products import Product
 
@@ -59,9 +60,11 @@ def taken(stack: Stack, products: Sequence[Product]) -> Counter[tuple[str, str]]
 def reasons(result: Prepared) -> str:
     """Why products were skipped, the most frequent reasons first."""
     count = Counter(line.why for line in result.lines if not line.used)
-    return "; ".join(f"{number} {why}" for why, number in count.most_common(4)) or "nothing was found"
+    return "; ".join(f"{number} {why}" for why, number in count.most_common(4)) or tr("nothing was found")
 
 
 def nothing_usable(folder: str | os.PathLike[str], result: Prepared) -> str:
     """The sentence for a folder of which no product can be used."""
-    return f"No product of {folder} can be used: {reasons(result)}. Check INPUT, SENSORS, START, END and EXTENT."
+    return tr("No product of {folder} can be used: {reasons}. Check INPUT, SENSORS, START, END and EXTENT.").format(
+        folder=folder, reasons=reasons(result)
+    )

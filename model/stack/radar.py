@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ..base.language import tr
 from ..base.words import counted
 from .build import RasterInfos
 from .encoding import common_dtype
@@ -80,15 +81,28 @@ def treated(sensor: Sensor, centred: bool, speckle: str, warnings: list[str]) ->
     total = sum(len(one.parts) for one in sensor.acquisitions)
     if filtered and (speckle or sensor.speckle):
         warnings.append(
-            f"{sensor.name}: SPECKLE is left out, since {counted(filtered, 'product was', 'products were')} filtered "
-            f"before ({', '.join(filtered[:3])}); a second filter would only blur."
+            tr(
+                "{sensor}: SPECKLE is left out, since {wass} filtered before ({filtered}); a second filter "
+                "would only blur."
+            ).format(
+                sensor=sensor.name,
+                wass=counted(filtered, "product was", "products were"),
+                filtered=", ".join(filtered[:3]),
+            )
         )
         sensor = replace(sensor, speckle="")
         speckle = ""
     elif filtered and len(filtered) < total:
         warnings.append(
-            f"{sensor.name}: {len(filtered)} of {counted(total, 'product')} are filtered for speckle and the others "
-            f"not ({', '.join(filtered[:3])}); take those of one kind only."
+            tr(
+                "{sensor}: {n_filtered} of {products} are filtered for speckle and the others not "
+                "({filtered}); take those of one kind only."
+            ).format(
+                sensor=sensor.name,
+                n_filtered=len(filtered),
+                products=counted(total, "product"),
+                filtered=", ".join(filtered[:3]),
+            )
         )
     if speckle or centred:
         sensor = in_power(sensor)
@@ -112,9 +126,20 @@ def one_calibration(products: Sequence[Product]) -> tuple[list[Product], list[tu
             if product.calibration == main:
                 kept.append(product)
             else:
-                skipped.append((product, f"its calibration {product.calibration} is not {main} as of the others"))
+                skipped.append(
+                    (
+                        product,
+                        tr("its calibration {calibration} is not {main} as of the others").format(
+                            calibration=product.calibration, main=main
+                        ),
+                    )
+                )
         if len(count) > 1:
-            warnings.append(f"{sensor}: several calibrations were found ({', '.join(count)}); {main} is used.")
+            warnings.append(
+                tr("{sensor}: several calibrations were found ({count}); {main} is used.").format(
+                    sensor=sensor, count=", ".join(count), main=main
+                )
+            )
     return kept, skipped, warnings
 
 

@@ -91,7 +91,7 @@ def band_number(info: RasterInfo, wanted: str, parameter: str) -> int:
         return names.index(wanted.lower()) + 1
     if wanted.isdigit() and 1 <= int(wanted) <= len(names):
         return int(wanted)
-    named = ", ".join(name for name in info.descriptions if name) or "none has a name"
+    named = ", ".join(name for name in info.descriptions if name) or tr("none has a name")
     raise LandloomError(
         tr(
             "{parameter} {wanted} is no band of {path}: it has {n_names} ({named}); give one of these or a number."

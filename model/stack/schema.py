@@ -163,18 +163,20 @@ def first_problem(value: Any, schema: dict[str, Any], where: str = "stack") -> s
     if "const" in schema and value != schema["const"]:
         return f"{where} must be {schema['const']!r}"
     if "enum" in schema and value not in schema["enum"]:
-        return f"{where} is {value!r:.40} but must be one of {schema['enum']}"
+        return tr("{where} is {value!r:.40} but must be one of {schema}").format(
+            where=where, value=value, schema=schema["enum"]
+        )
     kinds = schema.get("type")
     if kinds is not None and not any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
-        return f"{where} must be of type {kinds}"
+        return tr("{where} must be of type {kinds}").format(where=where, kinds=kinds)
     if isinstance(value, bool) or value is None:
         return ""
     if isinstance(value, (int, float)):
         if value < schema.get("minimum", -math.inf) or value > schema.get("maximum", math.inf):
-            return f"{where} is {value}, out of range"
+            return tr("{where} is {value}, out of range").format(where=where, value=value)
     elif isinstance(value, str):
         if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf):
-            return f"{where} has a wrong length"
+            return tr("{where} has a wrong length").format(where=where)
     elif isinstance(value, list):
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
             return f"{where} has {len(value)} entries"
@@ -206,16 +208,16 @@ def _is(value: Any, kind: str) -> bool:
 def _beyond_schema(content: dict[str, Any]) -> str:
     names = [sensor["name"] for sensor in content["sensors"]]
     if len(set(names)) < len(names):
-        return "two sensors have one name"
+        return tr("two sensors have one name")
     transform = content["grid"]["transform"]
     if transform[1] <= 0 or transform[5] >= 0 or transform[2] or transform[4]:
-        return "the grid is not north-up"
+        return tr("the grid is not north-up")
     for sensor in content["sensors"]:
         for acquisition in sensor["acquisitions"]:
             for part in acquisition["parts"]:
                 if any(place[0] >= len(part["sources"]) or place[1] < 1 for place in part["bands"].values()):
-                    return f"a band of {part['product']} names a file that is not listed"
+                    return tr("a band of {part} names a file that is not listed").format(part=part["product"])
                 for mask in part["masks"]:
                     if sum(key in mask for key in ("invalid_values", "invalid_bits", "valid_values")) != 1:
-                        return f"a mask of {part['product']} needs exactly one rule"
+                        return tr("a mask of {part} needs exactly one rule").format(part=part["product"])
     return ""

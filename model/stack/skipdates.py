@@ -60,4 +60,12 @@ def unused_skips(products: Iterable[Product], skips: Skips) -> list[str]:
         except LandloomError:  # layers without a date; what has an impossible one is named elsewhere
             continue
     lost = [one for one in skips if not any(is_skipped(sensor, date, [one]) for sensor, date in there)]
-    return [f"SKIP_DATES names dates of which no product was found: {skip_dates_text(lost)}."] if lost else []
+    return (
+        [
+            tr("SKIP_DATES names dates of which no product was found: {skip_dates_text}.").format(
+                skip_dates_text=skip_dates_text(lost)
+            )
+        ]
+        if lost
+        else []
+    )

@@ -50,7 +50,9 @@ def add_user_masks(
     warnings = []
     if undated:
         warnings.append(
-            f"USER_MASKS: {counted(undated, 'raster')} without a date in the name: {', '.join(undated[:5])}."
+            tr("USER_MASKS: {rasters} without a date in the name: {undated}.").format(
+                rasters=counted(undated, "raster"), undated=", ".join(undated[:5])
+            )
         )
     result, without, used = [], [], set()
     for product in products:
@@ -78,10 +80,16 @@ def add_user_masks(
         )
     if without:
         dates = ", ".join(sorted(set(without))[:10])
-        warnings.append(f"USER_MASKS: {counted(without, 'product')} without a mask of yours: {dates}.")
+        warnings.append(
+            tr("USER_MASKS: {products} without a mask of yours: {dates}.").format(
+                products=counted(without, "product"), dates=dates
+            )
+        )
     if len(used) < count:
         warnings.append(
-            f"USER_MASKS: of {counted(count, 'raster')} {count - len(used)} cannot be used, as no product fits."
+            tr("USER_MASKS: of {rasters} {count} cannot be used, as no product fits.").format(
+                rasters=counted(count, "raster"), count=count - len(used)
+            )
         )
     return result, warnings
 

@@ -86,11 +86,11 @@ def newest(products: Sequence[Product]) -> tuple[list[Product], Skipped]:
         if there is None:
             best[key] = product
         elif there.name != product.name:
-            skipped.append((product, f"{there.name} is used instead, the newer or fuller"))
+            skipped.append((product, tr("{there} is used instead, the newer or fuller").format(there=there.name)))
         elif _adds(there, product):
             best[key] = _together(there, product)
         else:
-            skipped.append((product, "a copy of it was already found"))
+            skipped.append((product, tr("a copy of it was already found")))
     return sorted(best.values(), key=lambda one: (one.sensor, one.date, one.name)), skipped
 
 
@@ -133,7 +133,12 @@ def one_processor(products: Sequence[Product]) -> tuple[list[Product], Skipped]:
             if product.kind != OPTICAL or _processor(product) == chosen:
                 kept.append(product)
             else:
-                skipped.append((product, f"the date is taken from {chosen}, and one processor makes a date"))
+                skipped.append(
+                    (
+                        product,
+                        tr("the date is taken from {chosen}, and one processor makes a date").format(chosen=chosen),
+                    )
+                )
     return kept, skipped
 
 
@@ -164,7 +169,7 @@ def chosen_bands(products: Sequence[Product], names: Sequence[str]) -> tuple[lis
         elif bands:
             kept.append(replace(product, bands=bands))
         else:
-            skipped.append((product, f"it has none of BANDS ({', '.join(wanted)})"))
+            skipped.append((product, tr("it has none of BANDS ({wanted})").format(wanted=", ".join(wanted))))
     return kept, skipped
 
 
@@ -197,7 +202,12 @@ def same_bands(products: Sequence[Product], chosen: bool = False) -> tuple[list[
         for product in own:
             missing = [band for band in together if band in bands and band not in product.bands]
             if missing:
-                skipped.append((product, f"it has no band {', '.join(missing)}, which other products have"))
+                skipped.append(
+                    (
+                        product,
+                        tr("it has no band {missing}, which other products have").format(missing=", ".join(missing)),
+                    )
+                )
                 partial.append(product)
             else:
                 used.append(replace(product, bands={band: product.bands[band] for band in together if band in bands}))
@@ -214,11 +224,17 @@ def _partial_warning(
     if not partial:
         return []
     lost = sorted({one.date for one in partial} - {one.date for one in used})
-    dates = f"; {counted(lost, 'date')} without another product: {_some(lost)}" if lost else ""
-    way = "get them again" + (", or choose by BANDS what all have" if own[0].kind == OPTICAL else "")
+    dates = (
+        tr("; {dates} without another product: {some}").format(dates=counted(lost, "date"), some=_some(lost))
+        if lost
+        else ""
+    )
+    way = tr("get them again") + (tr(", or choose by BANDS what all have") if own[0].kind == OPTICAL else "")
     return [
-        f"{sensor}: {len(partial)} of {counted(own, 'product')} lack a band that the others have and are left out"
-        f"{dates}. See the list of what was skipped; {way}."
+        tr(
+            "{sensor}: {n_partial} of {products} lack a band that the others have and are left out{dates}. "
+            "See the list of what was skipped; {way}."
+        ).format(sensor=sensor, n_partial=len(partial), products=counted(own, "product"), dates=dates, way=way)
     ]
 
 
@@ -235,19 +251,30 @@ def _warnings(
     if dropped:
         partial = [product.name for product in own if not set(dropped) <= set(product.bands)]
         warnings.append(
-            f"{sensor}: {len(partial)} of {counted(own, 'product')} have no {', '.join(dropped)} ({_some(partial)}); "
-            f"they are used for what they hold, and the stack holds {', '.join(bands)}."
+            tr(
+                "{sensor}: {n_partial} of {products} have no {dropped} ({some}); they are used for what "
+                "they hold, and the stack holds {bands}."
+            ).format(
+                sensor=sensor,
+                n_partial=len(partial),
+                products=counted(own, "product"),
+                dropped=", ".join(dropped),
+                some=_some(partial),
+                bands=", ".join(bands),
+            )
         )
     wholes = {band for form in FORMS for product in own if form.name == product.form for band in form.bands}
     absent = [band for band in ordered_bands(sorted(wholes)) if band not in together]
     if absent and not (chosen and own[0].kind == OPTICAL):
         warnings.append(
-            f"{sensor}: no product has {', '.join(absent)}; the stack goes without and holds {', '.join(bands)}."
+            tr("{sensor}: no product has {absent}; the stack goes without and holds {bands}.").format(
+                sensor=sensor, absent=", ".join(absent), bands=", ".join(bands)
+            )
         )
     unmasked = [product.name for product in used if not product.masks]
     if unmasked and own[0].kind == OPTICAL:
         count = counted(unmasked, "product")
-        verbs = "has no mask and is" if len(unmasked) == 1 else "have no mask and are"
+        verbs = tr("has no mask and is") if len(unmasked) == 1 else tr("have no mask and are")
         warnings.append(f"{sensor}: {count} {verbs} used whole: {_some(unmasked)}.")
     for remark in dict.fromkeys(product.remark for product in used if product.remark):
         names = [product.name for product in used if product.remark == remark]

@@ -141,7 +141,7 @@ def warped_vrt(source: str, grid: Grid, dtype: str, resampling: str, nodata: flo
             messages.append(str(error))
             warped = None
     if warped is None:
-        reason = messages[-1] if messages else "GDAL gives no reason"
+        reason = messages[-1] if messages else tr("GDAL gives no reason")
         raise LandloomError(
             tr("Cannot bring {source} to the grid of the stack: {reason}.").format(source=source, reason=reason)
         )
@@ -175,4 +175,6 @@ def placement(source: Grid, grid: Grid, name: str) -> tuple[Window, float] | Non
 
 def outside(name: str) -> str:
     """The sentence for a raster that does not meet the grid."""
-    return f"The raster {name} does not overlap the other layers; check its CRS and place, or leave it out."
+    return tr("The raster {name} does not overlap the other layers; check its CRS and place, or leave it out.").format(
+        name=name
+    )

@@ -243,7 +243,7 @@ class MemberTraining:
     def _tell(self, entry: dict[str, Any], is_over: bool) -> None:
         progress, epoch = self.trainer.progress, entry["epoch"]
         seconds = sum(one["seconds"] for one in self.history) / len(self.history)
-        left = "" if is_over else f", {_time(seconds * (self.last - epoch))} left at most"
+        left = "" if is_over else tr(", {time} left at most").format(time=_time(seconds * (self.last - epoch)))
         score = ""
         if "validation_macro_f1" in entry:
             score = (

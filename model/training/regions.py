@@ -257,7 +257,7 @@ class _Work:
         count = sum(len(store) for store in stores)
         classes = len({int(store.nomenclature.codes[k]) for store in stores for k in np.unique(store.labels)})
         if classes < 2:
-            entry["why"] = f"It has samples of {counted(classes, 'class', 'classes')}."
+            entry["why"] = tr("It has samples of {classs}.").format(classs=counted(classes, "class", "classes"))
         else:
             progress.info(
                 tr("Region {name}: {count:,} samples of {classs}.").format(
@@ -286,7 +286,7 @@ class _Work:
             samples += int(own.sum())
             groups += len(np.unique(store.groups[own]))
             classes |= {int(store.nomenclature.codes[k]) for k in np.unique(store.labels[own])}
-        entry = self.done["regions"].get(name, {"why": "It is no region."})
+        entry = self.done["regions"].get(name, {"why": tr("It is no region.")})
         own_scores = None if entry["why"] else dict(Model.load_header(self._file(name)).scores)
         general = self.done["general"]["by_region"].get(str(number))
         return RegionScore(name, samples, groups, len(classes), own_scores, general, entry["why"])

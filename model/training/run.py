@@ -282,7 +282,7 @@ def _train_folds(
     calibrated = calibrate_folds(pool, judged, fold)
     every = np.arange(len(pool))
     last = [int(np.median(epochs))] if epochs else None
-    text = f", each member for {last[0]} epochs as the folds chose" if last else ""
+    text = tr(", each member for {last} epochs as the folds chose").format(last=last[0]) if last else ""
     progress.info(tr("Training the delivered model on all {n_pool} samples{text}.").format(n_pool=len(pool), text=text))
     fitted = fit(
         pool,

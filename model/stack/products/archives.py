@@ -9,6 +9,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from osgeo import gdal
 
+from ...base.language import tr
 from ...base.progress import Progress
 from ...base.raster import quiet_gdal
 from .base import Folder
@@ -38,7 +39,7 @@ def walk(root: Path, progress: Progress) -> tuple[list[Folder], list[tuple[str, 
                 folders += inner
                 left_out += [(file, reason) for reason in why]
             elif file.lower().endswith(_PACKED):
-                left_out.append((file, "GDAL cannot read parts of such an archive; unpack it"))
+                left_out.append((file, tr("GDAL cannot read parts of such an archive; unpack it")))
     return folders, left_out
 
 
@@ -52,9 +53,9 @@ def look_into(path: Path) -> tuple[list[Folder], list[str]]:
     suffix = path.suffix.lower()
     inner = list(_archive(path, _HANDLERS[suffix]))
     if not inner:
-        return [], ["the archive cannot be read, or is empty; get it again"]
+        return [], [tr("the archive cannot be read, or is empty; get it again")]
     if suffix == ".tar" and _lacks_names(path, inner):
-        return [], ["GDAL does not see all of its files, whose names are too long; unpack it"]
+        return [], [tr("GDAL does not see all of its files, whose names are too long; unpack it")]
     return inner, []
 
 

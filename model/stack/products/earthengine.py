@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.raster import open_raster
 from ..calendar import find_date
 from .base import Choice, Folder, Found, Product, ProductForm
@@ -56,7 +57,7 @@ def _read(path: str, stem: str, choice: Choice) -> tuple[list[Product], str]:
     for text, own in groups.items():
         scene, dated = SCENE.search(text), find_date(text)
         if not scene and not dated:
-            return [], "no date is found in its name nor in those of its bands"
+            return [], tr("no date is found in its name nor in those of its bands")
         if scene:
             direction, orbit = pass_of(scene["satellite"], scene["start"], scene["absolute"])
         else:
@@ -74,7 +75,7 @@ def _read(path: str, stem: str, choice: Choice) -> tuple[list[Product], str]:
                 direction=direction,
                 orbit=orbit,
                 calibration="sigma0" if scene else "unknown",
-                remark="" if direction else "its direction of flight is not known, so that passes may be mixed",
+                remark="" if direction else tr("its direction of flight is not known, so that passes may be mixed"),
             )
         )
     return products, ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ...base.language import tr
 from .base import Choice, Folder, Found, ProductForm
 from .sentinel1 import SCENE
 
@@ -22,8 +23,11 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
             if match:
                 level = match["level"][:3].upper()
                 raw[SCENE.match(name)[0]] = (  # type: ignore[index]
-                    f"a raw Sentinel-1 {level} scene, neither calibrated nor terrain-corrected; process it with "
-                    "S1Tiling, SNAP or ASF HyP3 (on demand), or get it ready from the Planetary Computer or OPERA"
+                    tr(
+                        "a raw Sentinel-1 {level} scene, neither calibrated nor terrain-corrected; process "
+                        "it with S1Tiling, SNAP or ASF HyP3 (on demand), or get it ready from the "
+                        "Planetary Computer or OPERA"
+                    ).format(level=level)
                 )
     return Found((), tuple(sorted(raw.items())))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ...base.language import tr
 from .base import Choice, Folder, Found, ProductForm, ProductMask, gather
 from .sentinel1 import ANGLE_MAP, POLARISATIONS, declared_nodata, pass_of, radar_product, static_product
 
@@ -38,7 +39,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
                 layer = name if key == "DEM" else "_".join(filter(None, [name, direction, orbit]))
                 products.append(static_product(FORM.name, f"{match['product']}_{key}", {layer: (files[key], 1)}))
             elif key in files:
-                what = ANGLE_MAP if key != "DEM" else "not a date; write STATIC in SENSORS to take it"
+                what = ANGLE_MAP if key != "DEM" else tr("not a date; write STATIC in SENSORS to take it")
                 left_out.append((f"{match['product']}_{key.lower()}.tif", what))
         bands = {band: (files[band], 1) for band in POLARISATIONS if band in files}
         if bands:

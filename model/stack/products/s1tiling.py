@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.raster import open_raster
 from .base import Choice, Folder, Found, Product, ProductForm, ProductMask
 from .sentinel1 import ANGLE_MAP, radar_product, static_product
@@ -45,7 +46,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
                 if _opens(folder.at(name)):
                     borders.setdefault(_pass(match), []).append(folder.at(name))
                 else:
-                    left_out.append((name, "the border mask cannot be read; its image is used without it"))
+                    left_out.append((name, tr("the border mask cannot be read; its image is used without it")))
             elif match:
                 key = (str(folder.path), name[: match.start("band")] + name[match.end("band") :])
                 groups.setdefault(key, {})[match["band"].upper()] = folder.at(name)

@@ -122,9 +122,16 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
     for root in sorted(images.keys() | metadata.keys()):
         name = root.name.removesuffix(".SAFE")
         if root not in metadata:
-            left_out.append((name, f"it has no {METADATA}, which gives the offset of its values; get it again"))
+            left_out.append(
+                (
+                    name,
+                    tr("it has no {metadata}, which gives the offset of its values; get it again").format(
+                        metadata=METADATA
+                    ),
+                )
+            )
         elif not any(layer.startswith("B") for layer in images.get(root, {})):
-            left_out.append((name, "it has no band at 10 or 20 m"))
+            left_out.append((name, tr("it has no band at 10 or 20 m")))
         else:
             try:
                 facts = read_metadata(metadata[root])

@@ -18,6 +18,7 @@ import numpy as np
 from osgeo import gdal
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.raster import open_raster, read_array
 from ..calendar import find_date
 from .base import Choice, Folder, Found, Product, ProductForm
@@ -79,7 +80,7 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
         date = next((found[0] for found in map(find_date, (prefix, base.name, base.parent.name)) if found), "")
         if not date:
             if any(layer.startswith("SCL") for layer in layers):
-                left_out.append((name, "no date is found in the names of its files and folders; rename its folder"))
+                left_out.append((name, tr("no date is found in the names of its files and folders; rename its folder")))
             continue
         try:
             context = f"{prefix} {base.name} {base.parent.name}"
@@ -120,8 +121,12 @@ def _facts(name: str, context: str, date: str, layers: dict[str, str], folder: F
     if date < _START:
         return _with(name, 0.0, False), ""
     there = _negative(dataset) <= MAX_NEGATIVE
-    why = "is subtracted, as from all after 2022-01-25" if there else "was taken off already, as their values show"
-    return _with(name, 0.0, there), f"nothing says whether BOA_ADD_OFFSET is in the values; it {why}"
+    why = (
+        tr("is subtracted, as from all after 2022-01-25")
+        if there
+        else tr("was taken off already, as their values show")
+    )
+    return _with(name, 0.0, there), tr("nothing says whether BOA_ADD_OFFSET is in the values; it {why}").format(why=why)
 
 
 def _negative(dataset: gdal.Dataset) -> float:

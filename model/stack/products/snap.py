@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.raster import open_raster
 from ..calendar import find_date
 from .base import Choice, Folder, Found, Product, ProductForm
@@ -50,7 +51,12 @@ def find(folders: Sequence[Folder], choice: Choice) -> Found:
                 scene = SCENE.search(whole)
                 date = _date(match["rest"]) or (scene["start"][:8] if scene else _date(PurePath(whole).stem))
                 if not date:
-                    left_out.append((name, f"no date is found in its name nor in that of its band {match[0]}"))
+                    left_out.append(
+                        (
+                            name,
+                            tr("no date is found in its name nor in that of its band {match}").format(match=match[0]),
+                        )
+                    )
                     continue
                 title = scene[0] if scene else f"{_tidy(PurePath(name).stem)}_{date}"
                 base = folder.path.parent if folder.path.suffix == ".data" else folder.path
@@ -73,10 +79,12 @@ def _bands(path: str, name: str) -> tuple[dict[int, re.Match[str]], str]:
         found[1] = named
     raw = [text for text in described if _RAW.match(text)]
     if raw and not found:
-        return {}, f"{NOT_CALIBRATED}; its bands are {', '.join(raw)}"
+        return {}, tr("{not_calibrated}; its bands are {raw}").format(not_calibrated=NOT_CALIBRATED, raw=", ".join(raw))
     if found or any(described) or not _SCENE_STEPS.fullmatch(name):
         return found, ""
-    return {}, "its bands have no names such as Gamma0_VV, so their polarisation is not known; add it with addrasters"
+    return {}, tr(
+        "its bands have no names such as Gamma0_VV, so their polarisation is not known; add it with addrasters"
+    )
 
 
 def _product(key: tuple[str, str, str, str], bands: dict[str, tuple[str, int]], choice: Choice) -> Product:

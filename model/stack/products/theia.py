@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ...base.language import tr
 from .base import Choice, Folder, Found, Product, ProductForm, ProductMask, gather, named_bands
 
 BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
@@ -75,8 +76,12 @@ def muscate(
             found = named_bands(files, {band: f"{values}_{band}" for band in bands})
             if not found:
                 other = "SRE" if values == "FRE" else "FRE"
-                hint = f" (it has {other}: choose it by REFLECTANCE)" if any(f.startswith(other) for f in files) else ""
-                left_out.append((product, f"it has no {values} band{hint}"))
+                hint = (
+                    tr(" (it has {other}: choose it by REFLECTANCE)").format(other=other)
+                    if any(f.startswith(other) for f in files)
+                    else ""
+                )
+                left_out.append((product, tr("it has no {values} band{hint}").format(values=values, hint=hint)))
                 continue
             rules = []
             for mask in masks:

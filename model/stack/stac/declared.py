@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...base.errors import LandloomError
+from ...base.language import tr
 from ...base.progress import Progress
 from ..build import RasterInfos
 from ..products.base import Product
@@ -46,7 +47,11 @@ def believe(products: Sequence[Product], infos: RasterInfos, progress: Progress)
             infos.believe(replace(info, nodata=truth.nodata))
     if not wrong:
         return []
-    return [f"The items' proj: or raster: fields are wrong for {', '.join(sorted(set(wrong)))}; every file is opened."]
+    return [
+        tr("The items' proj: or raster: fields are wrong for {wrong}; every file is opened.").format(
+            wrong=", ".join(sorted(set(wrong)))
+        )
+    ]
 
 
 def _agree(told: RasterInfo, truth: RasterInfo) -> bool:
