@@ -170,8 +170,8 @@ class SetModel:
         if lacking:
             warnings.append(
                 tr(
-                    "The stack lacks the sensor {lacking}, which trained the model: objects will be told less well."
-                ).format(lacking=", ".join(lacking))
+                    "The stack lacks the sensor {names}, which trained the model: objects will be told less well."
+                ).format(names=", ".join(lacking))
             )
         bands: dict[str, Sequence[str]] = {}
         for name, spec in known.items():
