@@ -47,9 +47,9 @@ def _remote(name: str) -> Callable[..., Any]:
         try:
             module = importlib.import_module("landloom.model.mapping.blockwork")
         except ImportError as error:
-            machine = socket.gethostname()
-            return {"machine": machine, "error": tr("The worker cannot import landloom ({error}): run there pip install of the plugin's "
-"folder, and see that its Python has GDAL and numpy.").format(error=error)}  # fmt: skip
+            machine = socket.gethostname()  # no tr here: the plugin may be missing there
+            return {"machine": machine, "error": f"The worker cannot import landloom ({error}): run there pip install "
+                    "of the plugin's folder, and see that its Python has GDAL and numpy."}  # fmt: skip
         return getattr(module, name)(*arguments)
 
     call.__module__ = "__main__"  # so that Dask does not look for this module there
