@@ -60,3 +60,14 @@ def test_the_table_has_means_and_spread(objects):
     lines = objects.table(runs_of(objects, 0.1, 0.2))
     assert len(lines) == 4 and "0.750 ± 0.071" in lines[3]
     assert "±" not in objects.table(runs_of(objects, 0.1))[3]
+
+
+def test_pixel_sets_are_held_against_the_better_forest_of_each_seed(objects):
+    """For each score by itself, since one forest may be the better in one and the other in the other."""
+    run = {
+        objects.BALANCED: {"overall_accuracy": 0.70, "macro_f1": 0.66},
+        objects.PLAIN_WEIGHTS: {"overall_accuracy": 0.74, "macro_f1": 0.60},
+        objects.SETS: {"overall_accuracy": 0.75, "macro_f1": 0.64},
+    }
+    text = objects.verdict_of_sets([run, run])
+    assert "overall_accuracy: +1.0 points (+1.0, +1.0 by seed)" in text and "macro_f1: -2.0 points" in text
