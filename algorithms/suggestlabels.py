@@ -35,7 +35,8 @@ class SuggestLabels(MapAlgorithm):
     SUMMARY = (
         "Proposes places whose labelling would help a model most: where it is unsure, unlike each other and apart, "
         "never on the edges of fields and never without data. The points are ready to be labelled: choose the class "
-        "in the list of the field 'class', then give the layer to 'Extract samples' with CLASS_FIELD class."
+        "in the list of the field 'class', and QGIS fills in its code; then give the layer to 'Extract samples' with "
+        "CLASS_FIELD code."
     )
     EXAMPLE = (
         "qgis_process run landloom:suggestlabels --STACK=stack.json --MODEL=model.safetensors --SAMPLES=samples "
@@ -116,8 +117,8 @@ class SuggestLabels(MapAlgorithm):
             QgsProcessingParameterVectorDestination(
                 "OUTPUT", self.tr("Places to label"), QgsProcessing.SourceType.TypeVectorPoint
             ),
-            "Points with rank, class (empty, a list of the classes), predicted and second class, confidence in percent "
-            "and uncertainty 0 to 1; rings in the colour of the predicted class, filled once labelled.",
+            "Points with rank, class (empty, a list of the classes), its code, predicted and second class, confidence "
+            "in percent and uncertainty 0 to 1; rings in the colour of the predicted class, filled once labelled.",
         )
 
     def work(

@@ -25,6 +25,20 @@ def options(pairs: dict[str, str | float]) -> str:
     return f'<Option type="Map">{inner}</Option>'
 
 
+def code_by_class(classes: Iterable[tuple[str, int]]) -> str:
+    """The defaults of a layer whose field ``code`` follows its field ``class`` as that is filled in.
+
+    Args:
+        classes: value of ``class`` and code.
+    """
+
+    def quoted(text: str) -> str:
+        return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+    cases = " ".join(f'WHEN "class" = {quoted(value)} THEN {code}' for value, code in classes)
+    return f'<defaults><default field="code" expression={quoteattr(f"CASE {cases} END")} applyOnUpdate="1"/></defaults>'
+
+
 def rgba(color: str, alpha: int = 255) -> str:
     """``r,g,b,a`` of ``#rrggbb``."""
     return ",".join(str(int(color[i : i + 2], 16)) for i in (1, 3, 5)) + f",{alpha}"

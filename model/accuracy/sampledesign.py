@@ -180,18 +180,20 @@ def draw(source: CategoricalMap, plan: SamplePlan, progress: Progress) -> Points
     return Points(rows, columns, stratum[order])
 
 
-def class_labels(plan: SamplePlan, nomenclature: str) -> list[tuple[str, str]]:
-    """Value and label of each class that the form offers: those of the map, and of the nomenclature.
+def class_labels(plan: SamplePlan, nomenclature: str) -> list[tuple[str, str, int]]:
+    """Value, label and code of each class that the form offers: those of the map, and of the nomenclature.
 
     Values are names where each class has its own, so that ``assess`` needs no table to know them; else codes.
     """
     if nomenclature:
         table = read_table(nomenclature)
-        rows = {row.name: row for row in table.rows if row.use}
-        return [(row.value, f"{row.name} ({row.code})") for row in rows.values()]
-    if len(set(plan.names)) == len(plan.names):
-        return [(name, name) for name in plan.names]
-    return [(str(value), f"{name} ({value})") for value, name in zip(plan.values, plan.names, strict=True)]
+        rows = {row.name: (row.value, row.code) for row in table.rows if row.use and row.code is not None}
+        return [(value, f"{name} ({code})", code) for name, (value, code) in rows.items()]
+    unique = len(set(plan.names)) == len(plan.names)
+    return [
+        (name if unique else str(value), f"{name} ({value})", int(value))
+        for value, name in zip(plan.values, plan.names, strict=True)
+    ]
 
 
 def write_points(
@@ -199,8 +201,9 @@ def write_points(
 ) -> None:
     """Write the points with their form and style.
 
-    Fields: ``point`` (1, 2, 3... in the order in which to label), ``class`` (empty), ``note`` (empty), and, hidden in
-    the form, ``stratum`` (the map's value), ``probability`` (of inclusion) and ``pixels`` (of the stratum).
+    Fields: ``point`` (1, 2, 3... in the order in which to label), ``class`` (empty), ``code`` (empty; QGIS fills it in
+    as the class is chosen), ``note`` (empty), and, hidden in the form, ``stratum`` (the map's value), ``probability``
+    (of inclusion) and ``pixels`` (of the stratum).
     """
     transform = source.grid.transform
     x = transform[0] + (points.columns + 0.5) * transform[1]
@@ -210,6 +213,7 @@ def write_points(
     columns = {
         "point": np.arange(1, count + 1, dtype=np.int32),
         "class": empty,
+        "code": np.ma.masked_all(count, np.int32),
         "note": empty,
         "stratum": np.array(plan.values, np.int64)[points.stratum],
         "probability": plan.probabilities[points.stratum],

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from ..base.language import tr
 from ..base.xmltext import quoteattr
-from .layerstyle import labeling, marker, qml
+from .layerstyle import code_by_class, labeling, marker, qml
 
 HIDDEN = ("fid", "stratum", "probability", "pixels")
 """Fields that would tell the interpreter what the map says."""
-SHOWN = ("point", "class", "note")
+SHOWN = ("point", "class", "code", "note")
 
 
-def form_qml(classes: Sequence[tuple[str, str]], footprint: float) -> str:
+def form_qml(classes: Sequence[tuple[str, str, int]], footprint: float) -> str:
     """Style and form of the layer of points.
 
     Args:
-        classes: value and label of each class to choose from.
+        classes: value, label and code of each class to choose from; QGIS fills in the code as the class is chosen.
         footprint: width of the pixel that is to be labelled, in units of the map's CRS.
     """
     rules = (("&quot;class&quot; IS NULL", tr("to label"), "#ff7f00"), ("ELSE", tr("labelled"), "#2f8f4e"))
@@ -33,22 +33,25 @@ def form_qml(classes: Sequence[tuple[str, str]], footprint: float) -> str:
     return qml(renderer, True, labeling('"point"', True), _fields(classes))
 
 
-def _fields(classes: Sequence[tuple[str, str]]) -> str:
+def _fields(classes: Sequence[tuple[str, str, int]]) -> str:
     choices = "".join(
         f'<Option type="Map"><Option name={quoteattr(label)} type="QString" value={quoteattr(value)}/></Option>'
-        for value, label in classes
+        for value, label, _code in classes
     )
     value_map = f'<Option type="Map"><Option name="map" type="List">{choices}</Option></Option>'
     multiline = '<Option type="Map"><Option name="IsMultiline" type="bool" value="true"/></Option>'
     widgets = [
         _widget("point", "Range", "<Option/>"),
         _widget("class", "ValueMap", value_map),
+        _widget("code", "TextEdit", "<Option/>"),
         _widget("note", "TextEdit", multiline),
         *(_widget(name, "Hidden", "<Option/>") for name in HIDDEN),
     ]
     aliases = "".join(
         f'<alias index="{i}" field="{name}" name={quoteattr(label)}/>'
-        for i, (name, label) in enumerate((("point", tr("point")), ("class", tr("class")), ("note", tr("note"))), 1)
+        for i, (name, label) in enumerate(
+            (("point", tr("point")), ("class", tr("class")), ("code", tr("code")), ("note", tr("note"))), 1
+        )
     )
     columns = "".join(
         f'<column type="field" name="{name}" hidden="{1 if name in HIDDEN else 0}" width="-1"/>'
@@ -56,9 +59,11 @@ def _fields(classes: Sequence[tuple[str, str]]) -> str:
     )
     return (
         f"<fieldConfiguration>{''.join(widgets)}</fieldConfiguration><aliases>{aliases}</aliases>"
+        f"{code_by_class((value, code) for value, _label, code in classes)}"
         '<attributetableconfig actionWidgetStyle="dropDown" sortExpression="&quot;point&quot;" sortOrder="0">'
         f"<columns>{columns}</columns></attributetableconfig><editorlayout>generatedlayout</editorlayout>"
         '<editable><field name="point" editable="0"/><field name="class" editable="1"/>'
+        '<field name="code" editable="0"/>'
         '<field name="note" editable="1"/></editable>'
         "<previewExpression>&quot;point&quot;</previewExpression>"
     )

@@ -15,16 +15,20 @@ from ..base.nomenclature import LandCoverClass, Nomenclature
 from ..base.progress import Progress
 from ..base.vectorfile import write_table
 from ..base.xmltext import quoteattr
+from .layerstyle import code_by_class
 
 if TYPE_CHECKING:
     from .suggest import Suggestions
 
 LAYER = "suggestions"
-CLASS_FIELD = "class"
+CLASS_FIELD, CODE_FIELD = "class", "code"
+SHOWN = ("rank", CODE_FIELD, "predicted", "predicted_name", "second", "second_name", "confidence", "uncertainty")
 
 
 def write_suggestions(path: str | os.PathLike[str], found: Suggestions, progress: Progress) -> None:
-    """Write the places with a ``.qml`` beside: fields rank, class (empty, to be filled), and what the model thinks.
+    """Write the places with a ``.qml`` beside: rank, class (empty, to be filled), its code, and what the model thinks.
+
+    QGIS fills in the code as the class is chosen.
 
     Raises:
         LandloomError: if the format is unknown or the file cannot be written.
@@ -33,7 +37,8 @@ def write_suggestions(path: str | os.PathLike[str], found: Suggestions, progress
     codes = found.nomenclature.codes
     columns = {
         "rank": np.arange(1, len(found) + 1, dtype=np.int32),
-        CLASS_FIELD: np.ma.masked_all(len(found), np.int32),
+        CLASS_FIELD: [None] * len(found),
+        CODE_FIELD: np.ma.masked_all(len(found), np.int32),
         "predicted": codes[found.predicted].astype(np.int32),
         "predicted_name": [names[place] for place in found.predicted],
         "second": [int(codes[place]) if place >= 0 else 0 for place in found.second],
@@ -60,6 +65,7 @@ def suggestions_qml(nomenclature: Nomenclature) -> str:
         for place, one in enumerate(nomenclature)
     )
     symbols = "\n".join(_symbol(place, one) for place, one in enumerate(nomenclature))
+    choices = class_choices(nomenclature)
     return f"""<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
 <qgis version="3.34" styleCategories="Symbology|Labeling|Fields|Forms" labelsEnabled="1">
 <renderer-v2 type="RuleRenderer" forceraster="0" symbollevels="0" enableorderby="0">
@@ -75,23 +81,31 @@ def suggestions_qml(nomenclature: Nomenclature) -> str:
 <text-buffer bufferDraw="1" bufferSize="0.8" bufferSizeUnits="MM" bufferColor="255,255,255,255"/></text-style>
 <placement placement="0" dist="1.5" distUnits="MM"/><rendering drawLabels="1"/></settings></labeling>
 <fieldConfiguration>
-{class_widget(CLASS_FIELD, nomenclature)}
-{read_only(("rank", "predicted", "predicted_name", "second", "second_name", "confidence", "uncertainty"))}
+{class_widget(CLASS_FIELD, choices)}
+{read_only(SHOWN)}
 </fieldConfiguration>
+{code_by_class((value, code) for value, _label, code in choices)}
 <editable>
 <field name="{CLASS_FIELD}" editable="1"/>
-{_not_editable(("rank", "predicted", "predicted_name", "second", "second_name", "confidence", "uncertainty"))}
+{_not_editable(SHOWN)}
 </editable>
 <blendMode>0</blendMode><layerGeometryType>0</layerGeometryType>
 </qgis>
 """
 
 
-def class_widget(name: str, nomenclature: Iterable[LandCoverClass]) -> str:
+def class_choices(nomenclature: Nomenclature) -> list[tuple[str, str, int]]:
+    """Value, label and code of each class: the name, with the code where names occur twice."""
+    labels = [f"{one.name} ({one.code})" for one in nomenclature]
+    values = nomenclature.names if len(set(nomenclature.names)) == len(labels) else labels
+    return [(value, label, one.code) for value, label, one in zip(values, labels, nomenclature, strict=True)]
+
+
+def class_widget(name: str, choices: Iterable[tuple[str, str, int]]) -> str:
     """The configuration of a field that is filled from a list of the classes."""
     entries = "\n".join(
-        f'<Option type="Map"><Option type="QString" name={quoteattr(one.name)} value="{one.code}"/></Option>'
-        for one in nomenclature
+        f'<Option type="Map"><Option type="QString" name={quoteattr(label)} value={quoteattr(value)}/></Option>'
+        for value, label, _code in choices
     )
     return f"""<field name={quoteattr(name)} configurationFlags="None"><editWidget type="ValueMap"><config>
 <Option type="Map"><Option type="List" name="map">

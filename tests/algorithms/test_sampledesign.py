@@ -44,7 +44,7 @@ def test_the_form_offers_the_classes_and_hides_the_map(landloom_provider, case, 
     assert layer.featureCount() == results["POINTS"]
     widget = {field.name(): layer.editorWidgetSetup(i) for i, field in enumerate(layer.fields())}
     choices = [next(iter(one.items())) for one in widget["class"].config()["map"]]
-    assert choices == [(name, name) for name in NAMES.values()]
+    assert choices == [(f"{name} ({code})", name) for code, name in NAMES.items()]
     for name in ("stratum", "probability", "pixels"):
         assert widget[name].type() == "Hidden"
     hidden = {column.name for column in layer.attributeTableConfig().columns() if column.hidden}
@@ -74,6 +74,7 @@ def test_points_labelled_in_qgis_are_taken_by_assess(landloom_provider, case, tm
     with edit(layer):
         for feature in layer.getFeatures():
             layer.changeAttributeValue(feature.id(), position, NAMES[feature["stratum"]])
+    assert all(feature["code"] == feature["stratum"] for feature in layer.getFeatures())  # filled in by QGIS
     assessed = processing.run(
         "landloom:assess",
         {
@@ -98,6 +99,10 @@ def test_classes_of_a_nomenclature(landloom_provider, case, tmp_path):
     layer = opened(run(case, tmp_path, NOMENCLATURE=str(table)))
     choices = layer.editorWidgetSetup(layer.fields().indexOf("class")).config()["map"]
     assert choices == [{"maize (1)": "ma"}, {"forest (2)": "fo"}, {"mangrove (9)": "mg"}]
+    with edit(layer):
+        first = next(layer.getFeatures())
+        layer.changeAttributeValue(first.id(), layer.fields().indexOf("class"), "mg")
+    assert layer.getFeature(first.id())["code"] == 9
 
 
 @pytest.mark.parametrize(

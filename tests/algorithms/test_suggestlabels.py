@@ -35,12 +35,14 @@ def test_points_are_ready_to_label(landloom_provider, scene, inputs, tmp_path):
     assert loaded, message
     names = [field.name() for field in layer.fields()]
     assert names[1:] == [
-        "rank", "class", "predicted", "predicted_name", "second", "second_name", "confidence", "uncertainty",
+        "rank", "class", "code", "predicted", "predicted_name", "second", "second_name", "confidence", "uncertainty",
     ]  # fmt: skip
     setup = layer.editorWidgetSetup(layer.fields().indexOf("class"))
     assert setup.type() == "ValueMap"
-    entries = {name: int(value) for one in setup.config()["map"] for name, value in one.items()}
-    assert entries == dict(zip(scene.nomenclature().names, map(int, scene.nomenclature().codes), strict=True))
+    entries = {value: label for one in setup.config()["map"] for label, value in one.items()}
+    codes = dict(zip(scene.nomenclature().names, map(int, scene.nomenclature().codes), strict=True))
+    assert entries == {name: f"{name} ({code})" for name, code in codes.items()}
+    assert layer.editFormConfig().readOnly(names.index("code"))
     assert layer.editFormConfig().readOnly(names.index("predicted"))
     assert not layer.editFormConfig().readOnly(names.index("class"))
     root = layer.renderer().rootRule()
@@ -49,31 +51,33 @@ def test_points_are_ready_to_label(landloom_provider, scene, inputs, tmp_path):
     features = sorted(layer.getFeatures(), key=lambda one: one["rank"])
     assert [one["rank"] for one in features] == list(range(1, 13))
     for one in features:
-        assert one["predicted"] in entries.values() and one["second"] != one["predicted"]
-        assert not one["class"]
+        assert one["predicted"] in codes.values() and one["second"] != one["predicted"]
+        assert not one["class"] and not one["code"]
         assert 0 <= one["uncertainty"] <= 1 and 25 <= one["confidence"] <= 100
         rules = [rule for rule in root.children() if rule.filterExpression() == f'"predicted" = {one["predicted"]}']
         assert len(rules) == 1
 
-    # a person fills in the class of some
+    # a person fills in the class of some, by name, and QGIS its code
     assert layer.startEditing()
     column = layer.fields().indexOf("class")
     for number, one in enumerate(features[:8]):
-        layer.changeAttributeValue(one.id(), column, 3 if number % 2 else 7)
+        layer.changeAttributeValue(one.id(), column, next(name for name in codes if codes[name] == (11, 7)[number % 2]))
     assert layer.commitChanges()
+    found = {one["class"]: one["code"] for one in layer.getFeatures() if one["class"]}
+    assert found == {name: code for name, code in codes.items() if code in (7, 11)}
     samples = processing.run(
         "landloom:extractsamples",
         {
             "STACK": inputs["STACK"],
             "REFERENCE": output,
-            "CLASS_FIELD": "class",
+            "CLASS_FIELD": "code",
             "OUTPUT": str(tmp_path / "samples"),
         },
     )
     from landloom.model.samples.store import SampleStore
 
     store = SampleStore.open(samples["OUTPUT"])
-    assert len(store) == 8 and store.nomenclature.codes.tolist() == [3, 7]
+    assert len(store) == 8 and store.nomenclature.codes.tolist() == [7, 11]
 
     # a second round keeps away from what is labelled now
     again = processing.run(
