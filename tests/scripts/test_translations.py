@@ -6,6 +6,7 @@ import ast
 import gettext
 import importlib.util
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,80 @@ def test_every_text_has_its_translation(translations, landloom_provider):
     assert not [text for text in found if text not in catalogue.texts], advice
     assert not [text for text in catalogue.texts if text not in found], advice
     assert not translations.faults(catalogue), advice
+
+
+ERRORS = {"LandloomError", "NoAnswerError", "ChangedError", "Cancelled"}
+TELLING = {"info", "warning", "text", "pushInfo", "pushWarning", "setProgressText"}
+
+
+def untranslated(tree: ast.Module) -> list[str]:
+    """Errors and lines of the log that are plain English, with their line."""
+
+    def plain(text: ast.expr) -> bool:
+        if isinstance(text, ast.IfExp):
+            return plain(text.body) or plain(text.orelse)
+        if isinstance(text, ast.BinOp):
+            return plain(text.left) or plain(text.right)
+        parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+        words = [one.value for one in parts if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        return any(re.search("[A-Za-z]{2,}", one) for one in words)
+
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        told = isinstance(node.func, ast.Attribute) and node.func.attr in TELLING
+        told = told and any(word in ast.unparse(node.func.value).lower() for word in ("progress", "feedback", "_inner"))
+        raised = isinstance(node.func, ast.Name) and node.func.id in ERRORS
+        if (told or raised) and plain(node.args[0]):
+            found.append(f"{node.lineno}: {ast.unparse(node.args[0])[:100]}")
+    return found
+
+
+def test_errors_and_log_lines_speak_the_users_language():
+    found = {}
+    for folder in ("algorithms", "gui", "model"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            lines = untranslated(ast.parse(path.read_text(encoding="utf-8")))
+            if lines:
+                found[path.relative_to(ROOT).as_posix()] = lines
+    assert not found, 'write tr("... {name} ...").format(name=...), see docs/glossary.md'
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ('raise LandloomError(f"{path} is gone: give another.")', 1),
+        ('raise LandloomError("Give one." if a else tr("Give two."))', 1),
+        ('progress.info("Reading")\nself._progress.text(f"{n} dates")\nfeedback.pushInfo("a" + "line here")', 3),
+        (
+            'raise LandloomError(tr("{path} is gone.").format(path=path))\nprogress.info(f"{a}: {b}")\nx.info("of x")',
+            0,
+        ),
+    ],
+)
+def test_plain_english_is_found(code, count):
+    assert len(untranslated(ast.parse(code))) == count
+
+
+def test_errors_speak_french(french):
+    from landloom.model.base.errors import Cancelled, MissingPackageError
+    from landloom.model.base.words import counted
+    from landloom.model.stack.manifest import Stack
+
+    with pytest.raises(Exception, match="n'existe pas ; faites-la avec preparestack"):
+        Stack.read("gone.json")
+    assert str(Cancelled()) == "Annulé : rien n'est écrit."
+    assert str(MissingPackageError("torch", "A network")).startswith("Un réseau : il faut le paquet Python torch")
+    assert [counted(n, "class", "classes") for n in (0, 1, 2)] == ["0 classe", "1 classe", "2 classes"]
+    use_language("en")
+    assert [counted(n, "class", "classes") for n in (0, 1, 2)] == ["0 classes", "1 class", "2 classes"]
+
+
+def test_engine_without_catalogues_speaks_english(monkeypatch, tmp_path):
+    """As on a cluster node, where the engine alone is installed."""
+    import landloom.model.base.language as module
+
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    use_language("fr")
+    assert language() == "en" and tr("Writing the points") == "Writing the points"
