@@ -13,6 +13,7 @@ from ..base.matrixfile import write_matrix
 from ..base.provenance import Provenance
 from ..base.reportfiles import beside, write_facts, write_rows
 from ..networks.modelfile import SET_PIXELS
+from ..training.report import write_curves
 from .objectmodel import ObjectModel
 from .objecttraining import ObjectResult, ObjectTraining
 
@@ -106,6 +107,7 @@ def write_object_report(
         )
     report.heading(tr("Confusion matrix per object"))
     report.confusion(result.matrix, names)
+    write_curves(report, result.histories)
     report.heading(tr("Objects and features"))
     report.table(
         [tr("what"), tr("value")],

@@ -140,6 +140,7 @@ class ObjectResult:
         folds: ``[m]`` by which objects with descriptors were judged, negative for those that only teach; else None.
         warnings: what the reader should know.
         seconds: time it took.
+        histories: the epoch log of networks, folds first.
     """
 
     model: ObjectModel | SetModel
@@ -154,6 +155,7 @@ class ObjectResult:
     folds: np.ndarray | None = None
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    histories: list[dict[str, Any]] = field(default_factory=list)
 
 
 def train_objects(

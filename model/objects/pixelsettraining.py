@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -134,6 +134,7 @@ def judge_sets(
     parts = list(divided.parts(labels, classes))
     held: list[Held] = []
     epochs: list[int] = []
+    histories: list[dict[str, Any]] = []
     share = 100.0 / (len(parts) + 1)
     for place, (number, train, test) in enumerate(parts):
         progress.info(tr("Fold {place} of {n_parts}").format(place=place + 1, n_parts=len(parts)))
@@ -142,6 +143,7 @@ def judge_sets(
         one = fit(pool, learn, choose, training, part, unit=f"fold {number + 1}")
         held.append(predict_members(one.model, pool, np.flatnonzero(test), training.device, progress))
         epochs += one.epochs
+        histories += one.history
     together = Held(
         np.concatenate([one.indices for one in held]), np.concatenate([one.probabilities for one in held], axis=1)
     )
@@ -190,5 +192,6 @@ def judge_sets(
     )
     nothing = np.zeros((len(pool), 0), np.float32)
     return ObjectResult(
-        model, matched, nothing, probabilities, matrix, found, fold_scores, warnings=list(divided.warnings)
-    )
+        model, matched, nothing, probabilities, matrix, found, fold_scores, warnings=list(divided.warnings),
+        histories=histories + fitted.history,
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def write_report(
     write_confusions(report, result.evaluation, pool)
     write_levels(report, result.evaluation, pool)
     write_confidence(report, result)
-    _curves(report, result)
+    write_curves(report, result.histories)
     _samples(report, result, pool)
     _training(report, result, pool, settings)
     folders = [store.folder for store in pool.stores if store.folder is not None]
@@ -188,12 +189,13 @@ def _by_class(report: Report, result: TrainingResult, pool: SamplePool) -> None:
     report.bars(tr("F1 per pixel"), names, found.pixel.f1.tolist(), "F1", colors=colors)
 
 
-def _curves(report: Report, result: TrainingResult) -> None:
-    if not result.histories:
+def write_curves(report: Report, histories: Sequence[dict[str, Any]]) -> None:
+    """Draw the epoch logs of networks, a line each; nothing without any."""
+    if not histories:
         return
     report.heading(tr("Learning curves"))
-    units = list(dict.fromkeys(entry["unit"] for entry in result.histories))
-    last = max(entry["epoch"] for entry in result.histories)
+    units = list(dict.fromkeys(entry["unit"] for entry in histories))
+    last = max(entry["epoch"] for entry in histories)
     epochs = list(range(1, last + 1))
     for title, key, label in (
         (mark("Training loss"), "loss", mark("loss")),
@@ -204,7 +206,7 @@ def _curves(report: Report, result: TrainingResult) -> None:
         series = {}
         for unit in units:
             line = np.full(last, np.nan)
-            for entry in result.histories:
+            for entry in histories:
                 if entry["unit"] == unit and key in entry:
                     line[entry["epoch"] - 1] = entry[key]
             if np.isfinite(line).any():

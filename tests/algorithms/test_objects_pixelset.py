@@ -61,6 +61,7 @@ def test_train_classify_and_look(landloom_provider, inputs, tmp_path):
     assert made["OVERALL_ACCURACY"] > 0.8
     page = report.read_text(encoding="utf-8")
     assert "pixelset" in page and "MFLOP for an object of 64 pixels" in page and "parameters" in page
+    assert "Learning curves" in page and "Validation macro F1" in page and "fold 2 member 1" in page
     assert "forêt &lt;dense&gt;" in page and "by a network that has learnt from other groups" in page
     facts = json.loads((tmp_path / "jeux_report.json").read_text(encoding="utf-8"))
     assert facts["network"]["parameters"] > 10_000 and len(facts["network"]["epochs"]) == 2
