@@ -16,7 +16,8 @@ from qgis.core import (
     QgsSettings,
     QgsTask,
 )
-from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMapToolEmitPoint, QgsVertexMarker
+from qgis.gui import QgsDockWidget, QgsFileWidget, QgsMapCanvas, QgsMapTool, QgsMapToolEmitPoint, QgsVertexMarker
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import QFormLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
@@ -146,6 +147,7 @@ class PixelDock(QgsDockWidget):
         whole.setLayout(layout)
         self.setWidget(whole)
         self._marker: QgsVertexMarker | None = None
+        self._tool_before: QgsMapTool | None = None
         self.tool = QgsMapToolEmitPoint(canvas)
         self.tool.canvasClicked.connect(lambda point, _button: self.show_pixel(point))
 
@@ -231,12 +233,17 @@ class PixelDock(QgsDockWidget):
     def start(self) -> None:
         """Show the dock and make the canvas wait for a click."""
         self.show()
+        if self._canvas.mapTool() is not self.tool:
+            self._tool_before = self._canvas.mapTool()
         self._canvas.setMapTool(self.tool)
 
     def remove(self) -> None:
         """Take everything off the canvas."""
         if self._canvas.mapTool() is self.tool:
             self._canvas.unsetMapTool(self.tool)
+            if self._tool_before is not None and not sip.isdeleted(self._tool_before):
+                self._canvas.setMapTool(self._tool_before)  # else a click on the map would do nothing
+        self._tool_before = None
         if self._marker is not None:
             self._canvas.scene().removeItem(self._marker)
             self._marker = None
