@@ -46,7 +46,11 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
         return f"cuda ({torch.cuda.get_device_name(device)}, {memory:.0f} GiB)"
-    return f"{device.type} ({thread_count()} threads)" if device.type == "cpu" else device.type
+    return (
+        tr("{type} ({thread_count} threads)").format(type=device.type, thread_count=thread_count())
+        if device.type == "cpu"
+        else device.type
+    )
 
 
 def thread_count() -> int:

@@ -115,7 +115,12 @@ class _Parser:
             kind, text, line = self._next()
             if kind == "end" or (kind == "mark" and text == end and end):
                 if bool(end) != (kind == "mark"):
-                    raise self._error(f"a '{end}' is missing" if end else f"'{text}' closes nothing", line)
+                    raise self._error(
+                        tr("a '{end}' is missing").format(end=end)
+                        if end
+                        else tr("'{text}' closes nothing").format(text=text),
+                        line,
+                    )
                 return found
             if kind not in ("word", "string"):
                 raise self._error(tr("'{text}' stands where a key should").format(text=text), line)
@@ -143,7 +148,7 @@ class _Parser:
             return nested
         if kind != "word":
             raise self._error(
-                tr("'{text}' stands where a value should").format(text=text.strip() or "the end of the line"), line
+                tr("'{text}' stands where a value should").format(text=text.strip() or tr("the end of the line")), line
             )
         words = [text]
         # An expression is kept as text; a word before a colon is the next key.

@@ -200,7 +200,12 @@ def compute(
     answer: dict[str, Any] = {"machine": this_machine()}
     with _OPEN.lock:
         try:
-            apart = difference(versions(), expected or {}, "torch" in (expected or {}), f"The worker {this_machine()}")
+            apart = difference(
+                versions(),
+                expected or {},
+                "torch" in (expected or {}),
+                tr("The worker {this_machine}").format(this_machine=this_machine()),
+            )
             if apart:
                 raise LandloomError(apart)
             session = _OPEN.session(order, run, threads or own_threads())

@@ -204,7 +204,7 @@ class DaskCluster:
             found = self.client.get_versions(check=False)
         ours = found["client"]
         for who, theirs in (("The scheduler", found["scheduler"]), *found["workers"].items()):
-            name = who if who == "The scheduler" else f"The worker {who}"
+            name = who if who == "The scheduler" else tr("The worker {who}").format(who=who)
             python, own = (_minor(one["host"]["python"]) for one in (theirs, ours))
             apart = difference({"Python": python}, {"Python": own}, False, name)
             for package in ("dask", "distributed"):
@@ -366,7 +366,7 @@ def _failure(error: BaseException | None) -> str:
             "Several workers ended while they computed the same piece, last {worker}: most likely "
             "their memory ran out; lower MEMORY_MB or give them more."
         ).format(worker=worker)
-    return f"A worker failed: {_short(error)}."
+    return tr("A worker failed: {short}.").format(short=_short(error))
 
 
 def _short(error: BaseException | None) -> str:

@@ -229,4 +229,4 @@ def _check_alike(name: str, general: Model, own: Model) -> None:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return ", ".join(names[:8]) + (tr(" and {n_names} more").format(n_names=len(names) - 8) if len(names) > 8 else "")

@@ -259,7 +259,11 @@ def describe(model: Model) -> dict[str, Any]:
     if network_info(network).is_forest:
         nodes = sum(len(member.left) for member in model.members)
         trees = sum(member.trees for member in model.members)
-        return {"nodes": nodes, "mflop_per_pixel": None, "text": f"{network}: {trees} trees, {nodes:,} nodes"}
+        return {
+            "nodes": nodes,
+            "mflop_per_pixel": None,
+            "text": tr("{network}: {trees} trees, {nodes:,} nodes").format(network=network, trees=trees, nodes=nodes),
+        }
     parameters = sum(weights.numel() for member in model.members for weights in member.parameters())
     side = round(SET_PIXELS**0.5) if network_info(network).reads_sets else 32
     counts = [flop_per_pixel(member, model.header.recipe, side) for member in model.members]
@@ -268,7 +272,9 @@ def describe(model: Model) -> dict[str, Any]:
     if network_info(network).reads_sets:
         unit = tr("MFLOP per object of {set_pixels} pixels").format(set_pixels=SET_PIXELS)
         cost = None if cost is None else cost * SET_PIXELS
-    text = f"{network}: {parameters:,} parameters" + (f", {cost:.2f} {unit}" if cost is not None else "")
+    text = tr("{network}: {parameters:,} parameters").format(network=network, parameters=parameters) + (
+        f", {cost:.2f} {unit}" if cost is not None else ""
+    )
     return {"parameters": parameters, "mflop_per_pixel": cost, "text": text}
 
 

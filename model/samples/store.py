@@ -347,7 +347,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise _damaged(folder, f"{MANIFEST} is not JSON") from error
+        raise _damaged(folder, tr("{manifest} is not JSON").format(manifest=MANIFEST)) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise LandloomError(
             tr("{path} does not describe samples of Landloom. Make them with extractsamples.").format(path=path)
@@ -393,7 +393,12 @@ def _map(folder: Path, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> np
     except Exception as error:  # as above
         raise _damaged(folder, tr("{name} is missing or cut short").format(name=name)) from error
     if array.dtype != dtype or array.shape != shape:
-        raise _damaged(folder, f"{name} holds {array.dtype} {array.shape}, expected {dtype} {shape}")
+        raise _damaged(
+            folder,
+            tr("{name} holds {dtype} {shape}, expected {dtype2} {shape2}").format(
+                name=name, dtype=array.dtype, shape=array.shape, dtype2=dtype, shape2=shape
+            ),
+        )
     return np.asarray(array)
 
 

@@ -151,7 +151,9 @@ def _from_cells(cells: Iterable[Sequence[str]], path: Path) -> NomenclatureTable
         rows.append(
             Row(
                 value,
-                _whole_number(cell.get("code", ""), f"Line {number} of {path}: code"),
+                _whole_number(
+                    cell.get("code", ""), tr("Line {number} of {path}: code").format(number=number, path=path)
+                ),
                 cell.get("name", ""),
                 cell.get("color", ""),
                 tuple(levels),
@@ -289,7 +291,7 @@ def _read_iota2(path: Path, text: str) -> NomenclatureTable:
                     number=number, path=path, line=line
                 )
             )
-        code = _whole_number(label.strip(), f"Line {number} of {path}: label")
+        code = _whole_number(label.strip(), tr("Line {number} of {path}: label").format(number=number, path=path))
         if code is None:
             raise LandloomError(
                 tr("Line {number} of {path} is '{line}', expected name:label, such as maize:12.").format(

@@ -112,7 +112,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
         known = False
     others = [name for name in found if not (known and OWN_FILES.fullmatch(name))]
     if others or not known:
-        holds = f" (it holds {others[0]})" if others else ""
+        holds = tr(" (it holds {others})").format(others=others[0]) if others else ""
         raise LandloomError(
             tr(
                 "The output folder {path} is not empty and not just a former sample scene{holds}: nothing was "

@@ -254,7 +254,9 @@ def tell(name: str, rows: Sequence[DateShift], settings: CoregisterSettings, pro
     ):
         labels = [row.date or row.sensor for row in rows if row.outcome == outcome]
         if labels:
-            some = ", ".join(labels[:5]) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
+            some = ", ".join(labels[:5]) + (
+                tr(" and {n_labels} more").format(n_labels=len(labels) - 5) if len(labels) > 5 else ""
+            )
             progress.warning(
                 tr("{name}: not moved, since {why}: {some}; REPORT and TABLE tell more.").format(
                     name=name, why=why, some=some

@@ -126,7 +126,7 @@ def incomplete_dates(sensor: Sensor) -> list[str]:
     return [
         tr("{sensor}: not used, since without {bands}: {counted_text}, {dates}{what}").format(
             sensor=sensor.name,
-            bands=", ".join(bands) or "all bands in one part",
+            bands=", ".join(bands) or tr("all bands in one part"),
             counted_text=counted_text(dates, "date"),
             dates=", ".join(dates[:10]),
             what=" ..." if len(dates) > 10 else "",

@@ -325,9 +325,9 @@ def _select(products: Sequence[Product], settings: PrepareSettings, result: Prep
         elif not date or date > today:
             _skip(result, product, tr("{date} is no possible date").format(date=product.date))
         elif settings.start and date < settings.start:
-            _skip(result, product, f"before START {settings.start}")
+            _skip(result, product, tr("before START {start}").format(start=settings.start))
         elif settings.end and date > settings.end:
-            _skip(result, product, f"after END {settings.end}")
+            _skip(result, product, tr("after END {end}").format(end=settings.end))
         elif is_skipped(product.sensor, date, settings.skip_dates):
             _skip(result, product, "among SKIP_DATES")
         else:
@@ -396,7 +396,9 @@ def _measure(
                 if shares.data == 0:
                     why = tr("wholly without data")
                 elif 100 * cloud > settings.max_cloud:
-                    why = f"{100 * cloud:.0f} % masked, above MAX_CLOUD {settings.max_cloud:g} %"
+                    why = tr("{cloud:.0f} % masked, above MAX_CLOUD {max_cloud:g} %").format(
+                        cloud=100 * cloud, max_cloud=settings.max_cloud
+                    )
             used = not why
             if used:
                 kept.append(acquisition)

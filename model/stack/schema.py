@@ -161,7 +161,7 @@ def check_stack(content: Any, path: Path) -> None:
 def first_problem(value: Any, schema: dict[str, Any], where: str = "stack") -> str:
     """What first breaks the schema, empty if nothing does."""
     if "const" in schema and value != schema["const"]:
-        return f"{where} must be {schema['const']!r}"
+        return tr("{where} must be {schema!r}").format(where=where, schema=schema["const"])
     if "enum" in schema and value not in schema["enum"]:
         return tr("{where} is {value!r:.40} but must be one of {schema}").format(
             where=where, value=value, schema=schema["enum"]
@@ -179,7 +179,7 @@ def first_problem(value: Any, schema: dict[str, Any], where: str = "stack") -> s
             return tr("{where} has a wrong length").format(where=where)
     elif isinstance(value, list):
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
-            return f"{where} has {len(value)} entries"
+            return tr("{where} has {n_value} entries").format(where=where, n_value=len(value))
         for index, item in enumerate(value):
             problem = first_problem(item, schema.get("items", {}), f"{where}[{index}]")
             if problem:
@@ -187,7 +187,7 @@ def first_problem(value: Any, schema: dict[str, Any], where: str = "stack") -> s
     elif isinstance(value, dict):
         for key in schema.get("required", ()):
             if key not in value:
-                return f"{where}.{key} is missing"
+                return tr("{where}.{key} is missing").format(where=where, key=key)
         properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
         for key, item in value.items():
             problem = first_problem(item, properties.get(key, others), f"{where}.{key}")

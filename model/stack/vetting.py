@@ -275,7 +275,11 @@ def _warnings(
     if unmasked and own[0].kind == OPTICAL:
         count = counted(unmasked, "product")
         verbs = tr("has no mask and is") if len(unmasked) == 1 else tr("have no mask and are")
-        warnings.append(f"{sensor}: {count} {verbs} used whole: {_some(unmasked)}.")
+        warnings.append(
+            tr("{sensor}: {count} {verbs} used whole: {some}.").format(
+                sensor=sensor, count=count, verbs=verbs, some=_some(unmasked)
+            )
+        )
     for remark in dict.fromkeys(product.remark for product in used if product.remark):
         names = [product.name for product in used if product.remark == remark]
         warnings.append(f"{sensor}: of {counted(names, 'product')} {remark}: {_some(names)}.")

@@ -246,9 +246,8 @@ class MemberTraining:
         left = "" if is_over else tr(", {time} left at most").format(time=_time(seconds * (self.last - epoch)))
         score = ""
         if "validation_macro_f1" in entry:
-            score = (
-                f", validation macro F1 {entry['validation_macro_f1']:.3f}, OA "
-                f"{entry['validation_overall_accuracy']:.3f}"
+            score = tr(", validation macro F1 {entry:.3f}, OA {entry2:.3f}").format(
+                entry=entry["validation_macro_f1"], entry2=entry["validation_overall_accuracy"]
             )
         progress.text(
             tr("{unit}: epoch {epoch} of {last}{left}").format(unit=self.unit, epoch=epoch, last=self.last, left=left)
