@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.elsewhere import Planned, write_order
+from ..base.elsewhere import Elsewhere, Planned, write_order
 from ..base.errors import Cancelled, ChangedError, LandloomError
 from ..base.files import check_writable, writing_failed
 from ..base.language import tr
@@ -128,7 +128,7 @@ class BlockRunner:
         begin = time.monotonic()
         stages = self._stages = Stages()
         if pending and job.elsewhere is not None:
-            self._elsewhere(journal, blocks, pending, mask)
+            self._elsewhere(job.elsewhere, journal, blocks, pending, mask)
         elif pending:
             self._pipeline(journal, blocks, pending, mask)
         seconds = time.monotonic() - begin
@@ -141,19 +141,21 @@ class BlockRunner:
         return Summary(self._pixels, seconds, len(blocks), len(done), self._statistics, times, self._reading)
 
     def _elsewhere(
-        self, journal: Journal, blocks: Sequence[Block], pending: Sequence[Block], mask: AreaMask | None
+        self,
+        elsewhere: Elsewhere,
+        journal: Journal,
+        blocks: Sequence[Block],
+        pending: Sequence[Block],
+        mask: AreaMask | None,
     ) -> None:
         """Let other processes compute the blocks: they get the path of an order, and numbers."""
         job = self._job
-        assert job.elsewhere is not None
         run = (journal.read() or {}).get("hash", "")
         order = write_order(journal.folder, run, **job.order, layout=[self._reach, self._room])
         sizes = {block.index: self._count_pixels(block, mask) for block in pending}
         by_index = {block.index: block for block in pending}
         before = 97.0 * (1.0 - len(pending) / len(blocks))
-        job.elsewhere.compute(
-            order, sizes, lambda index: journal.part(by_index[index]), self._progress.part(before, 97.0)
-        )
+        elsewhere.compute(order, sizes, lambda index: journal.part(by_index[index]), self._progress.part(before, 97.0))
         for block in pending:
             if not journal.has(block):
                 raise LandloomError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
+import subprocess  # nosec B404 # lists GPUs and starts workers of this Python, with lists of arguments and no shell
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,8 @@ def gpus_here(environment: Mapping[str, str]) -> list[str]:
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
-    done = subprocess.run([program, "--list-gpus"], capture_output=True, text=True, timeout=60, check=False)
+    listing = [program, "--list-gpus"]
+    done = subprocess.run(listing, capture_output=True, text=True, timeout=60, check=False)  # nosec B603 # constant
     return [str(number) for number, _ in enumerate(one for one in done.stdout.splitlines() if one.startswith("GPU "))]
 
 
@@ -79,7 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         for number, environment in enumerate(workers):
             print(f"Worker {number + 1} of {len(workers)}: {environment}", file=sys.stderr, flush=True)
-            children.append(subprocess.Popen(command(arguments, number), env={**os.environ, **environment}))
+            line, own = command(arguments, number), {**os.environ, **environment}
+            children.append(subprocess.Popen(line, env=own))  # nosec B603 # this Python, arguments as a list
         while all(child.poll() is None for child in children):
             time.sleep(0.2)
         return max(abs(child.poll() or 0) for child in children)

@@ -6,13 +6,13 @@ import datetime
 import math
 import os
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
 
 from ..base import tablefile
 from ..base.html import Report
 from ..base.language import tr
 from ..base.provenance import Provenance
 from ..base.reportfiles import write_facts
+from ..base.xmltext import escape
 from .coregister import REASONS, DateShift
 from .coregisterreference import CoregisterSettings
 from .correlation import AGREEMENT, MIN_AGREEING, MIN_VALID, MIN_WINDOWS
