@@ -119,14 +119,17 @@ class ObjectsFromStack(ExampleModel):
     )
     EXAMPLE = (
         "qgis_process run landloom:objectsfromstack --stack=stack.json --reference=fields.gpkg --class_field=crop "
-        "--scale=10 --min_size=0 --segments=segments.gpkg --model_of_objects=objects.safetensors "
+        "--min_size=0 --segments=segments.gpkg --model_of_objects=objects.safetensors "
         "--classified_objects=objects.gpkg"
     )
     HELP: ClassVar[dict[str, str]] = {
         "stack": mark("A stack.json, as 'Prepare stack' writes it."),
         "reference": _REFERENCE,
         "class_field": _FIELD,
-        "scale": mark("Above 0; larger values give larger segments: 10 suits fields of some ten pixels."),
+        "scale": mark(
+            "Above 0; larger values give larger segments. By default 80 m divided by the side of a pixel, which suits "
+            "fields of some tenths of a hectare: 8 for 10 m."
+        ),
         "min_size": mark("Square metres, 0 or more: smaller segments are joined to a neighbour."),
     }
 

@@ -35,8 +35,7 @@ class Segment(MapAlgorithm):
         "its own resolution (SPOT, Pléiades, aerial, a composite, descriptors), or sensors and dates of a stack."
     )
     EXAMPLE = (
-        "qgis_process run landloom:segment --INPUT=spot.tif --SCALE=20 --MIN_SIZE=500 --OUTPUT=objects.tif "
-        "--POLYGONS=objects.gpkg"
+        "qgis_process run landloom:segment --INPUT=spot.tif --MIN_SIZE=500 --OUTPUT=objects.tif --POLYGONS=objects.gpkg"
     )
     TAGS = ("obia", "object", "superpixel", "slic", "region merging", "baatz", "lsgrm", "multiresolution", "fields")
 
@@ -69,9 +68,12 @@ class Segment(MapAlgorithm):
             "time. By default the medians of each quarter of the season.",
         )
         self.add(
-            QgsProcessingParameterNumber("SCALE", tr("Scale"), kind.Double, defaultValue=20.0, minValue=0.01),
-            "How different parts of an object may be, above 0: two neighbours merge while that costs less than SCALE "
-            "squared. Larger values give larger objects: 10 to 30 for small fields, 40 to 120 for large ones.",
+            QgsProcessingParameterNumber("SCALE", tr("Scale"), kind.Double, optional=True, minValue=0.01),
+            "How different the parts of an object may be, above 0: two neighbours merge while that costs less than "
+            "SCALE squared. Larger values give larger objects. By default 80 m divided by the side of a pixel, for "
+            "fields of some tenths of a hectare: 8 for Sentinel-2 (10 m), 13 for SPOT 6 and 7 (6 m), 53 where these "
+            "are sharpened to 1.5 m; about twice that for fields above a hectare. The log tells how large the objects "
+            "became.",
         )
         self.add(
             QgsProcessingParameterNumber(
@@ -155,7 +157,7 @@ class Segment(MapAlgorithm):
             check_vector_path(polygons, "POLYGONS")
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
         settings = SegmentSettings(
-            self.parameterAsDouble(parameters, "SCALE", context),
+            None if parameters.get("SCALE") in (None, "") else self.parameterAsDouble(parameters, "SCALE", context),
             self.parameterAsDouble(parameters, "COLOUR_WEIGHT", context),
             self.parameterAsDouble(parameters, "COMPACTNESS_WEIGHT", context),
             self.parameterAsDouble(parameters, "MIN_SIZE", context),

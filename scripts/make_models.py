@@ -156,7 +156,7 @@ def objects_from_a_stack() -> QgsProcessingModelAlgorithm:
         "reference", "Reference layer", [QgsProcessing.SourceType.TypeVectorAnyGeometry]
     )
     field = QgsProcessingParameterField("class_field", "Class field", parentLayerParameterName="reference")
-    scale = QgsProcessingParameterNumber("scale", "Scale of the segments", kind.Double, defaultValue=10.0)
+    scale = QgsProcessingParameterNumber("scale", "Scale of the segments", kind.Double, optional=True)
     scale.setMinimum(0.01)
     size = QgsProcessingParameterNumber("min_size", "Smallest segment (m²)", kind.Double, defaultValue=0.0)
     size.setMinimum(0.0)

@@ -27,6 +27,11 @@ from .segmentation_image import RasterImage, StackImage, StretchedImage
 from .segmentation_superpixels import Superpixels
 from .stitching import Stitcher, Tiles, write_numbered
 
+FIELD_SCALE = 80.0
+"""Metres: SCALE times the side of a pixel that suits smallholders' fields of some tenths of a hectare. What merging two
+parts costs grows with their pixels, so SCALE grows with the pixels along a field."""
+
+LOWEST_SCALE, HIGHEST_SCALE = 4.0, 400.0  # of those that follow from the pixel
 MARGIN = 384
 SMALLEST_TILE = 512
 CREATION = ("TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "PREDICTOR=2", "BIGTIFF=IF_SAFER")
@@ -38,12 +43,13 @@ class SegmentSettings:
     """The choices of ``segment``: see its parameters.
 
     Attributes:
+        scale: None for :data:`FIELD_SCALE` metres divided by the side of a pixel.
         min_size: square metres; 0 for none.
         superpixel: side of a superpixel in pixels.
         tiles: side and margin in pixels instead of those that memory allows.
     """
 
-    scale: float = 20.0
+    scale: float | None = None
     colour: float = 0.5
     compactness: float = 0.5
     min_size: float = 0.0
@@ -59,7 +65,7 @@ class SegmentSettings:
         Raises:
             LandloomError: naming the parameter.
         """
-        if not self.scale > 0:
+        if self.scale is not None and not self.scale > 0:
             raise LandloomError(tr("SCALE is {scale:g}; give a number above 0, such as 50.").format(scale=self.scale))
         for name, value in (("COLOUR_WEIGHT", self.colour), ("COMPACTNESS_WEIGHT", self.compactness)):
             if not 0 <= value <= 1:
@@ -124,7 +130,8 @@ def segment(
     smallest = settings.min_size / image.grid.crop(window).pixel_area
     tiles = settings.tiles or tiles_for(width, height, image.bands, settings)
     plan = tiles.plan(width, height)
-    criterion = Criterion(settings.scale, settings.colour, settings.compactness)
+    scale = settings.scale or scale_for(image.grid.crop(window))
+    criterion = Criterion(scale, settings.colour, settings.compactness)
     with label_raster(output, width, height) as numbers:
         mask_path = output.with_name(f"{output.stem}.mask{os.getpid()}.partial.tif")
         try:
@@ -134,9 +141,10 @@ def segment(
             stretched = StretchedImage(image, window, mask)
             progress.info(
                 tr(
-                    "{width} x {height} pixels, {bands} bands, superpixels of {superpixel} x {superpixel} "
-                    "pixels, {n_plan} {what}."
+                    "{width} x {height} pixels, {bands} bands, SCALE {scale:g}, superpixels of {superpixel} x "
+                    "{superpixel} pixels, {n_plan} {what}."
                 ).format(
+                    scale=scale,
                     width=width,
                     height=height,
                     bands=image.bands,
@@ -153,23 +161,49 @@ def segment(
         finally:
             mask_path.unlink(missing_ok=True)
         image.check_unchanged()
-        count = write_labels(output, numbers, united, stretched.grid, progress.part(90, 100))
-    progress.info(
-        tr("{count:,} objects, {width:,.0f} pixels each on average.").format(
-            count=count, width=width * height / max(1, count)
-        )
+        sizes = write_labels(output, numbers, united, stretched.grid, progress.part(90, 100))
+    progress.info(sizes_in_words(sizes, stretched.grid.pixel_area / 1e4, scale))
+    return len(sizes)
+
+
+def scale_for(grid: Grid) -> float:
+    """SCALE by the size of the pixels: 8 for 10 m, 13 for 6 m, 53 for 1.5 m."""
+    return round(float(np.clip(FIELD_SCALE / math.sqrt(grid.pixel_area), LOWEST_SCALE, HIGHEST_SCALE)), 1)
+
+
+def sizes_in_words(sizes: np.ndarray, hectares: float, scale: float) -> str:
+    """A log line on how large the objects are, by which one sees whether SCALE suits.
+
+    Args:
+        sizes: pixels of each object.
+        hectares: of a pixel.
+        scale: that was used.
+    """
+    if not len(sizes):
+        return tr("No object.")
+    median, large = (float(one) for one in np.percentile(sizes, [50, 90]))
+    return tr(
+        "{count:,} objects: half of them up to {median:,.0f} pixels ({median_ha:,.3g} ha), the largest tenth above "
+        "{large:,.0f} pixels ({large_ha:,.3g} ha). Larger than your fields: a smaller SCALE than {scale:g}; smaller: "
+        "a larger one."
+    ).format(
+        count=len(sizes),
+        median=median,
+        median_ha=median * hectares,
+        large=large,
+        large_ha=large * hectares,
+        scale=scale,
     )
-    return count
 
 
-def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: Grid, progress: Progress) -> int:
-    """Write the final labels; returns how many there are.
+def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: Grid, progress: Progress) -> np.ndarray:
+    """Write the final labels; returns the pixels of each.
 
     Raises:
         LandloomError: if the file cannot be written.
     """
     with whole_file(output) as temporary, gdal_options(GDAL_PAM_ENABLED="NO"), quiet_gdal() as messages:
-        count = 0
+        sizes = np.zeros(0, np.int64)
         try:
             driver = gdal.GetDriverByName("GTiff")
             options = [*CREATION, f"NUM_THREADS={min(4, os.cpu_count() or 1)}"]
@@ -181,14 +215,14 @@ def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: G
             band = target.GetRasterBand(1)
             band.SetNoDataValue(0)
             band.SetDescription("object")
-            count = write_numbered(numbers, united, band, grid.width, grid.height, progress)
+            sizes = write_numbered(numbers, united, band, grid.width, grid.height, progress)
             target.FlushCache()
             target = band = None
         except RuntimeError as error:
             messages.append(str(error))
         if any("rite" in message or "space" in message for message in messages):
             raise writing_raster_failed(output, messages)
-    return count
+    return sizes
 
 
 def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings) -> Tiles:

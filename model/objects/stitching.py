@@ -181,13 +181,14 @@ def _united(count: int, pairs: list[tuple[int, int]]) -> np.ndarray:
 
 def write_numbered(
     numbers: LabelRaster, united: np.ndarray, target: gdal.Band, width: int, height: int, progress: Progress
-) -> int:
-    """Write 1..N in the order in which objects come, line by line, and return N.
+) -> np.ndarray:
+    """Write 1..N in the order in which objects come, line by line, and return the pixels of each, ``[N]``.
 
     Raises:
         LandloomError: if the target cannot be written.
     """
     final = np.zeros(len(united), np.uint32)
+    sizes = np.zeros(len(united), np.int64)
     count = 0
     rows = max(_ROWS_OF_BLOCKS, _WRITTEN_AT_ONCE // width // _ROWS_OF_BLOCKS * _ROWS_OF_BLOCKS)
     for row in range(0, height, rows):
@@ -202,7 +203,9 @@ def write_numbered(
         fresh = fresh[np.argsort(first)]
         final[fresh] = np.arange(count + 1, count + 1 + len(fresh))
         count += len(fresh)
-        target.WriteArray(final[values], 0, row)
+        written = final[values]
+        sizes[: count + 1] += np.bincount(written.ravel(), minlength=count + 1)
+        target.WriteArray(written, 0, row)
         target.FlushCache()  # whole rows of blocks; GDAL would keep them
         progress.percent(100 * min(1.0, (row + rows) / height))
-    return count
+    return sizes[1 : count + 1]

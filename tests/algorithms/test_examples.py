@@ -144,7 +144,6 @@ def test_objects_from_a_stack_runs(work, small_scene):
             "stack": str(folder / "stack.json"),
             "reference": str(small_scene / "reference.gpkg"),
             "class_field": "class",
-            "scale": 6.0,
             "min_size": 0.0,
             "segments": str(folder / "segments.gpkg"),
             "model_of_objects": str(folder / "objects.safetensors"),

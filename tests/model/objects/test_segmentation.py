@@ -34,7 +34,7 @@ def run(image, output, tiles=None, progress=None, **settings):
     from landloom.model.objects.segmentation import RasterImage, SegmentSettings, segment
     from landloom.model.objects.stitching import Tiles
 
-    given = SegmentSettings(tiles=Tiles(*tiles) if tiles else None, **settings)
+    given = SegmentSettings(tiles=Tiles(*tiles) if tiles else None, **{"scale": 20.0, **settings})
     count = segment(RasterImage(image), output, given, progress)
     labels = gdal.Open(str(output)).ReadAsArray()
     assert count == labels.max()
@@ -124,6 +124,39 @@ def test_scale_and_values_work_together(image, tmp_path):
     values = gdal.Open(str(image)).ReadAsArray()
     other = write(tmp_path / "reflectance.tif", (values / 10000.0).astype(np.float32))
     assert run(other, tmp_path / "o.tif", scale=30).max() == pytest.approx(counts[1], rel=0.02)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(10.0, 8.0), (6.0, 13.3), (1.5, 53.3), (30.0, 4.0), (0.05, 400.0)])
+def test_the_scale_follows_the_pixels(side, expected):
+    from landloom.model.base.raster import spatial_reference
+    from landloom.model.objects.segmentation import scale_for
+    from landloom.model.stack.grid import Grid
+
+    wkt = spatial_reference("EPSG:32738").ExportToWkt()
+    assert scale_for(Grid(wkt, (500000.0, side, 0.0, 8000000.0, 0.0, -side), 100, 100)) == expected
+
+
+def test_the_log_tells_the_scale_and_how_large_objects_are(image, tmp_path):
+    """Median and largest tenth as numpy has them, in pixels and hectares."""
+    from landloom.model.base.progress import Progress
+
+    class Listening(Progress):
+        def __init__(self):
+            super().__init__()
+            self.lines = []
+
+        def info(self, text):
+            self.lines.append(text)
+
+    heard = Listening()
+    labels = run(image, tmp_path / "o.tif", progress=heard, scale=None)
+    assert np.array_equal(labels, run(image, tmp_path / "same.tif", scale=8.0))
+    median, large = np.percentile(np.bincount(labels.ravel())[1:], [50, 90])
+    assert "SCALE 8," in heard.lines[0]
+    assert (
+        f"{labels.max():,} objects: half of them up to {median:,.0f} pixels ({median / 100:.3g} ha)" in heard.lines[-1]
+    )
+    assert f"above {large:,.0f} pixels" in heard.lines[-1]
 
 
 def test_memory_decides_on_tiles():
