@@ -11,8 +11,9 @@ since their speed does not depend on what they have learnt. All runs use the sam
 network, second, ..., peer, ...), each in a process of its own; the median counts. Seconds are those of the function
 ``classify``, libraries loaded on the way included, and those of the peer's whole process. Peak memory is the process's
 largest resident size. CPU seconds (of the whole process, interpreter included) tell how far a busy machine has spoilt
-the others. With --repeat N the stack shows every image N x N times (VRTs) in a further run of each network: memory must
-not grow.
+the others. The shares of reading, computing and writing are of the seconds on the cores; the ceiling is what the
+network's own matrix products and convolutions take alone, with one copy of the raw values (``speed_ceiling.py``). With
+--repeat N the stack shows every image N x N times (VRTs) in a further run of each network: memory must not grow.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from common import load_package, peak_memory_mb
+from speed_ceiling import ceiling
 from speed_data import make_data, write_one_image
 
 load_package()
@@ -52,14 +54,17 @@ def child(task: dict[str, Any]) -> dict[str, Any]:
     import resource
 
     result = {"classify": child_classify, "train": child_train}[task["do"]](task)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    result["peak_memory_mb"] = peak_memory_mb()
-    result["cpu_seconds"] = used.ru_utime + used.ru_stime
+    result.setdefault("peak_memory_mb", peak_memory_mb())
+    if "cpu_seconds" not in result:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        result["cpu_seconds"] = used.ru_utime + used.ru_stime
     return result
 
 
 def child_classify(task: dict[str, Any]) -> dict[str, Any]:
     """Map a stack, from file to file."""
+    import resource
+
     from landloom.model.mapping.classify import classify
 
     begin = time.monotonic()
@@ -71,8 +76,16 @@ def child_classify(task: dict[str, Any]) -> dict[str, Any]:
         memory_mb=task["memory_mb"],
         device=task["device"],
         threads=task["threads"],
+        precision=task["precision"],
     )
-    return {"seconds": time.monotonic() - begin, "pixels": done.summary.pixels}
+    result = {"seconds": time.monotonic() - begin, "pixels": done.summary.pixels, "peak_memory_mb": peak_memory_mb()}
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    result["cpu_seconds"] = used.ru_utime + used.ru_stime
+    for name, stage in done.summary.stages.items():
+        result |= {f"{name}_seconds": stage.seconds, f"{name}_cpu_seconds": stage.cpu_seconds}
+    if task["ceiling"]:
+        result["ceiling"] = ceiling(task["stack"], task["model"], task["precision"])
+    return result
 
 
 def child_train(task: dict[str, Any]) -> dict[str, Any]:
@@ -175,12 +188,14 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     stack = make_data(folder, arguments.size, arguments.samples, clouds=arguments.clouds)
     peer = arguments.peer == "otb"
     common = {"memory_mb": arguments.memory_mb, "device": arguments.device, "threads": arguments.cores}
+    common["precision"] = arguments.precision
     figures: dict[str, Any] = {
         "size": arguments.size,
         "runs": arguments.runs,
         "cores": arguments.cores,
         "memory_mb": arguments.memory_mb,
         "clouds": arguments.clouds,
+        "precision": arguments.precision,
         "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
         "networks": {},
     }
@@ -214,6 +229,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     peer_speeds: list[float] = []
     peer_cpu_speeds: list[float] = []
     pixels = arguments.size**2
+    stages: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for run in range(arguments.runs):
         if image is not None and peer_model is not None:
             seconds, cpu = classify_peer(image, peer_model, folder, arguments.memory_mb)
@@ -221,7 +237,10 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             peer_cpu_speeds.append(pixels / cpu)
             tell(f"run {run + 1}: {OTB_CLASSIFY} {peer_speeds[-1]:,.0f} pixels a second")
         for name in names:
-            done = run_child(classify_task(stack, models[name], folder, name, common))
+            task = classify_task(stack, models[name], folder, name, common)
+            task["ceiling"] = run == 0 and name != FOREST and arguments.device == "cpu"
+            done = run_child(task)
+            stages[name].append(done)
             speeds[name].append(pixels / done["seconds"])
             cpu_speeds[name].append(pixels / done["cpu_seconds"])
             memory[name] = max(memory[name], done["peak_memory_mb"])
@@ -236,6 +255,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             "ratio_to_peer": speed / reference if reference else None,
             "pixels_per_cpu_second": statistics.median(cpu_speeds[name]),
             "peak_memory_mb": memory[name],
+            **shares(stages[name], pixels),
         }
     if arguments.repeat > 1:
         large = make_data(folder, arguments.size, arguments.samples, arguments.repeat, arguments.clouds)
@@ -253,7 +273,28 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def classify_task(stack: Path, model: Path, folder: Path, name: str, common: dict[str, Any]) -> dict[str, Any]:
     """What a child needs to map."""
     outputs = {"output": str(folder / f"{name}.tif"), "confidence": str(folder / f"{name}_confidence.tif")}
-    return {"do": "classify", "stack": str(stack), "model": str(model), **outputs, **common}
+    return {"do": "classify", "stack": str(stack), "model": str(model), "ceiling": False, **outputs, **common}
+
+
+def shares(runs: list[dict[str, Any]], pixels: int) -> dict[str, float]:
+    """Where the time on the cores goes (medians), and what of the computing is the network's products and one copy."""
+    found = {
+        name: statistics.median(run[f"{name}_cpu_seconds"] for run in runs)
+        for name in ("reading", "computing", "writing")
+    }
+    result = {f"{name}_share": seconds / sum(found.values()) for name, seconds in found.items()}
+    limit = next((run["ceiling"] for run in runs if run.get("ceiling")), None)
+    if limit is not None:
+        computing = found["computing"] / pixels * 1e6
+        least = limit["products_us"] + limit["copy_us"]
+        result |= {
+            "computing_us": computing,
+            "products_us": limit["products_us"],
+            "copy_us": limit["copy_us"],
+            "mflop_traced": limit["mflop"],
+            "ceiling_share": least / computing,
+        }
+    return result
 
 
 @contextlib.contextmanager
@@ -291,6 +332,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--memory-mb", type=int, default=1024)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--folder", help="where the data stay, to be used again; by default they are removed")
     parser.add_argument("--json", help="where the figures go")
     parser.add_argument("--child", help=argparse.SUPPRESS)

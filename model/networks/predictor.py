@@ -213,13 +213,23 @@ class Predictor:
         def compute(block: _Block) -> None:
             result[block.first : block.last, :, block.top : block.bottom] = work(_cut(batch, block, self.halo))
 
-        dates = sum(series.values.shape[1] for series in batch.values())
-        blocks = list(_blocks(size, height, width, max(1, self.block * USUAL_DATES // max(USUAL_DATES, dates))))
+        blocks = self._cut_up(batch, height, width)
         if len(blocks) == 1 and not self._threaded():
             compute(blocks[0])
         else:
             list(self._workers().map(compute, blocks))
         return result
+
+    def pieces(self, batch: dict[str, Series]) -> list[dict[str, Series]]:
+        """The parts of a batch that are computed at a time."""
+        _size, _dates, _bands, height, width = next(iter(batch.values())).values.shape
+        blocks = self._cut_up(batch, height - 2 * self.halo, width - 2 * self.halo)
+        return [_cut(batch, block, self.halo) for block in blocks]
+
+    def _cut_up(self, batch: dict[str, Series], height: int, width: int) -> list[_Block]:
+        dates = sum(series.values.shape[1] for series in batch.values())
+        size = len(next(iter(batch.values())).values)
+        return list(_blocks(size, height, width, max(1, self.block * USUAL_DATES // max(USUAL_DATES, dates))))
 
     def close(self) -> None:
         """End the threads; also done when the object goes."""

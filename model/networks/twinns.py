@@ -157,20 +157,19 @@ class RecurrentBranch(nn.Module):
         """Descriptor ``[1, hidden, N]``, N = pixels without the halo; 0 where no date is valid."""
         if makes_maps(self):
             return self._quickly(members).unsqueeze(0)
-        steps: list[tuple[float, Tensor, Tensor, Tensor]] = []
+        planes, masks, biases, order = [], [], [], []
         for place, sensor in enumerate(members):
-            x, mask, days = sensor.x, sensor.mask, sensor.days
-            centre = mask_to_planes(mask[:, :, 2:-2, 2:-2])
-            if not x.shape[1]:
-                continue
-            found = self._stem(x, mask)
-            bias = self.gates.bias + self.gates.weight @ self.offsets[place]
-            for date, day in enumerate(days.tolist()):
-                plane = found[date].T
-                steps.append((day, plane, centre[date : date + 1], bias))
-        steps.sort(key=lambda step: step[0])
-        pixels = mask_to_planes(members[0].mask[:, :, 2:-2, 2:-2]).shape[1]
-        return self._recur([step[1:] for step in steps], pixels).unsqueeze(0)
+            if sensor.x.shape[1]:
+                planes.append(self._stem(sensor.x, sensor.mask))
+                masks.append(mask_to_planes(sensor.mask[:, :, 2:-2, 2:-2]))
+                bias = self.gates.bias + self.gates.weight @ self.offsets[place]
+                biases.append(bias.expand(len(sensor.days), -1))
+                order.append(sensor.days)
+        if not order:
+            pixels = mask_to_planes(members[0].mask[:, :, 2:-2, 2:-2]).shape[1]
+            return self.gates.weight.new_zeros(1, self.hidden, pixels)
+        by_day = torch.argsort(torch.cat(order), stable=True)
+        return self._recur(torch.cat(planes)[by_day], torch.cat(masks)[by_day], torch.cat(biases)[by_day]).unsqueeze(0)
 
     def _stem(self, x: Tensor, mask: Tensor) -> Tensor:
         """The convolutions of each date, ``[T, N, C]``; no copy of them for one window."""
@@ -205,30 +204,34 @@ class RecurrentBranch(nn.Module):
             planes, valid, [step[1] for step in steps], [step[2] for step in steps], places, *own, PIXELS_AT_ONCE
         )
 
-    def _recur(self, steps: list[tuple[Tensor, Tensor, Tensor]], pixels: int) -> Tensor:
-        """Planes ``[C, N]``, masks ``[1, N]`` and gate biases of the dates in order -> ``[hidden, N]``.
+    def _recur(self, planes: Tensor, masks: Tensor, biases: Tensor) -> Tensor:
+        """The unit over dates in order, and attention over its states.
 
-        Everything of a date is done while it is in the cache; the softmax over the dates is accumulated with a
-        running maximum (Milakov and Gimelshein 2018, arXiv 1805.02867).
+        What does not depend on the state is done for all dates at once.
+
+        Args:
+            planes: ``[T, N, C]``.
+            masks: ``[T, N]``.
+            biases: of the gates ``[T, 3 hidden]``.
+
+        Returns:
+            ``[hidden, N]``; 0 where no date is valid.
         """
         hidden = self.hidden
-        weight, memory_bias = self.recurrence.weight, self.recurrence.bias[:, None]
-        state = weight.new_zeros(hidden, pixels)
-        summary, total = torch.zeros_like(state), weight.new_zeros(1, pixels)
-        peak = weight.new_full((1, pixels), -1e30)
-        for plane, mask, bias in steps:
-            gates = torch.addmm(bias[:, None], self.gates.weight, plane)
-            memory = torch.addmm(memory_bias, weight, state)
-            both = torch.sigmoid(gates[: 2 * hidden] + memory[: 2 * hidden])
-            reset, update = both[:hidden], both[hidden:]
-            candidate = torch.tanh(torch.addcmul(gates[2 * hidden :], reset, memory[2 * hidden :]))
-            state = torch.addcmul(state, update * mask, candidate - state)  # masked: the state is kept
-            inner = torch.tanh(torch.addmm(self.score_inner.bias[:, None], self.score_inner.weight, state))
-            score = torch.addmm(self.score_outer.bias[:, None], self.score_outer.weight, inner).float()
-            score = score.masked_fill(~mask, -torch.inf)
-            highest = torch.maximum(peak, score.detach())
-            shrink, share = torch.exp(peak - highest), torch.exp(score - highest)
-            summary = torch.addcmul(summary * shrink, share, state)
-            total = total * shrink + share
-            peak = highest
-        return summary / total.clamp_min(1e-20)
+        fresh = torch.baddbmm(biases.unsqueeze(1), planes, self.gates.weight.T.expand(len(planes), -1, -1))
+        first, candidates = (part.unbind(0) for part in fresh.split((2 * hidden, hidden), dim=2))
+        valid = masks.unsqueeze(2)
+        state = fresh.new_zeros(planes.shape[1], hidden)
+        states = []
+        for date, kept in enumerate(valid.unbind(0)):
+            memory, own = self.recurrence(state).split((2 * hidden, hidden), dim=1)
+            reset, update = torch.sigmoid(first[date] + memory).chunk(2, dim=1)
+            candidate = torch.tanh(torch.addcmul(candidates[date], reset, own))
+            state = torch.addcmul(state, update * kept, candidate - state)  # masked: the state is kept
+            states.append(state)
+        known = torch.stack(states)
+        scores = self.score_outer(torch.tanh(self.score_inner(known))).float().masked_fill(~valid, -torch.inf)
+        peak = scores.detach().amax(dim=0).clamp_min(-1e30)
+        weights = torch.exp(scores - peak)
+        summary = (weights * known).sum(dim=0) / weights.sum(dim=0).clamp_min(1e-20)
+        return summary.T

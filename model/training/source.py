@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
@@ -83,27 +84,48 @@ class InputSource:
             seeds: with augmentation, a start of the random numbers that all batches share; batch i adds i to it.
         """
 
-        def make(number: int) -> Batch:
-            random = None if seeds is None else np.random.default_rng([*seeds, number])
-            return self._batch(cut[number], random)
+        def randoms(numbers: range) -> list[np.random.Generator | None]:
+            return [None if seeds is None else np.random.default_rng([*seeds, number]) for number in numbers]
 
         if self.is_kept:
             for number in range(len(cut)):
                 self._progress.check()
-                yield _to(make(number), device)
+                yield _to(self._kept_batch(cut[number], randoms(range(number, number + 1))[0]), device)
             return
+
+        def make(numbers: range) -> list[Batch]:
+            return self._read_batches([cut[number] for number in numbers], randoms(numbers))
+
+        runs = self._runs(cut)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="landloom-batches") as reader:
-            waiting = [reader.submit(make, number) for number in range(min(_AHEAD, len(cut)))]
+            waiting = [reader.submit(make, numbers) for numbers in runs[:_AHEAD]]
             try:
-                for number in range(len(cut)):
+                for following in range(_AHEAD, len(runs) + _AHEAD):
                     self._progress.check()
-                    batch = waiting.pop(0).result()
-                    if number + _AHEAD < len(cut):
-                        waiting.append(reader.submit(make, number + _AHEAD))
-                    yield _to(batch, device)
+                    made = waiting.pop(0).result()
+                    if following < len(runs):
+                        waiting.append(reader.submit(make, runs[following]))
+                    for batch in made:
+                        self._progress.check()
+                        yield _to(batch, device)
             finally:
                 for one in waiting:
                     one.cancel()
+
+    def _runs(self, cut: list[np.ndarray]) -> list[range]:
+        """Batches that follow one another and are prepared together: from one store, some hundred samples, no sets."""
+        runs: list[range] = []
+        size = 0
+        for number, own in enumerate(cut):
+            size += len(own)
+            last = runs[-1] if runs else range(0)
+            alone = self._info.reads_sets or size > _PREPARED_AT_ONCE or not last
+            if not alone and self._pool.part[own[0]] == self._pool.part[cut[last[0]][0]]:
+                runs[-1] = range(last[0], number + 1)
+            else:
+                runs.append(range(number, number + 1))
+                size = len(own)
+        return runs
 
     def _keep(self, indices: np.ndarray) -> None:
         for own in self._pool.split_by_store(indices):
@@ -124,41 +146,62 @@ class InputSource:
             raw, "cpu", regular=self._info.needs_regular_dates, raw=self._info.needs_raw_dates
         )
 
-    def _batch(self, indices: np.ndarray, random: np.random.Generator | None) -> Batch:
-        labels = torch.from_numpy(self._pool.labels[indices])
+    def _kept_batch(self, indices: np.ndarray, random: np.random.Generator | None) -> Batch:
+        rows = torch.from_numpy(self._row[indices])
+        inputs = {
+            name: SensorInput(one.x[rows], one.mask[rows], one.days, None if one.filled is None else one.filled[rows])
+            for name, one in self._ready[int(self._pool.part[indices[0]])].items()
+        }
+        return self._changed(indices, inputs, random, hide=True)
+
+    def _read_batches(self, cut: list[np.ndarray], randoms: list[np.random.Generator | None]) -> list[Batch]:
+        """Batches of one store, read and prepared at once."""
+        raw = self._pool.batch(np.concatenate(cut), self._info.halo)
+        firsts = [int(first) for first in np.cumsum([0, *map(len, cut)])]
+        early = self._info.needs_regular_dates or self._info.reads_sets  # gaps are filled after dates have been hidden
         settings = self._settings
-        part = int(self._pool.part[indices[0]])
-        if self.is_kept:
-            rows = torch.from_numpy(self._row[indices])
-            ready = self._ready[part]
-            inputs = {
-                name: SensorInput(
-                    one.x[rows], one.mask[rows], one.days, None if one.filled is None else one.filled[rows]
-                )
-                for name, one in ready.items()
-            }
-            if settings is not None and random is not None:
-                if self._info.reads_sets:
-                    inputs = draw_pixels(inputs, settings.set_pixels, random)
+        if early and settings is not None:
+            kept = []
+            for (first, last), random in zip(itertools.pairwise(firsts), randoms, strict=True):
+                if random is not None:
+                    centres = {name: self._seen(one.mask[first:last]) for name, one in raw.items()}
+                    kept.append(draw_kept(centres, self._kinds, settings, random))
+            if kept:
+                raw = hide_in_series(raw, {name: np.concatenate([one[name] for one in kept]) for name in kept[0]})
+        inputs = self._inputs(raw, int(self._pool.part[cut[0][0]]))
+        return [
+            self._changed(own, _rows(inputs, first, last), random, hide=not early)
+            for own, (first, last), random in zip(cut, itertools.pairwise(firsts), randoms, strict=True)
+        ]
+
+    def _changed(
+        self, indices: np.ndarray, inputs: dict[str, SensorInput], random: np.random.Generator | None, hide: bool
+    ) -> Batch:
+        """The batch of some samples, with what augmentation changes; ``hide``: dates too."""
+        settings = self._settings
+        if settings is not None and random is not None:
+            if self._info.reads_sets:
+                inputs = draw_pixels(inputs, settings.set_pixels, random)
+            if hide:
                 centres = {name: self._seen(one.mask.numpy()) for name, one in inputs.items()}
                 inputs = hide_in_inputs(inputs, draw_kept(centres, self._kinds, settings, random))
-        else:
-            raw = self._pool.batch(indices, self._info.halo)
-            if settings is not None and random is not None:
-                centres = {name: self._seen(one.mask) for name, one in raw.items()}
-                raw = hide_in_series(raw, draw_kept(centres, self._kinds, settings, random))
-            inputs = self._inputs(raw, part)
-            if self._info.reads_sets and settings is not None and random is not None:
-                inputs = draw_pixels(inputs, settings.set_pixels, random)
-        if settings is not None and random is not None:
             inputs = turn(move_season(inputs, self._kinds, settings, random), random)
-        return Batch(inputs, labels)
+        return Batch(inputs, torch.from_numpy(self._pool.labels[indices]))
 
     def _seen(self, mask: np.ndarray) -> np.ndarray:
         """``[B, T]``: where the centre pixel is valid, or any pixel of a set."""
         if self._info.reads_sets:
             return mask.any(axis=(2, 3))
         return mask[:, :, mask.shape[2] // 2, mask.shape[3] // 2]
+
+
+def _rows(inputs: dict[str, SensorInput], first: int, last: int) -> dict[str, SensorInput]:
+    return {
+        name: SensorInput(
+            one.x[first:last], one.mask[first:last], one.days, None if one.filled is None else one.filled[first:last]
+        )
+        for name, one in inputs.items()
+    }
 
 
 def _joined(pieces: list[SensorInput]) -> SensorInput:

@@ -123,8 +123,8 @@ def test_recurrence_equals_torch_gru_and_softmax(make_world):
         states = unit(x)[0]
         scores = branch.score_outer(torch.tanh(branch.score_inner(states)))
         expected = (torch.softmax(scores, dim=1) * states).sum(dim=1)
-        mask = torch.ones(1, 3, dtype=torch.bool)
-        found = branch._recur([(x[:, date].T, mask, branch.gates.bias) for date in range(5)], 3)
+        mask = torch.ones(5, 3, dtype=torch.bool)
+        found = branch._recur(x.transpose(0, 1), mask, branch.gates.bias.expand(5, -1))
     torch.testing.assert_close(found.T, expected, atol=1e-5, rtol=1e-5)
 
 
