@@ -25,6 +25,7 @@ from .fromiota2 import FromIota2
 from .fuse import Fuse
 from .landcovermap import LandCoverMap
 from .layout import Layout
+from .mosaic import MakeMosaic
 from .nomenclature import MakeNomenclature
 from .objectfeatures import ObjectFeatures
 from .openstack import OpenStack
@@ -58,6 +59,7 @@ ALGORITHMS = (
     SampleDesign,
     Areas,
     Fuse,
+    MakeMosaic,
     Regularise,
     Vectorise,
     Difference,

@@ -22,6 +22,7 @@ from ..base.raster import DTYPES, gdal_options, open_raster, read_array
 from ..stack.grid import Grid
 from .chunks import Area, Block
 from .journal import Journal
+from .overviews import needs_overviews, optimise
 
 TILE = 256
 SIDECARS = (".aux.xml", ".ovr", ".msk")
@@ -111,7 +112,8 @@ def assemble(
             name = f"{layer.path.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{layer.path.suffix}"
             temporary[layer.name] = layer.path.with_name(name)
             step = progress.part(100.0 * index / len(layers), 100.0 * (index + 1) / len(layers))
-            _write(layer, temporary[layer.name], grid, area, blocks, journal, memory, step)
+            _write(layer, temporary[layer.name], grid, area, blocks, journal, memory, step.part(0, 70))
+            finish(layer, temporary[layer.name], area, step.part(70, 100))
         for layer in reversed(layers):
             publish(layer, temporary[layer.name])
     finally:
@@ -119,6 +121,16 @@ def assemble(
             for suffix in ("", *SIDECARS):
                 with contextlib.suppress(OSError):
                     Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def finish(layer: Layer, temporary: Path, area: Area, progress: Progress) -> None:
+    """Give a large raster of one band its overviews, before it is published.
+
+    Raises:
+        LandloomError: if there is no room for them.
+    """
+    if needs_overviews(area.width, area.height, layer.bands):
+        optimise(temporary, bool(layer.categories or layer.color_table), progress)
 
 
 def publish(layer: Layer, temporary: Path) -> None:

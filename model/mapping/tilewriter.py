@@ -41,7 +41,11 @@ def write_tiles(layers: Sequence[outputs.Layer], grid: Grid, values: Values, pix
             make_folder(layer.path.parent)
             name = f"{layer.path.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{layer.path.suffix}"
             temporary[layer.name] = layer.path.with_name(name)
-        _fill(layers, temporary, grid, values, pixels, progress)
+        _fill(layers, temporary, grid, values, pixels, progress.part(0, 80))
+        for number, layer in enumerate(layers):
+            step = 20 / len(layers)
+            part = progress.part(80 + number * step, 80 + (number + 1) * step)
+            outputs.finish(layer, temporary[layer.name], Area(*grid.whole), part)
         for layer in reversed(layers):
             outputs.publish(layer, temporary[layer.name])
     finally:

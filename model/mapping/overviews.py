@@ -1,0 +1,63 @@
+"""Overviews: a written raster becomes a cloud-optimised GeoTIFF, quick to look at, whole or through a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from osgeo import gdal
+
+from ..base.files import whole_file
+from ..base.progress import Progress
+from ..base.raster import gdal_options, open_raster, quiet_gdal, writing_raster_failed
+
+SMALLEST = 512
+"""Rasters of no more pixels along an edge need no overview."""
+
+BLOCK = 256
+
+
+def needs_overviews(width: int, height: int, bands: int) -> bool:
+    """Whether a raster is large, and one that is looked at: of one band."""
+    return bands == 1 and max(width, height) > SMALLEST
+
+
+def optimise(path: Path, classes: bool, progress: Progress) -> None:
+    """Write a GeoTIFF anew, cloud-optimised with overviews; its pixels and what lies beside it stay.
+
+    Args:
+        path: the raster.
+        classes: overviews take the most frequent value of four, never a mean.
+        progress: shown, and asked whether to stop.
+
+    Raises:
+        LandloomError: if it cannot be written; the raster stays as it was then.
+        Cancelled: if the user asked to stop; likewise.
+    """
+
+    def told(share: float, _message: str, _data: object) -> int:
+        progress.percent(100 * share)
+        return 0 if progress.is_cancelled() else 1
+
+    options = ["COMPRESS=DEFLATE", f"BLOCKSIZE={BLOCK}", "BIGTIFF=IF_SAFER"]
+    options.append(f"OVERVIEW_RESAMPLING={'MODE' if classes else 'AVERAGE'}")
+    source = open_raster(path)
+    with whole_file(path) as temporary, gdal_options(GDAL_PAM_ENABLED="NO"), quiet_gdal() as messages:
+        try:
+            made = gdal.GetDriverByName("COG").CreateCopy(str(temporary), source, 0, options, told)
+        except RuntimeError as error:  # when someone switched GDAL's exceptions on
+            messages.append(str(error))
+            made = None
+        progress.check()
+        del made  # closed, so that what is read now is the file
+        if not temporary.exists() or _checksum(temporary) != source.GetRasterBand(1).Checksum():
+            raise writing_raster_failed(path, messages)
+        source = None
+
+
+def _checksum(path: Path) -> int:
+    """Of the pixels of a raster; -1 if it cannot be read."""
+    try:
+        dataset = gdal.OpenEx(str(path), gdal.OF_RASTER)
+        return -1 if dataset is None else int(dataset.GetRasterBand(1).Checksum())
+    except RuntimeError:
+        return -1
