@@ -282,7 +282,6 @@ def tiles(
     An object too large for that comes alone.
     """
     boxes = [segments.windows(source.grid, np.arange(len(segments))) for source in sources]
-    centres = (segments.bounds[:, :2] + segments.bounds[:, 2:]) / 2
 
     def fits(own: np.ndarray) -> bool:
         if len(own) > _OBJECTS_AT_ONCE:
@@ -301,10 +300,16 @@ def tiles(
         if len(own) == 1 or fits(own):
             yield np.sort(own)
             continue
-        # cut in the middle of the longer side
-        axis = int(np.argmax(np.ptp(centres[own], axis=0)))
-        ordered = own[np.argsort(centres[own, axis], kind="stable")]
-        waiting += [ordered[len(ordered) // 2 :], ordered[: len(ordered) // 2]]
+        waiting += halves(segments, own)
+
+
+def halves(segments: Segments, own: np.ndarray) -> list[np.ndarray]:
+    """Objects divided in the middle of the longer side of the place that they take, each half ascending."""
+    box = segments.bounds[own]
+    centres = (box[:, :2] + box[:, 2:]) / 2
+    axis = int(np.argmax(np.ptp(centres, axis=0)))
+    ordered = own[np.argsort(centres[:, axis], kind="stable")]
+    return [np.sort(ordered[len(ordered) // 2 :]), np.sort(ordered[: len(ordered) // 2])]
 
 
 def joined_window(box: np.ndarray) -> Window | None:

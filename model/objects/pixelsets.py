@@ -24,7 +24,7 @@ from ..stack.grid import Grid, Window
 from ..stack.manifest import Stack
 from ..stack.sensors import STATIC, SensorSpec, Series
 from ..training.pool import SamplePool
-from .features import SHAPES, joined_window, shape_measures, thinned, tiles
+from .features import SHAPES, halves, joined_window, shape_measures, thinned, tiles
 from .features_coverage import Coverage, entries
 from .features_segments import Segments
 from .features_sources import StackSource
@@ -69,7 +69,7 @@ class SetSource(StackSource):
     @property
     def bytes_per_pixel(self) -> int:
         widest = max(len(spec.bands) for spec in self.specs.values())
-        return self.series_bytes + widest * 8 + 48  # one date of the window, twice; coverage
+        return widest * 8 + 48  # one date of the window, twice; coverage. Of the other dates only the sets are kept
 
 
 class Picked(NamedTuple):
@@ -126,8 +126,8 @@ def picked_tiles(
             progress.check()
             window, step, coverage, pixels = _covered(segments, source, own, room)
             chosen = draw(coverage, window, step, segments.ids[own], most, seed)
-            if len(own) > 1 and len(chosen.pixel) * source.series_bytes > room:  # objects that lie on each other
-                waiting += np.array_split(own, 2)
+            if len(own) > 1 and len(chosen.pixel) * source.series_bytes > room:
+                waiting += halves(segments, own)
                 continue
             values, masks = _read(source, window, step, chosen.pixel, progress)
             yield Picked(own, chosen.start, values, masks, pixels, shape_measures(segments, own))

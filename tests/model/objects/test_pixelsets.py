@@ -104,7 +104,7 @@ def test_the_draw_depends_on_object_place_and_seed_alone(stack, segments, tmp_pa
     assert len(sets[3]) == 16 and len(set(sets[3])) == 16 and len(sets[0]) == 16 and len(sets[2]) == 4
     rows = np.array(sets[3]) // SIDE
     assert rows.min() < 15 and rows.max() > 24
-    few = picked(stack, segments, most=16, memory_mb=0.31)
+    few = picked(stack, segments, most=16, memory_mb=0.19)
     assert len(few) > 1 and sets_of(few) == sets
     assert sets_of(picked(stack, segments, most=16, seed=1))[3] != sets[3]
     source = SetSource(stack[0], (), (), 64)
@@ -112,11 +112,21 @@ def test_the_draw_depends_on_object_place_and_seed_alone(stack, segments, tmp_pa
 
 
 def test_a_large_object_is_read_on_a_lattice(stack, segments):
-    [own] = [one for one in picked(stack, segments, most=16, memory_mb=0.02) if one.objects.tolist() == [3]]
+    [own] = [one for one in picked(stack, segments, most=16, memory_mb=0.05) if one.objects.tolist() == [3]]
     rows = own.values["S2"][:, 0, 0]
     assert len(rows) == 16 and own.pixels[0] == pytest.approx(900, rel=0.2)
     assert len(np.unique((rows // SIDE - 5) % 2)) == 1  # every second row or fewer
     assert ((rows // SIDE >= 5) & (rows // SIDE < 35) & (rows % SIDE >= 5) & (rows % SIDE < 35)).all()
+
+
+def test_objects_that_lie_on_each_other_stay_within_memory(stack, tmp_path):
+    """Together their sets take more than their window: they are read in parts, with the same pixels."""
+    wkbs = [polygon(5 + k % 3, 5, 25, 25) for k in range(30)]
+    write_table(tmp_path / "s.gpkg", "s", UTM, ogr.wkbPolygon, wkbs, {"n": np.arange(30)}, Progress())
+    overlapping = open_segments(tmp_path / "s.gpkg", Progress())
+    whole, parts = picked(stack, overlapping), picked(stack, overlapping, memory_mb=0.19)
+    assert len(whole) == 1 and len(parts) > 1 and sets_of(parts) == sets_of(whole)
+    assert sorted(np.concatenate([one.objects for one in parts]).tolist()) == list(range(30))
 
 
 def test_draws_are_even():
