@@ -151,7 +151,7 @@ def classify_objects(
     columns = _columns(nomenclature, labels, confidence, probabilities)
     if class_map:
         progress.text(tr("Counting the classes of the map"))
-        columns |= _shares(segments, class_map, nomenclature, memory_mb, progress.part(80, 88))
+        columns |= class_shares(segments, class_map, nomenclature, memory_mb, progress.part(80, 88))
     progress.text(tr("Writing the objects"))
     bare = ObjectTable(segments, [], np.zeros((len(segments), 0), np.float32), pixels)
     bare.write(output, progress.part(88, 96), columns)
@@ -255,7 +255,7 @@ def _columns(
     return columns
 
 
-def _shares(
+def class_shares(
     segments: Segments, class_map: str, nomenclature: Nomenclature, memory_mb: int, progress: Progress
 ) -> dict[str, np.ndarray]:
     """Share of each class of a pixel map in every object, 0..1."""

@@ -258,3 +258,22 @@ def test_other_models_and_damaged_ones_are_refused(world, result, tmp_path):
         with pytest.raises(LandloomError, match=sentence):
             ObjectModel.load(tmp_path / "bad.safetensors")
     assert Stack.read(world["stack"]).sensors
+
+
+def test_shares_of_a_map_by_hand(tmp_path):
+    """Pixels count by the part of them in the object; those without a class do not; a class the model lacks does."""
+    from landloom.model.base.nomenclature import LandCoverClass, Nomenclature
+    from landloom.model.objects.objectclassify import class_shares
+
+    codes = np.array([[1, 1, 2, 3], [2, 0, 3, 3], [7, 7, 1, 1], [0, 0, 0, 0]], np.uint8)
+    class_map = write_raster(tmp_path / "map.tif", codes, CORNER, UTM)
+    shapes = [
+        f"POLYGON{square(0, 0, 2.5, 2)}",  # 1, 1, half of 2; 2, nothing, half of 3
+        f"POLYGON{square(1, 2, 2, 1)}",  # 7, which the model does not know, and 1
+        f"POLYGON{square(0, 3, 4, 1)}",  # nothing anywhere
+    ]
+    segments = open_segments(write_layer(tmp_path / "s.gpkg", shapes), Progress())
+    classes = Nomenclature(tuple(LandCoverClass(code, f"c{code}", "#000000") for code in (1, 2, 3)))
+    found = class_shares(segments, str(class_map), classes, 100, Progress())
+    expected = np.array([[2, 1.5, 0.5], [1 * 2, 0, 0], [np.nan] * 3]) / np.array([[4], [4], [1]])
+    np.testing.assert_allclose(np.stack([found[f"share_{code}"] for code in (1, 2, 3)], axis=1), expected, atol=1e-4)
