@@ -144,12 +144,14 @@ class MapLayer(QgsProcessingLayerPostProcessorInterface):
 
     _kept: ClassVar[dict[str, MapLayer]] = {}  # QGIS does not keep post-processors alive
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, legend: bool | None = None) -> None:
         super().__init__()
-        self._title = title
+        self._title, self._legend = title, legend
 
     @classmethod
-    def name_on_load(cls, context: QgsProcessingContext, path: str, title: str, group: str = "") -> bool:
+    def name_on_load(
+        cls, context: QgsProcessingContext, path: str, title: str, group: str = "", legend: bool | None = None
+    ) -> bool:
         """Ask for this when, and if, the layer is loaded; gives whether it will be.
 
         Args:
@@ -157,10 +159,11 @@ class MapLayer(QgsProcessingLayerPostProcessorInterface):
             path: of the raster.
             title: of the layer.
             group: of layers, in which it comes; it is made where there is none of that name.
+            legend: whether its classes are shown below it; None leaves that to QGIS.
         """
         if not context.willLoadLayerOnCompletion(path):
             return False
-        cls._kept[path] = cls(title)
+        cls._kept[path] = cls(title, legend)
         details = context.layerToLoadOnCompletionDetails(path)
         details.setPostProcessor(cls._kept[path])
         if group:
@@ -182,7 +185,7 @@ class MapLayer(QgsProcessingLayerPostProcessorInterface):
             first = Path(loaded[0]).stem
             group = next(iter(titles.values())) if first == "OUTPUT" else f"{first} ({run})"  # OUTPUT: a temporary file
         for place, path in enumerate(loaded):
-            cls.name_on_load(context, path, titles[path], group)
+            cls.name_on_load(context, path, titles[path], group, place == 0 if group else None)
             context.layerToLoadOnCompletionDetails(path).layerSortKey = len(loaded) - place
 
     def postProcessLayer(  # noqa: N802
@@ -191,3 +194,7 @@ class MapLayer(QgsProcessingLayerPostProcessorInterface):
         layer.setName(self._title)
         layer.loadDefaultStyle()
         layer.triggerRepaint()
+        project = context.project()
+        node = project.layerTreeRoot().findLayer(layer.id()) if project is not None else None
+        if node is not None and self._legend is not None:
+            node.setExpanded(self._legend)

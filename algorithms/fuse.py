@@ -148,7 +148,6 @@ class Fuse(LandloomAlgorithm):
         )
         results: dict[str, Any] = dict(outputs)
         titles = {"OUTPUT": self.tr("Fused map"), "CONFIDENCE": self.tr("Agreement")}
-        for name, path in outputs.items():
-            MapLayer.name_on_load(context, path, titles[name])
+        MapLayer.load_together(context, {path: titles[name] for name, path in outputs.items()}, titles["OUTPUT"])
         results["UNDECIDED_SHARE"] = share
         return results

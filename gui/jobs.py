@@ -294,8 +294,9 @@ class JobQueue(QObject):
             copy = node.clone()
             copy.setItemVisibilityChecked(name == next(iter(run.job.layers)))
             copy.setExpanded(node.isExpanded())
-            root.insertChildNode(0, copy)
-            node.parent().removeChildNode(node)
+            home = node.parent()  # the group of the run, where it has several layers
+            home.insertChildNode(0, copy)
+            home.removeChildNode(node)
 
     def _look(self) -> None:
         run = self._run

@@ -143,15 +143,25 @@ class MapStep(Step):
             self.report_button(tr("Training"), "model_report"),
             self.report_button(tr("Accuracy"), "accuracy_report"),
         ]
-        self.row(self.button(tr("Make the map"), plan.full_map))
+        self.other = QPushButton(tr("Compare with another map ..."))
+        self.other.setToolTip(tr("What became of what between a map of another year or run and this one."))
+        self.other.setProperty("landloom", "map")
+        self.other.clicked.connect(self._compare)
+        self.row(self.button(tr("Make the map"), plan.full_map), self.other)
         self.whole.addWidget(QLabel(tr("Reports:")))
         self.row(*self.pages)
         self.scores = self.sentence()
 
     def refresh(self) -> None:
-        self.enable(*self.pages)
+        self.enable(*self.pages, self.other)
         quietly(self.unsure, lambda: self.unsure.setValue(self.project.settings.unsure))
         self.scores.setText(scores_text(self.project.report("model_report")))
+
+    def _compare(self) -> None:
+        """The dialog of 'Difference of two maps', with this map as the later one."""
+        from processing import execAlgorithmDialog
+
+        execAlgorithmDialog("landloom:difference", {"AFTER": str(self.project.path("map"))})
 
 
 class ShareStep(Step):

@@ -77,7 +77,7 @@ def _largest(report: Report, found: Difference) -> None:
         count = found.whole.counts[pair]
         share = 100 * count.hectares / found.whole.hectares
         name = change_name(found.classes[pair[0]], found.classes[pair[1]])
-        rows.append([name, code, count.pixels, number(count.hectares, 2), number(share, 2)])
+        rows.append([name, str(code), count.pixels, number(count.hectares, 2), number(share, 2)])
         colors.append(found.legend[found.legend.index_of(code)].color)
     if not rows:
         report.paragraph(tr("The maps are equal wherever both have a class."))

@@ -160,12 +160,13 @@ def pixel_charts(
 
     Args:
         pixel: from :func:`pixel_series`.
-        curves: usual curves to compare with: those of the likeliest classes are drawn.
+        curves: usual curves to compare with: those of the likeliest classes are drawn, or without a model those
+            that come nearest to the pixel.
         shown: how many of them.
         first_day: date of day 0, named under the axis.
     """
     pictures = []
-    names = _likeliest(pixel, shown)
+    names = _likeliest(pixel, shown) or ([] if curves is None else _nearest(pixel, curves, shown))
     for one in pixel.sensors:
         x, series, colors = _lines(one)
         curve = curves.curves.get(one.title) if curves is not None else None
@@ -198,6 +199,25 @@ def _likeliest(pixel: PixelSeries, count: int) -> list[str]:
     if pixel.probabilities is None or pixel.nomenclature is None:
         return []
     return [pixel.nomenclature.names[k] for k in np.argsort(-pixel.probabilities, kind="stable")[:count]]
+
+
+def _nearest(pixel: PixelSeries, curves: ClassCurves, count: int) -> list[str]:
+    """The classes whose usual curves come nearest to the valid values, in widths of their usual spread."""
+    names = curves.nomenclature.names
+    sums, dates = np.zeros(len(names)), np.zeros(len(names), int)
+    for one in pixel.sensors:
+        curve = curves.curves.get(one.title)
+        if curve is None or not one.mask.any():
+            continue
+        days, values = one.days[one.mask], one.values[one.mask]
+        for k in range(len(names)):
+            mean, low, high = (_between(days, curve.days, part[k]) for part in (curve.mean, curve.low, curve.high))
+            apart = np.abs(values - mean) / np.maximum(high - low, 1e-6)
+            known = np.isfinite(apart)
+            sums[k] += np.minimum(apart[known], 10.0).sum()  # one odd date does not decide
+            dates[k] += known.sum()
+    order = [int(k) for k in np.argsort(sums / np.maximum(dates, 1), kind="stable") if dates[k]]
+    return [names[k] for k in order[:count]]
 
 
 def _lines(one: SensorSeries) -> tuple[np.ndarray, dict[str, Line], list[str]]:

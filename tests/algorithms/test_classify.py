@@ -130,6 +130,30 @@ def test_layers_are_named_when_they_are_loaded(landloom_provider, inputs, tmp_pa
     assert layer.name() == "Land cover (maïs)" and layer.renderer().type() == "paletted"
 
 
+def test_map_and_confidence_come_in_a_group_named_by_the_run(landloom_provider, inputs, tmp_path):
+    from processing.gui.Postprocessing import handleAlgorithmResults
+    from qgis.core import QgsApplication, QgsProcessingOutputLayerDefinition
+
+    project = QgsProject.instance()
+    project.clear()
+    context = QgsProcessingContext()
+    context.setProject(project)
+    parameters = dict(inputs)
+    for name in ("OUTPUT", "CONFIDENCE"):
+        parameters[name] = QgsProcessingOutputLayerDefinition(str(tmp_path / f"{name[:4].lower()}.tif"), project)
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("landloom:classify")
+    _, ok = algorithm.run(parameters, context, QgsProcessingFeedback(), {}, False)
+    assert ok
+    handleAlgorithmResults(algorithm, context, QgsProcessingFeedback(), parameters)
+    groups = project.layerTreeRoot().findGroups()
+    assert [one.name() for one in groups] == ["outp (maïs)"]
+    assert [one.layer().name() for one in groups[0].findLayers()] == ["Land cover (maïs)", "Confidence (maïs)"]
+    kinds = [one.layer().renderer().type() for one in groups[0].findLayers()]
+    assert kinds == ["paletted", "singlebandpseudocolor"]
+    del groups
+    project.clear()
+
+
 def test_cancel_leaves_nothing(landloom_provider, inputs, tmp_path):
     from qgis.core import QgsApplication
 

@@ -149,6 +149,37 @@ def test_a_date_is_shown_on_the_map_in_place_of_the_last(window, prepared):
     assert len(layers) == 1 and layers[0].name() == f"S2 {panel.steps[IMAGES]._rows[-2].date}"
 
 
+def test_all_dates_open_as_dated_layers(window, prepared):
+    window.panel.open(str(prepared[0]))
+    done = window.run(plan.open_images)
+    assert [one.state for one in done] == [plan.DONE], done[0].message
+    groups = {one.name(): one for one in QgsProject.instance().layerTreeRoot().findGroups()}
+    optical = next(one for name, one in groups.items() if name.startswith("stack: S2 "))
+    layers = [one.layer() for one in optical.findLayers()]
+    assert len(layers) > 5 and optical.itemVisibilityChecked()
+    assert all(one.temporalProperties().isActive() for one in layers)
+    assert not any(one.itemVisibilityChecked() for one in groups.values() if one is not optical)
+    times = QgsProject.instance().timeSettings().temporalRange()
+    assert times.begin() == min(one.temporalProperties().fixedTemporalRange().begin() for one in layers)
+    step = window.panel.steps[IMAGES]
+    window.panel.go(IMAGES)
+    assert not step.all.isHidden()
+
+
+def test_the_map_can_be_compared_with_another(window, prepared, monkeypatch):
+    import processing
+
+    asked = []
+    monkeypatch.setattr(processing, "execAlgorithmDialog", lambda *given: asked.append(given))
+    window.panel.open(str(prepared[0]))
+    window.panel.go(MAP)
+    step = window.panel.steps[MAP]
+    assert not step.other.isEnabled()  # there is no map yet
+    step.other.setEnabled(True)
+    step.other.click()
+    assert asked == [("landloom:difference", {"AFTER": str(Project.open(prepared[0]).path("map"))})]
+
+
 def test_classes_are_edited_and_merged(window, prepared):
     panel = window.panel
     panel.open(str(prepared[0]))

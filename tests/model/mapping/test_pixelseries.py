@@ -7,10 +7,20 @@ import mapping_scene
 import numpy as np
 import pytest
 from landloom.model.base.errors import LandloomError
+from landloom.model.base.nomenclature import LandCoverClass, Nomenclature
 from landloom.model.base.progress import Progress
-from landloom.model.mapping.pixelseries import class_curves, pixel_at, pixel_charts, pixel_series
+from landloom.model.mapping.pixelseries import (
+    ClassCurves,
+    PixelSeries,
+    SensorSeries,
+    class_curves,
+    pixel_at,
+    pixel_charts,
+    pixel_series,
+)
 from landloom.model.networks.modelfile import Model
 from landloom.model.networks.predictor import Predictor
+from landloom.model.samples.curves import Curve
 from landloom.model.samples.store import SampleStore
 from landloom.model.stack.grid import Window
 from landloom.model.stack.manifest import Stack
@@ -97,3 +107,20 @@ def test_the_charts_show_dates_as_dots_and_usual_curves_of_the_likeliest_classes
     assert "days from 2021-01-01" in pictures[0]
     dots = re.search(r'<path d="([^"]*)"', pictures[0])[1]
     assert dots.count("M") == int(pixel.sensors[0].mask.sum())  # each valid date stands alone
+
+
+def test_without_a_model_the_classes_nearest_to_the_pixel_are_compared() -> None:
+    days = np.array([0.0, 30.0, 60.0, 90.0])
+    high = np.array([[0.2, 0.2, 0.2, 0.2], [0.3, 0.6, 0.8, 0.5], [0.3, 0.5, 0.7, 0.5], [np.nan] * 4])
+    curve = Curve("NDVI", days, high, high - 0.1, high + 0.1, np.zeros((0, 4)))
+    names = ("bare", "maize", "rice", "never seen")
+    classes = tuple(LandCoverClass(k + 1, name, f"#00000{k}") for k, name in enumerate(names))
+    curves = ClassCurves(Nomenclature(classes), {"NDVI": curve})
+    mask = np.array([True, True, False, True])
+    values = np.array([0.31, 0.6, 0.0, 0.5])  # maize; the cloud says nothing
+    series = SensorSeries("S2", "NDVI", days, ("",) * 4, values, mask, np.zeros(0), np.zeros(0))
+    pictures = pixel_charts(PixelSeries(0, 0, [series]), curves)
+    assert "usual: maize" in pictures[0] and "usual: rice" in pictures[0]
+    assert "usual: bare" not in pictures[0] and "never seen" not in pictures[0]
+    clouded = SensorSeries("S2", "NDVI", days, ("",) * 4, values, ~mask & False, np.zeros(0), np.zeros(0))
+    assert "usual" not in pixel_charts(PixelSeries(0, 0, [clouded]), curves)[0]
