@@ -28,6 +28,7 @@ from qgis.PyQt.QtCore import QVariant
 from qgis.PyQt.QtGui import QIcon
 
 from ..install import how_to_get
+from ..install.language import translate_with
 from ..model.base.errors import LandloomError, MissingPackageError
 from ..model.base.language import language, tr, use_language
 from ..model.base.progress import Progress
@@ -36,6 +37,8 @@ from ..model.base.raster import open_raster
 
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 LAYERS = ("source", "vector", "raster", "layer")  # types of parameters
+
+translate_with(tr)  # install/ imports nothing of ours
 
 
 class FeedbackProgress(Progress):
@@ -199,8 +202,10 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
             if definition.type() in LAYERS:
                 continue  # of these QGIS says which file is not found
             if value not in (None, "") and not definition.checkValueIsAcceptable(value, context):
-                shown = value if isinstance(value, str | int | float) else "of a wrong kind"
-                return False, f"{definition.name()} is {shown}, which cannot be used. {definition.help()}"
+                shown = value if isinstance(value, str | int | float) else tr("of a wrong kind")
+                return False, tr("{name} is {shown}, which cannot be used. {help}").format(
+                    name=definition.name(), shown=shown, help=definition.help()
+                )
         return good, message
 
     def work(
@@ -320,8 +325,10 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, MissingPackageError):
         return f"{error} {how_to_get(error.package)}"
     if isinstance(error, MemoryError):
-        return "Not enough memory: lower MEMORY_MB or close other programs."
+        return tr("Not enough memory: lower MEMORY_MB or close other programs.")
     if isinstance(error, OSError):
         name = error.filename or "a file"
-        return f"Cannot use {name}: {error.strerror or error}. Check the disk space, the path and its permissions."
+        return tr("Cannot use {name}: {reason}. Check the disk space, the path and its permissions.").format(
+            name=name, reason=error.strerror or error
+        )
     return str(error)

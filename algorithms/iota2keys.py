@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from ..model.base.language import tr
+
 IMAGE_KEYS = ("s2path", "s2s2cpath", "s2l3apath", "l8path")
 _DEFAULTS = {"runs": 1, "randomseed": None, "splitgroundtruth": True, "enableautocontext": False}
 
@@ -54,14 +56,14 @@ def translate(config: dict[str, Any]) -> Translation:
     result = Translation()
     for section, content in config.items():
         if not isinstance(content, dict):
-            result.missing.append(("", section, shown(content), "stands outside any section"))
+            result.missing.append(("", section, shown(content), tr("stands outside any section")))
             continue
         for key, value in content.items():
             if value is None or value in ("", []):
                 continue
             rule = _RULES.get(plain(key)) or _RULES.get(f"{plain(section)}.{plain(key)}")
             if rule is None:
-                why = _WITHOUT.get(plain(key)) or _SECTIONS.get(plain(section), "has no counterpart")
+                why = _WITHOUT.get(plain(key)) or _SECTIONS.get(plain(section), tr("has no counterpart"))
                 result.missing.append((section, key, shown(value), why))
                 continue
             try:
@@ -89,7 +91,7 @@ def _images(sensor: str) -> Rule:
     def rule(result: Translation, value: Any) -> str:
         if "INPUT" in result.inputs:
             if result.inputs["INPUT"] == value:
-                return "the same folder"
+                return tr("the same folder")
             raise Unknown(
                 f"is a second folder: landcovermap reads one. Prepare a stack of {result.inputs['INPUT']} first, then "
                 f"run preparestack with INPUT={value} and STACK= that stack, and give landcovermap the result as STACK"
@@ -110,7 +112,7 @@ def _output(result: Translation, value: Any) -> str:
         ("WORK_FOLDER", "work"),
     ):
         result.inputs[parameter] = str(own / name)
-    return f"landcovermap: OUTPUT and the rest in {own}, so that iota2's results stay"
+    return tr("landcovermap: OUTPUT and the rest in {own}, so that iota2's results stay").format(own=own)
 
 
 def _seed(result: Translation, value: Any) -> str:
@@ -120,18 +122,22 @@ def _seed(result: Translation, value: Any) -> str:
 def _ratio(result: Translation, value: Any) -> str:
     share = round(1.0 - float(value), 6)
     if not 0 <= share <= 0.9:
-        raise Unknown("is outside 0.1 to 1: set TEST by hand")
-    return f"{result.input('TEST', share)}, by class and group as in iota2"
+        raise Unknown(tr("is outside 0.1 to 1: set TEST by hand"))
+    return tr("{input}, by class and group as in iota2").format(input=result.input("TEST", share))
 
 
 def _runs(result: Translation, value: Any) -> str:
-    return f"{result.step('compare', 'RUNS', int(value))}: repeated splits, with the spread and intervals over them"
+    return tr("{step}: repeated splits, with the spread and intervals over them").format(
+        step=result.step("compare", "RUNS", int(value))
+    )
 
 
 def _no_split(result: Translation, value: Any) -> str:
     if value:
-        return "a split by group is what extractsamples does"
-    raise Unknown("trains and judges on the same polygons: such scores say nothing, and Landloom does not make them")
+        return tr("a split by group is what extractsamples does")
+    raise Unknown(
+        tr("trains and judges on the same polygons: such scores say nothing, and Landloom does not make them")
+    )
 
 
 def _proj(result: Translation, value: Any) -> str:
@@ -143,21 +149,21 @@ def _resolution(result: Translation, value: Any) -> str:
     values = value if isinstance(value, list) else str(value).split()
     sizes = {float(one) for one in values}
     if len(sizes) != 1:
-        raise Unknown("has pixels that are not square: set RESOLUTION by hand")
+        raise Unknown(tr("has pixels that are not square: set RESOLUTION by hand"))
     return result.input("RESOLUTION", sizes.pop())
 
 
 def _step(result: Translation, value: Any) -> str:
     if not re.fullmatch(r"\d+", str(value)):
-        raise Unknown("is no number of days")
-    return f"{result.input('STEP', int(value))} (one step for all sensors)"
+        raise Unknown(tr("is no number of days"))
+    return tr("{input} (one step for all sensors)").format(input=result.input("STEP", int(value)))
 
 
 def _date(parameter: str) -> Rule:
     def rule(result: Translation, value: Any) -> str:
         digits = str(value)
         if not re.fullmatch(r"\d{8}", digits):
-            raise Unknown("is not written YYYYMMDD")
+            raise Unknown(tr("is not written YYYYMMDD"))
         return result.input(parameter, f"{digits[:4]}-{digits[4:6]}-{digits[6:]}")
 
     return rule
@@ -165,26 +171,28 @@ def _date(parameter: str) -> Rule:
 
 def _classifier(result: Translation, value: Any) -> str:
     if str(value).lower() in ("rf", "sharkrf", "randomforest"):
-        note = "100 trees, depth 25, min. 5 samples to split; ltae is the network to compare it with"
+        note = tr("100 trees, depth 25, min. 5 samples to split; ltae is the network to compare it with")
         return f"{result.input('NETWORK', 'randomforest')} ({note})"
-    raise Unknown("is not among Landloom's networks: randomforest, ltae, tempcnn and twinns are")
+    raise Unknown(tr("is not among Landloom's networks: randomforest, ltae, tempcnn and twinns are"))
 
 
 def _deep(result: Translation, value: Any) -> str:
     name = value.get("dl_name", "") if isinstance(value, dict) else ""
     if name == "LTAEClassifier":
-        return f"{result.input('NETWORK', 'ltae')}, with its own recipe of training"
-    raise Unknown(f"'{name}' is not among Landloom's networks: ltae (temporal attention) is the nearest")
+        return tr("{input}, with its own recipe of training").format(input=result.input("NETWORK", "ltae"))
+    raise Unknown(
+        tr("'{name}' is not among Landloom's networks: ltae (temporal attention) is the nearest").format(name=name)
+    )
 
 
 def _probabilities(result: Translation, value: Any) -> str:
     if not value:
-        return "not asked for"
-    return f"{result.input('PROBABILITIES', 'probabilities.tif')}, beside the map"
+        return tr("not asked for")
+    return tr("{input}, beside the map").format(input=result.input("PROBABILITIES", "probabilities.tif"))
 
 
 def _features(result: Translation, value: Any) -> str:
-    return "the forest always reads NDVI, NDWI (as iota2 defines it) and brightness beside the bands"
+    return tr("the forest always reads NDVI, NDWI (as iota2 defines it) and brightness beside the bands")
 
 
 def _kept(text: str) -> Rule:
@@ -194,7 +202,7 @@ def _kept(text: str) -> Rule:
 def _is_default(key: str, why: str) -> Rule:
     def rule(_result: Translation, value: Any) -> str:
         if value == _DEFAULTS[key] or not value:
-            return "not asked for"
+            return tr("not asked for")
         raise Unknown(why)
 
     return rule

@@ -60,7 +60,7 @@ class Status(LandloomAlgorithm):
             (tr("System"), f"{platform.system()} {platform.release()}, {platform.machine()}"),
             (tr("Processor threads used"), str(thread_count())),
         ]
-        packages = [(p.distribution, package_state(p.module), p.needed_for) for p in PACKAGES]
+        packages = [(p.distribution, package_state(p.module), tr(p.needed_for)) for p in PACKAGES]
         rows = [*machine, *((name, version or tr("missing")) for name, version, _ in packages)]
         for name, value in rows:
             feedback.pushInfo(f"{name}: {value}")
@@ -79,13 +79,13 @@ class Status(LandloomAlgorithm):
             report.paragraph(tr("Nothing: every algorithm can run."))
         for package in missing:
             sentence = tr("{package} is missing; it is needed for: {purpose}.").format(
-                package=package.distribution, purpose=package.needed_for
+                package=package.distribution, purpose=tr(package.needed_for)
             )
             report.warnings([f"{sentence} {how_to_get(package.module)}"])
             feedback.pushWarning(f"{sentence} {how_to_get(package.module)}")
         for package in (p for p in absent if p.optional):
             sentence = tr("{package} is not installed; it is only needed for: {purpose}.").format(
-                package=package.distribution, purpose=package.needed_for
+                package=package.distribution, purpose=tr(package.needed_for)
             )
             report.paragraph(f"{sentence} {how_to_get(package.module)}")
             feedback.pushInfo(f"{sentence} {how_to_get(package.module)}")

@@ -343,7 +343,9 @@ def preview_extent(project: Project) -> str:
         try:
             x, y = (float(one) for one in project.settings.preview_centre.split(","))
         except ValueError as error:
-            wrong = f"The middle of the preview is '{project.settings.preview_centre}': choose it again."
+            wrong = tr("The middle of the preview is '{preview_centre}': choose it again.").format(
+                preview_centre=project.settings.preview_centre
+            )
             raise LandloomError(wrong) from error
     half = PREVIEW_SIDE / 2 / grid.metres_per_unit
     box = (max(west, x - half), min(east, x + half), max(south, y - half), min(north, y + half))

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .language import tr
+
 NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # keeps Windows from opening a console
 _PROBE = "import sys; print('%d.%d' % sys.version_info[:2])"
 
@@ -105,10 +107,12 @@ def find_interpreter(
         if found == wanted:
             return candidate
         others.append(f"{candidate} ({found or 'does not run'})")
-    seen = f" Found: {', '.join(others)}." if others else ""
+    seen = tr(" Found: {others}.").format(others=", ".join(others)) if others else ""
     raise NoInterpreterError(
-        f"No Python {wanted} was found beside QGIS.{seen} Install the packages by hand with the command that 'Status' "
-        "shows, or use the random forest."
+        tr(
+            "No Python {wanted} was found beside QGIS.{seen} Install the packages by hand with the command that "
+            "'Status' shows, or use the random forest."
+        ).format(wanted=wanted, seen=seen)
     )
 
 

@@ -31,6 +31,7 @@ from urllib.request import url2pathname
 from .failures import explain
 from .folder import pending_folder, put_in_place, size_of, write_record
 from .interpreter import NO_WINDOW
+from .language import tr
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CPU, CUDA = "cpu", "cuda"
@@ -112,12 +113,16 @@ def resolve(request: Request, held: Mapping[str, str], log: Log, stopped: Stoppe
         try:
             content = json.loads(report.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InstallError("pip is too old to tell what it would install: update QGIS, or pip to 22.2.") from error
+            raise InstallError(
+                tr("pip is too old to tell what it would install: update QGIS, or pip to 22.2.")
+            ) from error
     entries = content.get("install", [])
     if request.build == CPU and any(re.match("nvidia[-_.]", entry["metadata"]["name"]) for entry in entries):
         raise InstallError(
-            f"The CPU build of PyTorch was not found at {CPU_INDEX}, and the other build takes several gigabytes: try "
-            "again later, install from a folder of wheels, or choose the CUDA build if you want it."
+            tr(
+                "The CPU build of PyTorch was not found at {address}, and the other build takes several gigabytes: try "
+                "again later, install from a folder of wheels, or choose the CUDA build if you want it."
+            ).format(address=CPU_INDEX)
         )
     with ThreadPoolExecutor(8) as pool:
         sizes = list(pool.map(_size, [entry["download_info"]["url"] for entry in entries]))
@@ -159,7 +164,9 @@ def install(request: Request, items: Sequence[Item], log: Log, advance: Advance,
         shutil.rmtree(new, ignore_errors=True)
         megabytes = space_needed(items) // 1_000_000
         raise InstallError(
-            f"{request.folder} has {free // 1_000_000} MB free, but {megabytes} MB are needed: free some."
+            tr("{folder} has {free} MB free, but {needed} MB are needed: free some.").format(
+                folder=request.folder, free=free // 1_000_000, needed=megabytes
+            )
         )
     total = sum(item.size or 0 for item in items) or len(items)
     done = 0.0
@@ -302,7 +309,9 @@ def _pip(request: Request, arguments: Sequence[str], log: Log, stopped: Stopped)
         )
     except OSError as error:
         raise InstallError(
-            f"{request.python} does not run ({error.strerror}): repair the QGIS installation."
+            tr("{python} does not run ({reason}): repair the QGIS installation.").format(
+                python=request.python, reason=error.strerror
+            )
         ) from error
     reader = threading.Thread(target=_hand_on, args=(process, lines, log), daemon=True)
     reader.start()

@@ -109,7 +109,7 @@ def test_every_text_has_its_translation(translations, landloom_provider):
     assert not translations.faults(catalogue), advice
 
 
-ERRORS = {"LandloomError", "NoAnswerError", "ChangedError", "Cancelled"}
+ERRORS = {"LandloomError", "NoAnswerError", "ChangedError", "Cancelled", "InstallError", "NoInterpreterError"}
 TELLING = {"info", "warning", "text", "pushInfo", "pushWarning", "setProgressText"}
 
 
@@ -139,7 +139,7 @@ def untranslated(tree: ast.Module) -> list[str]:
 
 def test_errors_and_log_lines_speak_the_users_language():
     found = {}
-    for folder in ("algorithms", "gui", "model"):
+    for folder in ("algorithms", "gui", "install", "model"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             lines = untranslated(ast.parse(path.read_text(encoding="utf-8")))
             if lines:
@@ -164,12 +164,16 @@ def test_plain_english_is_found(code, count):
 
 
 def test_errors_speak_french(french):
+    from landloom.install import how_to_get
+    from landloom.install.failures import explain
     from landloom.model.base.errors import Cancelled, MissingPackageError
     from landloom.model.base.words import counted
     from landloom.model.stack.manifest import Stack
 
     with pytest.raises(Exception, match="n'existe pas ; faites-la avec preparestack"):
         Stack.read("gone.json")
+    assert how_to_get("unknown") == "Installez-le pour le Python de QGIS par : pip install unknown."
+    assert explain("OSError: [Errno 28] No space left on device").startswith("Le disque est plein")
     assert str(Cancelled()) == "Annulé : rien n'est écrit."
     assert str(MissingPackageError("torch", "A network")).startswith("Un réseau : il faut le paquet Python torch")
     assert [counted(n, "class", "classes") for n in (0, 1, 2)] == ["0 classe", "1 classe", "2 classes"]
