@@ -29,6 +29,7 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..install import how_to_get
 from ..install.language import translate_with
+from ..model.base.device import device_failure
 from ..model.base.errors import LandloomError, MissingPackageError
 from ..model.base.language import language, tr, use_language
 from ..model.base.progress import Progress
@@ -319,6 +320,12 @@ def in_one_sentence(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         # came through: let go of them, so that files can be deleted (Windows) and no layer outlives QGIS.
         traceback.clear_frames(error.__traceback__)
         raise QgsProcessingException(_sentence(error)) from error
+    except RuntimeError as error:
+        failed = device_failure(error)
+        if failed is None:
+            raise
+        traceback.clear_frames(error.__traceback__)
+        raise QgsProcessingException(str(failed)) from error
 
 
 def _sentence(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from .errors import LandloomError
@@ -11,6 +12,11 @@ from .optional import need
 
 if TYPE_CHECKING:
     import torch
+
+
+_OF_A_GPU = re.compile(
+    r"\b(CUDA|cuDNN|CUBLAS|CUFFT|NCCL|HIP|MPS|GPU)\b|\b(CUDNN|CUBLAS|CUSOLVER)_STATUS", re.IGNORECASE
+)
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -50,6 +56,28 @@ def describe_device(device: torch.device) -> str:
         tr("{type} ({thread_count} threads)").format(type=device.type, thread_count=thread_count())
         if device.type == "cpu"
         else device.type
+    )
+
+
+def device_failure(error: BaseException) -> LandloomError | None:
+    """The sentence for a GPU that is gone, has failed or is full; None where an error is none of these.
+
+    PyTorch tells all of them as a RuntimeError, by its text alone where versions differ in the class.
+    """
+    text = str(error).split("\n", maxsplit=1)[0].strip().rstrip(".")
+    if not isinstance(error, RuntimeError) or isinstance(error, RecursionError | NotImplementedError):
+        return None
+    if not _OF_A_GPU.search(text):
+        return None
+    if "out of memory" in text.lower():
+        return LandloomError(
+            tr("The GPU has not enough memory: close other programs that use it, or choose DEVICE cpu.")
+        )
+    return LandloomError(
+        tr(
+            "The GPU failed ({reason}): run the same again, which goes on from what is finished; if it fails again, "
+            "choose DEVICE cpu."
+        ).format(reason=text[:200])
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.device import device_failure
 from ..base.elsewhere import Elsewhere, Planned, write_order
 from ..base.errors import Cancelled, ChangedError, LandloomError
 from ..base.files import check_writable, writing_failed
@@ -294,7 +295,7 @@ class BlockRunner:
             try:
                 work(*arguments)
             except BaseException as error:
-                self._errors.append(error)
+                self._errors.append(device_failure(error) or error)
                 self._stop.set()
 
         return threading.Thread(target=guarded, name=f"landloom {name}", daemon=True)
