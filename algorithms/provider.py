@@ -7,7 +7,7 @@ from pathlib import Path
 from qgis.core import QgsApplication, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
-from ..model.base.language import use_language
+from ..model.base.language import tr, use_language
 from .addrasters import AddRasters
 from .areas import Areas
 from .assess import Assess
@@ -88,7 +88,7 @@ class LandloomProvider(QgsProcessingProvider):
         return "Landloom"
 
     def longName(self) -> str:  # noqa: N802
-        return "Landloom: land cover from satellite time series"
+        return tr("Landloom: land cover from satellite time series")
 
     def icon(self) -> QIcon:
         return QIcon(str(ICON))
