@@ -35,6 +35,8 @@ GUIDE = {
     "preparestack": ("guide/how-to.md#map-your-own-archive-folder", "images.md"),
     "addrasters": ("guide/how-to.md#use-images-of-any-other-kind", "images.md"),
     "composite": ("guide/how-to.md#work-where-it-is-nearly-always-cloudy", "images.md"),
+    "coregister": ("guide/how-to.md#use-images-of-any-other-kind", "images.md#dates-that-lie-beside-each-other"),
+    "mosaic": ("guide/how-to.md#map-another-place-or-year", "fusion.md"),
     "openstack": ("guide/how-to.md#work-where-it-is-nearly-always-cloudy", "panel.md"),
     "samplescene": ("guide/tutorial.md",),
     "nomenclature": ("guide/how-to.md#put-the-classes-in-order", "guide/files.md#the-nomenclature"),
