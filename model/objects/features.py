@@ -10,6 +10,7 @@ import math
 import os
 import struct
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,6 +190,7 @@ def measure_objects(
     shape = (len(segments), len(names))
     values = np.lib.format.open_memmap(Path(folder.name) / "features.npy", "w+", np.float32, shape)
     table = ObjectTable(segments, names, values, np.zeros(len(segments)), folder=folder)
+    weakref.finalize(table, folder.cleanup)
     for note in segments.notes:
         progress.warning(note)
     room = memory_mb * 2**20 / 3

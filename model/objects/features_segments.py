@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ class _Shapes:
 
     def __init__(self, count: int) -> None:
         self._file = tempfile.TemporaryFile(prefix="landloom")  # noqa: SIM115 - it lives as long as the object
+        weakref.finalize(self, self._file.close)
         self._places = [(-1, 0)] * count
         self._end = 0
 

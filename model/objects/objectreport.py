@@ -120,7 +120,7 @@ def write_object_report(
             [tr("reference features without an object"), matched.lost],
             *([] if forest is None else [[tr("features of each object"), len(forest.recipe.names)]]),
             *([] if network is None else _network_rows(network)),
-            [tr("seconds"), round(result.seconds, 1)],
+            [tr("seconds"), round(result.seconds)],
         ],
     )
     report.provenance(made)
