@@ -42,6 +42,8 @@ def test_what_the_forest_cannot_do():
         TrainingSettings(network="randomforest", class_weights="log")
     with pytest.raises(LandloomError, match="START_FROM"):
         TrainingSettings(network="randomforest", start_from="a.safetensors")
+    with pytest.raises(LandloomError, match="FOLD_NETWORKS needs a network"):
+        TrainingSettings(network="randomforest", fold_networks=True)
     assert TrainingSettings(network="randomforest").weighting == "balanced"
     assert TrainingSettings().weighting == "log"
 
