@@ -7,17 +7,17 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.stack.report import LONG_GAP, USABLE
-from ..model.stack.skipdates import is_skipped, parse_skip_dates, skip_dates_text
+from ..model.stack.skipdates import SKIPPED, is_skipped, parse_skip_dates, skip_dates_text
 from .project import DateRow
 
-SKIPPED = "among SKIP_DATES"
 Gap = tuple[str, str, int]
 
 
 def can_be_ticked(row: DateRow) -> bool:
     """Whether a tick changes anything: dates that were skipped for another reason stay out."""
-    return row.used or row.why == SKIPPED
+    return row.used or row.why in (SKIPPED, tr(SKIPPED))  # the report may be of a time when QGIS spoke English
 
 
 def is_ticked(row: DateRow, skip_dates: str) -> bool:

@@ -30,7 +30,7 @@ from .products import Choice, Product, find_products
 from .products.base import SCL_INVALID
 from .radar import one_calibration, radar_sensor, treated
 from .sensors import OPTICAL, RADAR, STATIC, matches
-from .skipdates import is_skipped, unused_skips
+from .skipdates import SKIPPED, is_skipped, unused_skips
 from .stac.declared import believe
 from .stac.links import with_good_links
 from .stac.relink import Links
@@ -329,7 +329,7 @@ def _select(products: Sequence[Product], settings: PrepareSettings, result: Prep
         elif settings.end and date > settings.end:
             _skip(result, product, tr("after END {end}").format(end=settings.end))
         elif is_skipped(product.sensor, date, settings.skip_dates):
-            _skip(result, product, "among SKIP_DATES")
+            _skip(result, product, tr(SKIPPED))
         else:
             kept.append(product)
     result.warnings += unused_skips(products, settings.skip_dates)

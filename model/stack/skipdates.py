@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ..base.errors import LandloomError
-from ..base.language import tr
+from ..base.language import mark, tr
 from .calendar import parse_date
 from .products import Product
 from .sensors import matches
 
 Skips = Sequence[tuple[str, str]]
+SKIPPED = mark("among SKIP_DATES")
+"""Why a date is not used, in the report; the panel lets such dates be taken back."""
 
 
 def parse_skip_dates(text: str) -> tuple[tuple[str, str], ...]:
