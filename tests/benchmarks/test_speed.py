@@ -40,6 +40,20 @@ def test_the_forest_from_data_to_figures(speed, tmp_path):
     np.testing.assert_array_equal(large, np.tile(small, (2, 2)))
 
 
+def test_a_network_its_shares_and_its_ceiling(speed, tmp_path):
+    """The products traced must be those that the model is said to have."""
+    pytest.importorskip("torch")
+    from landloom.model.networks.modelfile import Model, describe
+
+    words = ["--size", "192", "--networks", "tempcnn", "--samples", "500", "--network-samples", "64", "--runs", "1"]
+    assert speed.main([*words, "--folder", str(tmp_path), "--json", str(tmp_path / "speed.json")]) == 0
+    found = json.loads((tmp_path / "speed.json").read_text())["networks"]["tempcnn"]
+    assert sum(found[f"{stage}_share"] for stage in ("reading", "computing", "writing")) == pytest.approx(1.0)
+    assert 0 < found["ceiling_share"] < 1.5
+    told = describe(Model.load(tmp_path / "tempcnn.safetensors"))["mflop_per_pixel"]
+    assert found["mflop_traced"] == pytest.approx(told, rel=0.15)
+
+
 def test_the_labels_can_be_learnt_and_the_peer_gets_the_same_pixels(speed, tmp_path):
     from sklearn.ensemble import RandomForestClassifier
 
