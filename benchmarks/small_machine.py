@@ -141,6 +141,7 @@ def main() -> None:
     parser.add_argument("--limit-mb", type=int, default=4096, help="memory of the machine")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
+    parser.add_argument("--only", default="", help="steps to run, separated by commas, upon what --folder holds")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     arguments = parser.parse_args()
     limit = None
@@ -155,6 +156,8 @@ def main() -> None:
         work = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         work.mkdir(parents=True, exist_ok=True)
         for algorithm, inputs in steps(work, arguments.size, arguments.memory_mb):
+            if arguments.only and algorithm not in arguments.only.split(","):
+                continue
             rows.append(run(algorithm, inputs, limit, arguments.cores))
             print(
                 "| `{algorithm}` | {seconds:.1f} | {cpu_seconds:.1f} | {peak_memory_mb:,.0f} |".format(**rows[-1]),
