@@ -90,8 +90,8 @@ def folds(pool: SamplePool, seed: int, among: np.ndarray | None = None) -> Itera
     if len(numbers) < 2:
         raise LandloomError(
             tr(
-                "EVALUATION is folds, but the samples have one fold: choose holdout, or extract the samples "
-                "again with FOLDS 2 or more."
+                "The samples to divide lie in one fold: choose EVALUATION holdout without FOLD_NETWORKS, or extract "
+                "the samples again with FOLDS 2 or more."
             )
         )
     lonely = groups_by_class(pool, chosen)[pool.labels[chosen]] < 2
