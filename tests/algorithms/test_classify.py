@@ -192,6 +192,6 @@ def test_every_parameter_has_help(landloom_provider):
     assert all(parameter.help() for parameter in algorithm.parameterDefinitions())
     names = [parameter.name() for parameter in algorithm.parameterDefinitions()]
     assert names == [
-        "STACK", "MODEL", "EXTENT", "MASK", "LEVEL", "UNSURE_ERROR", "DEVICE", "MEMORY_MB", "OUTPUT", "CONFIDENCE",
-        "PROBABILITIES",
+        "STACK", "MODEL", "EXTENT", "MASK", "LEVEL", "UNSURE_ERROR", "REGIONS", "REGION_FIELD", "BLEND", "DEVICE",
+        "MEMORY_MB", "PRECISION", "SCHEDULER", "PATH_MAP", "OUTPUT", "CONFIDENCE", "PROBABILITIES",
     ]  # fmt: skip
