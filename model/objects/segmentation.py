@@ -24,7 +24,7 @@ from ..stack.grid import Bounds, Grid, Window
 from ..stack.manifest import Stack
 from .merging import Criterion
 from .segmentation_image import RasterImage, StackImage, StretchedImage
-from .segmentation_superpixels import Superpixels
+from .segmentation_superpixels import Superpixels, chunk_mb
 from .stitching import Stitcher, Tiles, write_numbered
 
 FIELD_SCALE = 80.0
@@ -35,7 +35,7 @@ LOWEST_SCALE, HIGHEST_SCALE = 4.0, 400.0  # of those that follow from the pixel
 MARGIN = 384
 SMALLEST_TILE = 512
 CREATION = ("TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "PREDICTOR=2", "BIGTIFF=IF_SAFER")
-_BASE_MB = 260  # Python with its libraries, and two chunks being cut into superpixels
+_BASE_MB = 220  # Python with its libraries, and what waits to be written
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def segment(
     window = _window(image.grid, settings.bounds)
     width, height = window.width, window.height
     smallest = settings.min_size / image.grid.crop(window).pixel_area
-    tiles = settings.tiles or tiles_for(width, height, image.bands, settings)
+    tiles = settings.tiles or tiles_for(width, height, image.bands, settings, image.reading_mb)
     plan = tiles.plan(width, height)
     scale = settings.scale or scale_for(image.grid.crop(window))
     criterion = Criterion(scale, settings.colour, settings.compactness)
@@ -154,7 +154,7 @@ def segment(
                 )
             )
             progress.text(tr("Segmenting"))
-            superpixels = Superpixels(stretched, settings.superpixel)
+            superpixels = Superpixels(stretched, settings.superpixel, threads_for(image.bands, settings))
             united = Stitcher(superpixels, criterion, smallest, numbers).run(plan, width, height, progress.part(0, 90))
             if mask is not None:
                 mask.close()
@@ -225,9 +225,24 @@ def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: G
     return sizes
 
 
-def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings) -> Tiles:
-    """The largest tiles that memory allows; one for the whole image where it fits."""
-    room = max(settings.memory_mb - _BASE_MB, settings.memory_mb / 3) * 2**20
+def threads_for(bands: int, settings: SegmentSettings) -> int:
+    """Chunks cut into superpixels side by side: one a processor, 4 at most, in a third of the memory."""
+    affordable = int(settings.memory_mb / 3 / chunk_mb(bands, settings.superpixel))
+    return max(1, min(4, os.cpu_count() or 1, affordable))
+
+
+def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings, reading_mb: float = 0.0) -> Tiles:
+    """The largest tiles that memory allows; one for the whole image where it fits.
+
+    Args:
+        width: pixels of the image.
+        height: pixels of the image.
+        bands: of the image.
+        settings: the parameters.
+        reading_mb: what reading takes beside.
+    """
+    chunks = threads_for(bands, settings) * chunk_mb(bands, settings.superpixel)
+    room = max(settings.memory_mb - _BASE_MB - chunks - reading_mb, settings.memory_mb / 4) * 2**20
     cells = 1 / settings.superpixel**2
     bytes_per_pixel = 12 + cells * (48 * bands + 380)  # measured: 48 for 4 bands and superpixels of 4 pixels
     side = int(math.sqrt(room / bytes_per_pixel))

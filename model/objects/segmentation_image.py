@@ -26,6 +26,7 @@ from .segmentation_superpixels import STRETCH
 
 _SAMPLES = 8  # windows along each axis from which the stretch is measured
 _SAMPLE_PIXELS = 128
+_ROWS_KEPT, _COLUMNS_KEPT = 608, 4096  # of a row of chunks with its margins, as wide as tiles usually are
 
 
 class RasterImage:
@@ -60,6 +61,11 @@ class RasterImage:
             )
         self._nodata = [every[index - 1].GetNoDataValue() for index in self._bands]
         self.bands = len(self._bands)
+        # GDAL keeps the blocks of a row of chunks: of files in rows, whole rows.
+        across, down = every[0].GetBlockSize()
+        pixels = (_ROWS_KEPT + down) * min(width, _COLUMNS_KEPT + across)
+        kinds = sum(gdal.GetDataTypeSize(band.DataType) / 8 for band in every)
+        self.reading_mb = pixels * kinds / 2**20
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Values ``[C, H, W]`` float32 and validity ``[H, W]``."""
@@ -111,6 +117,7 @@ class StackImage:
     ) -> None:
         self.stack = stack if isinstance(stack, Stack) else Stack.read(stack)
         self.grid = self.stack.grid
+        self.reading_mb = memory_mb
         self._reader = StackReader(self.stack, list(sensors) or None, memory_mb=memory_mb)
         self._specs = self._reader.specs
         self.name = str(self.stack.path)

@@ -33,6 +33,11 @@ COMPACTNESS = 10.0
 """Difference of colour, in stretched values, that counts as much as a step of one cell."""
 
 
+def chunk_mb(bands: int, side: int) -> float:
+    """Megabytes of a chunk while it is cut into superpixels: four copies of its pixels in float32, measured."""
+    return 16.0 * bands * (CHUNK_PIXELS + 2 * MARGIN_CELLS * side) ** 2 / 2**20
+
+
 class Image(Protocol):
     """What is segmented: pixels on a grid, stretched so that most values lie in 0..255."""
 

@@ -160,7 +160,7 @@ def test_the_log_tells_the_scale_and_how_large_objects_are(image, tmp_path):
 
 
 def test_memory_decides_on_tiles():
-    from landloom.model.objects.segmentation import SegmentSettings, tiles_for
+    from landloom.model.objects.segmentation import SegmentSettings, threads_for, tiles_for
 
     settings = SegmentSettings(memory_mb=1024)
     assert len(tiles_for(3900, 3900, 4, settings).plan(3900, 3900)) == 1
@@ -175,6 +175,10 @@ def test_memory_decides_on_tiles():
     assert smaller.side < several.side
     finer = tiles_for(20000, 20000, 4, SegmentSettings(memory_mb=1024, superpixel=2))
     assert finer.side < several.side
+    assert tiles_for(20000, 20000, 4, settings, reading_mb=300).side < several.side
+    # Many bands take memory as chunks, too: fewer of these at once.
+    assert threads_for(200, settings) == 1 <= threads_for(4, settings)
+    assert tiles_for(20000, 20000, 40, settings).side < several.side
 
 
 @pytest.mark.parametrize(
