@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = ["base", "scene", "stack", "samples", "networks", "training", "mapping", "objects", "accuracy"]
-HEAVY = ["torch", "sklearn", "skimage", "scipy", "pandas", "geopandas", "safetensors", "dask", "pystac_client"]
+HEAVY = ["torch", "sklearn", "skimage", "scipy", "pandas", "geopandas", "safetensors", "pystac_client"]
+HEAVY += ["dask", "distributed", "dask_jobqueue"]
 
 
 def sources(folder: str) -> list[Path]:

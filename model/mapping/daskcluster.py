@@ -170,9 +170,14 @@ class DaskCluster:
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[None]:
+        """What is asked inside may fail because the scheduler is gone: a sentence then."""
         try:
             yield
-        except LOST as error:
+        except LandloomError:
+            raise
+        except Exception as error:
+            if not isinstance(error, LOST) and self.client.status not in ("closed", "closing"):
+                raise
             raise LandloomError(
                 tr("The connection to SCHEDULER {address} was lost ({short}).").format(
                     address=self.address, short=_short(error)
@@ -246,7 +251,7 @@ class _Tasks:
             with self._cluster.connection():
                 self._hand_out()
                 self._take_back()
-            self._tell()
+                self._tell()
             time.sleep(POLL)
 
     def cancel(self) -> None:
