@@ -75,18 +75,7 @@ def steps(folder: Path) -> list[tuple[str, dict]]:
         ("areas", {"MAP": cover, "OUTPUT": at("areas.csv"), "REPORT": at("areas.html")}),
         ("sampledesign", {"MAP": cover, "SIZE": 60, "MIN_PER_CLASS": 5, "OUTPUT": at("design.gpkg")}),
         ("suggestlabels", {"STACK": stack, "MODEL": model, "COUNT": 5, "OUTPUT": at("suggested.gpkg")}),
-        (
-            "compare",
-            {
-                "SAMPLES": samples,
-                "NETWORKS": "ltae",
-                "EPOCHS": 1,
-                "RUNS": 1,
-                "EVALUATION": "holdout",
-                "SENSOR_SETS": "S1",
-                "REPORT": at("comparison.html"),
-            },
-        ),
+        ("compare", {"SAMPLES": samples, **quick, "REPORT": at("comparison.html")}),
         ("segment", {"STACK": stack, "SENSOR": "S2", "SCALE": 6, "OUTPUT": at("segments.tif")}),
         ("objectfeatures", {"SEGMENTS": at("segments.tif"), "STACK": stack, "OUTPUT": at("features.gpkg")}),
         (
