@@ -68,6 +68,7 @@ def steps(folder: Path) -> list[tuple[str, dict]]:
         ("classify", {"STACK": stack, "MODEL": at("ltae.safetensors"), "OUTPUT": at("second.tif")}),
         ("descriptors", {"STACK": stack, "MODEL": at("ltae.safetensors"), "OUTPUT": at("descriptors.tif")}),
         ("assess", {"MAP": cover, **reference, "SAMPLES": samples, "REPORT": at("assessment.html")}),
+        ("mosaic", {"MAPS": [cover, at("second.tif")], "OUTPUT": at("mosaic.tif")}),
         ("regularise", {"MAP": cover, "OUTPUT": at("regular.tif")}),
         ("fuse", {"MAPS": [cover, at("second.tif")], "METHOD": "majority", "OUTPUT": at("fused.tif")}),
         ("difference", {"BEFORE": cover, "AFTER": at("second.tif"), "OUTPUT": at("difference.tif")}),
