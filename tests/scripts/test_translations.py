@@ -163,6 +163,38 @@ def test_plain_english_is_found(code, count):
     assert len(untranslated(ast.parse(code))) == count
 
 
+def wrongly_filled(translations, tree: ast.Module) -> list[str]:
+    """``tr("...{a}...").format(b=1)``: where the values given are not those of the text."""
+    found = []
+    for node in ast.walk(tree):
+        filled = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format"
+        inner = node.func.value if filled else None
+        if not (isinstance(inner, ast.Call) and getattr(inner.func, "id", getattr(inner.func, "attr", "")) == "tr"):
+            continue
+        given = {one.arg for one in node.keywords}
+        for text in translations._literal(inner.args[0]):
+            names = set(translations.placeholders(text))
+            whole = None not in given and not node.args  # else the values come from elsewhere
+            if whole and not (names <= given if isinstance(inner.args[0], ast.IfExp) else names == given):
+                found.append(f"{node.lineno}: {text[:60]} takes {sorted(names)}, not {sorted(given)}")
+    return found
+
+
+def test_texts_get_the_values_that_they_name(translations):
+    """In sentences of rare errors too, which no other test may raise."""
+    found = {}
+    for folder in ("algorithms", "gui", "install", "model"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            lines = wrongly_filled(translations, ast.parse(path.read_text(encoding="utf-8")))
+            if lines:
+                found[path.relative_to(ROOT).as_posix()] = lines
+    assert not found
+    assert len(wrongly_filled(translations, ast.parse('tr("{a} of {b}").format(a=1)\ntr("{a}").format(a=1, b=2)'))) == 2
+    assert not wrongly_filled(
+        translations, ast.parse('tr("{a:,.1f} of {b!r}").format(a=1, b=2)\ntr("{a}").format(**x)')
+    )
+
+
 def test_errors_speak_french(french):
     from landloom.install import how_to_get
     from landloom.install.failures import explain
