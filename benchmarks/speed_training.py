@@ -16,9 +16,9 @@ import importlib.util
 import json
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,12 @@ def step(root: Path, threads: int) -> dict[str, float]:
     torch.manual_seed(0)
     shapes = {"S2": SensorShape("optical", 12, 35), "S1": SensorShape("radar", 3, 36)}
     network = Twinns(shapes, 10).train()
-    optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
+    try:
+        from landloom.model.training.member import optimiser as make
+    except ImportError:  # the first version had no training yet
+        optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
+    else:
+        optimiser = make(list(network.parameters()), 1e-3, 1e-2, torch.device("cpu"))
     inputs = {}
     for (name, shape), dates in zip(shapes.items(), (24, 30), strict=True):
         mask = torch.rand(BATCH, dates, 5, 5) > 0.1
@@ -109,12 +114,11 @@ def step(root: Path, threads: int) -> dict[str, float]:
 def beside(commit: str, threads: int, rounds: int) -> dict[str, Any]:
     """Steps of a commit's version and of this one, in turns; the best of each."""
     with tempfile.TemporaryDirectory() as folder:
-        archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], capture_output=True, check=True).stdout
-        packed = Path(folder) / "sources.tar"
-        packed.write_bytes(archive)
-        other = Path(folder) / "sources"
-        with tarfile.open(packed) as file:
-            file.extractall(other, filter="data")
+        packed, other = Path(folder) / "sources.zip", Path(folder) / "sources"
+        words = ["git", "-C", str(ROOT), "archive", "--format=zip", "-o", str(packed), commit]
+        subprocess.run(words, check=True)
+        with zipfile.ZipFile(packed) as file:
+            file.extractall(other)
         found: dict[str, list[dict[str, float]]] = {"then": [], "now": []}
         for _ in range(rounds):
             for name, root in (("then", other), ("now", ROOT)):

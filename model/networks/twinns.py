@@ -173,10 +173,10 @@ class RecurrentBranch(nn.Module):
 
     def _stem(self, x: Tensor, mask: Tensor) -> Tensor:
         """The convolutions of each date, ``[T, N, C]``; no copy of them for one window."""
-        joined = torch.cat([x, mask.unsqueeze(2).to(x.dtype)], dim=2)
-        batch, dates = joined.shape[:2]
-        found = self.stem(joined.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        return found.to(x.dtype).unflatten(0, (batch, dates)).permute(1, 0, 3, 4, 2).reshape(dates, -1, found.shape[1])
+        values, valid = x.permute(1, 0, 3, 4, 2), mask.permute(1, 0, 2, 3).unsqueeze(4)
+        joined = torch.cat([values, valid.to(x.dtype)], dim=4)  # channels last in memory, as convolutions like it
+        found = self.stem(joined.flatten(0, 1).permute(0, 3, 1, 2)).to(x.dtype)
+        return found.permute(0, 2, 3, 1).reshape(len(joined), -1, found.shape[1])
 
     def _quickly(self, members: list[SensorInput]) -> Tensor:
         """Without gradients: ``[hidden, N]``, by :mod:`.recurring`."""
@@ -218,10 +218,13 @@ class RecurrentBranch(nn.Module):
             ``[hidden, N]``; 0 where no date is valid.
         """
         hidden = self.hidden
-        fresh = torch.baddbmm(biases.unsqueeze(1), planes, self.gates.weight.T.expand(len(planes), -1, -1))
-        first, candidates = (part.unbind(0) for part in fresh.split((2 * hidden, hidden), dim=2))
+        own_gates = self.gates.weight.split((2 * hidden, hidden)), biases.split((2 * hidden, hidden), dim=1)
+        first, candidates = (
+            torch.baddbmm(bias.unsqueeze(1), planes, weight.T.expand(len(planes), -1, -1)).unbind(0)
+            for weight, bias in zip(*own_gates, strict=True)
+        )
         valid = masks.unsqueeze(2)
-        state = fresh.new_zeros(planes.shape[1], hidden)
+        state = planes.new_zeros(planes.shape[1], hidden)
         states = []
         for date, kept in enumerate(valid.unbind(0)):
             memory, own = self.recurrence(state).split((2 * hidden, hidden), dim=1)
