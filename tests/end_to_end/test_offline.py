@@ -24,7 +24,8 @@ def cut_off() -> list[str]:
 
 
 def told(*command: str) -> dict:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)  # a busy machine is no failure
+    # A busy machine is no failure, hence the long time.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("TOLD ")]
     assert lines, done.stdout[-2000:] + done.stderr[-4000:]
     return json.loads(lines[-1][5:])
