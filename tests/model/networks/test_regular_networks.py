@@ -164,6 +164,22 @@ def test_maps_are_computed_with_the_formulas_of_training(make_world, name, cloud
                 weights.mul_(0.9)
 
 
+def test_large_scores_of_twinns_need_their_running_maximum(make_world):
+    """Beyond the bound exponentials of scores would be infinite: a third way, to the same numbers."""
+    world = make_world(sensors=("S2",))
+    recipe, network = trained_like(world, "twinns")
+    branch = network.eval().recurrent["S2"]
+    with torch.no_grad():
+        branch.score_outer.weight.mul_(200.0 / branch.score_outer.weight.abs().sum())
+        branch.score_inner.weight.mul_(50.0)
+    inputs = [recipe.network_inputs(world.batch(4, 6, cloud=0.4, seed=3), regular=True)["S2"]]
+    plain = branch(inputs).detach()
+    with torch.inference_mode():
+        found = branch(inputs)
+    assert torch.isfinite(found).all()
+    torch.testing.assert_close(found, plain, atol=1e-4, rtol=1e-4)
+
+
 def test_network_without_filled_series_says_so(make_world):
     world = make_world()
     recipe, network = trained_like(world, "tempcnn")
