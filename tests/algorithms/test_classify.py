@@ -53,6 +53,18 @@ def read(path):
     return gdal.Open(str(path)).ReadAsArray()
 
 
+def test_precision_reaches_the_engine_and_its_answer_the_log(landloom_provider, inputs, mapped, tmp_path):
+    import processing
+
+    feedback = QgsProcessingFeedback()
+    asked = {**inputs, "PRECISION": "bfloat16", "OUTPUT": str(tmp_path / "map.tif")}
+    done = processing.run("landloom:classify", asked, feedback=feedback)
+    assert "so float32 is used" in feedback.textLog()
+    np.testing.assert_array_equal(read(done["OUTPUT"]), read(mapped["OUTPUT"]))
+    with pytest.raises(QgsProcessingException, match="PRECISION"):
+        processing.run("landloom:classify", {**asked, "PRECISION": "float16"})
+
+
 def test_the_map_opens_with_its_classes_and_no_others(mapped):
     scene = _scene()
     layer = QgsRasterLayer(mapped["OUTPUT"], "map")
