@@ -39,6 +39,10 @@ class MissingPackageError(LandloomError):
         super().__init__(sentence.format(purpose=tr(purpose), package=package))
 
 
+class TooFewSamplesError(LandloomError):
+    """Samples are fine, but too few or of too few classes or groups for what is asked of them."""
+
+
 class ChangedError(LandloomError):
     """A source changed while it was read: nothing that was made of it may be kept."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..base.errors import LandloomError
+from ..base.errors import TooFewSamplesError
 from ..base.language import tr
 from ..samples.splits import TEST, TRAINING, VALIDATION, split_groups
 from .settings import GROUPS_FOR_HOLDOUT
@@ -58,7 +58,7 @@ def holdout(pool: SamplePool) -> Parts:
     parts = Parts(*(np.flatnonzero(pool.split == part) for part in (TRAINING, VALIDATION, TEST)))
     for name, own in (("training", parts.training), ("test", parts.test)):
         if not len(own):
-            raise LandloomError(
+            raise TooFewSamplesError(
                 tr(
                     "EVALUATION is holdout, but the samples have no {name} part: choose folds, or extract the "
                     "samples again with a larger TEST share or more groups."
@@ -88,7 +88,7 @@ def folds(pool: SamplePool, seed: int, among: np.ndarray | None = None) -> Itera
     fold, groups = pool.fold[chosen], pool.groups[chosen]
     numbers = np.unique(fold)
     if len(numbers) < 2:
-        raise LandloomError(
+        raise TooFewSamplesError(
             tr(
                 "The samples to divide lie in one fold: choose EVALUATION holdout without FOLD_NETWORKS, or extract "
                 "the samples again with FOLDS 2 or more."

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..base.calibration import softmax
 from ..base.device import describe_device, resolve_device, thread_count
-from ..base.errors import Cancelled, LandloomError
+from ..base.errors import Cancelled, LandloomError, TooFewSamplesError
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.provenance import versions
@@ -124,7 +124,7 @@ def check_training_labels(pool: SamplePool, training: np.ndarray) -> None:
     found = np.unique(pool.labels[training])
     if len(found) < 2:
         names = ", ".join(pool.nomenclature.names[k] for k in found) or "none"
-        raise LandloomError(
+        raise TooFewSamplesError(
             tr(
                 "The training samples hold {n_found} class ({names}): at least two are needed. Add reference "
                 "polygons of other classes, or extract the samples again with smaller VALIDATION and TEST "

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.errors import LandloomError
+from ..base.errors import LandloomError, TooFewSamplesError
 from ..base.files import file_hash, make_folder, parse_json, write_json
 from ..base.language import tr
 from ..base.lock import Lock, lock_path, tidy
@@ -267,7 +267,7 @@ class _Work:
             try:
                 train(stores, settings, path, self._report(name), progress)
                 entry["sha256"] = file_hash(path)
-            except LandloomError as error:
+            except TooFewSamplesError as error:
                 entry["why"] = str(error)
         if entry["why"]:
             progress.warning(

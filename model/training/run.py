@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.device import resolve_device
-from ..base.errors import LandloomError
+from ..base.errors import LandloomError, TooFewSamplesError
 from ..base.files import check_writable, whole_file
 from ..base.language import mark, tr
 from ..base.lock import Lock, lock_path, tidy
@@ -251,7 +251,7 @@ def _train_folds(
             )
         )
     if not divided:
-        raise LandloomError(
+        raise TooFewSamplesError(
             tr(
                 "No class has two groups, so nothing can be judged: add reference polygons, and see whether "
                 "CLASS_FIELD of 'Extract samples' was the field of the class."

@@ -273,11 +273,44 @@ class Impatient(Progress):
         return self.left < 0
 
 
-def test_a_cancelled_training_leaves_nothing(store, layer, tmp_path):
+class StopsAtARegion(Progress):
+    """Stops while the first region is trained."""
+
+    stopped = False
+
+    def info(self, text):
+        self.stopped = self.stopped or text.startswith("Region ")
+
+    def is_cancelled(self):
+        return self.stopped
+
+
+@pytest.mark.parametrize("impatient", [Impatient(12), StopsAtARegion()], ids=["early", "at a region"])
+def test_a_cancelled_training_leaves_nothing(store, layer, tmp_path, impatient):
     page = tmp_path / "page.html"
     with pytest.raises(Cancelled):
-        train_regions([store], Regions(str(layer), "eco"), FOREST, tmp_path / "m.safetensors", Impatient(12), page)
+        train_regions([store], Regions(str(layer), "eco"), FOREST, tmp_path / "m.safetensors", impatient, page)
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".gpkg"]
+
+
+def test_what_fails_for_another_reason_than_few_samples_is_no_region_without_a_model(
+    store, layer, tmp_path, monkeypatch
+):
+    from landloom.model.training import regions
+
+    def full(*_arguments):
+        raise LandloomError("The disk is full: free some space.")
+
+    general = regions.train
+    calls = []
+
+    def once(*arguments, **more):
+        calls.append(1)
+        return general(*arguments, **more) if len(calls) == 1 else full()
+
+    monkeypatch.setattr(regions, "train", once)
+    with pytest.raises(LandloomError, match="disk is full"):
+        train_regions([store], Regions(str(layer), "eco"), FOREST, tmp_path / "m.safetensors")
 
 
 def test_bad_regions_are_named(store, stack, layer, trained, tmp_path):
