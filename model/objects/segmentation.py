@@ -266,6 +266,8 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[Grid, Callable[[int, int]
     dataset = open_raster(path)
 
     def rows_of(row: int, rows: int) -> np.ndarray:
-        return read_array(dataset, (0, row, source.grid.width, rows), [1])[0]
+        labels = read_array(dataset, (0, row, source.grid.width, rows), [1])[0]
+        dataset.FlushCache()  # whole rows, which are not asked for again soon: GDAL would keep them
+        return labels
 
     return source.grid, rows_of
