@@ -7,9 +7,8 @@ export QT_QPA_PLATFORM ?= offscreen
 demo: setup-run
 	$(PYTHON) scripts/demo.py
 
-# Two processes, each with a QGIS of its own; the tests of a file stay together, since they share what they made.
 test: setup-test lint types
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest
 
 # Kills, faults and fuzzing as in tests/reliability, but more than fifty kills and thousands of examples: about an hour.
 nightly: setup-test
