@@ -100,7 +100,8 @@ class Classify(MapAlgorithm):
         error = error_share(self.parameterAsDouble(parameters, "UNSURE_ERROR", context)) if asked else None
         level = self.parameterAsInt(parameters, "LEVEL", context)
         stack, model = (self.file(parameters, name, context) for name in ("STACK", "MODEL"))
-        regions = region_source(self, parameters, context, feedback)
+        away = bool(self.parameterAsString(parameters, "SCHEDULER", context))
+        regions = region_source(self, parameters, context, feedback, away)
         blend = self.parameterAsDouble(parameters, "BLEND", context)
         outputs = {
             name: self.parameterAsOutputLayer(parameters, name, context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
@@ -10,6 +11,7 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingParameterField,
     QgsProcessingParameterVectorLayer,
+    QgsProcessingUtils,
 )
 
 from ..model.base.errors import LandloomError
@@ -43,8 +45,16 @@ def region_source(
     parameters: dict[str, Any],
     context: QgsProcessingContext,
     feedback: QgsProcessingFeedback,
+    elsewhere: bool = False,
 ) -> tuple[str, str] | None:
     """The layer as GDAL names it, and the field; None where REGIONS is not given.
+
+    Args:
+        algorithm: train or classify.
+        parameters: of the run.
+        context: of the run.
+        feedback: of the run.
+        elsewhere: whether other machines will read the layer.
 
     Raises:
         LandloomError: if the layer cannot be read, or only one of the two is given.
@@ -64,5 +74,12 @@ def region_source(
             tr("REGIONS cannot be opened: {parameters} is no layer of polygons.").format(
                 parameters=parameters["REGIONS"]
             )
+        )
+    if elsewhere and Path(QgsProcessingUtils.tempFolder(context)).resolve() in Path(source).resolve().parents:
+        feedback.pushWarning(
+            tr(
+                "REGIONS (in memory, filtered or temporary) is read from {source}, which other machines may not see: "
+                "save it in the shared folder, and give that file."
+            ).format(source=source)
         )
     return (f"{source}|layername={layer}" if layer else source), field

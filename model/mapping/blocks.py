@@ -26,6 +26,7 @@ from .classify import classify
 from .cluster import difference, this_machine, versions
 from .descriptors import map_descriptors
 from .journal import Journal, parts_folder
+from .regionblend import RegionChoice
 
 QUEUES = ("slurm", "pbs")
 ALGORITHMS: dict[str, Callable[..., Any]] = {"classify": classify, "descriptors": map_descriptors}
@@ -149,6 +150,8 @@ def assemble(folder: Path) -> None:
     order = read_order(folder / ORDER)
     arguments = dict(order["arguments"])
     try:
+        if arguments.get("regions"):
+            arguments["regions"] = RegionChoice(**arguments["regions"])
         ALGORITHMS[order["algorithm"]](**arguments, mask=order["mask"], progress=PrintedProgress(), elsewhere=_Later())
     except Planned as planned:
         raise LandloomError(
@@ -277,6 +280,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--probabilities", help="classify: raster of probabilities")
     one.add_argument("--level", type=int, default=0, help="classify: level of the classes")
     one.add_argument("--unsure-error", type=float, help="classify: share of errors accepted, 0 to 0.5")
+    one.add_argument("--regions", help="classify: polygons of regions that the model was trained with")
+    one.add_argument("--region-field", help="classify: field of the regions' names")
+    one.add_argument("--blend", type=float, default=500.0, help="classify: metres of blending at borders (default 500)")
     one.add_argument("--branch", default="fused", help="descriptors: branch")
     one.add_argument("--dimensions", type=int, default=16, help="descriptors: number of bands, 0 for all")
     one.add_argument("--dtype", choices=("float32", "int16"), default="float32", help="descriptors: type of values")
@@ -323,14 +329,10 @@ def _plan(given: argparse.Namespace) -> int:
     if given.algorithm == "classify":
         more = {name: getattr(given, name) for name in ("confidence", "probabilities")}
         own = {name: os.path.abspath(path) if path else None for name, path in more.items()}
-        shared |= {**own, "level": given.level, "unsure_error": given.unsure_error}
+        shared |= {**own, "level": given.level, "unsure_error": given.unsure_error, "regions": _regions(given)}
     else:
         shared |= {"branch": given.branch, "dimensions": given.dimensions, "dtype": given.dtype}
-    mask = None
-    if given.mask:
-        path, *layer = given.mask.split("|")
-        mask = "|".join([os.path.abspath(path), *layer])
-    folder = plan(given.algorithm, shared, mask, given.cpus)
+    folder = plan(given.algorithm, shared, _layer(given.mask) if given.mask else None, given.cpus)
     command = given.command or f"{shlex.quote(sys.executable)} -m landloom.model.mapping.console"
     made = scripts(
         folder,
@@ -350,6 +352,18 @@ def _plan(given: argparse.Namespace) -> int:
             temporary.chmod(0o755)
     print(f"{count(folder)} blocks. Send the jobs off with: sh {shlex.quote(str(place / list(made)[-1]))}")
     return 0
+
+
+def _layer(text: str) -> str:
+    """A layer by its absolute path; ``file.gpkg|layername=name`` names one of several."""
+    path, *layer = text.split("|")
+    return "|".join([os.path.abspath(path), *layer])
+
+
+def _regions(given: argparse.Namespace) -> RegionChoice | None:
+    if bool(given.regions) != bool(given.region_field):
+        raise LandloomError(tr("Give both --regions and --region-field, the layer and its field, or none of them."))
+    return RegionChoice(_layer(given.regions), given.region_field, given.blend) if given.regions else None
 
 
 def _run(given: argparse.Namespace) -> int:

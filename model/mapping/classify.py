@@ -224,6 +224,8 @@ def open_classification(
             statistics=domain.size,
             order=order,
         )
+        if by_region is not None:
+            by_region.use_threads(predictor.threads)
         sentence = tr("Mapping {width:,} x {height:,} pixels with {network} on {kind}, sensors {needed}.").format(
             width=area.width,
             height=area.height,
@@ -254,7 +256,7 @@ def _by_region(
     if inputs.elsewhere is not None:
         path, *options = choice.source.split("|")
         source = "|".join([inputs.elsewhere.path(os.path.abspath(path)), *options])
-        arguments = {**arguments, "regions": {**asked, "source": source}}
+        arguments = {**arguments, "regions": {**asked, "source": source, "content": found.content}}
     return found, arguments
 
 

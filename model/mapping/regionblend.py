@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import LandloomError
+from ..base.errors import ChangedError, LandloomError
 from ..base.language import tr
 from ..base.optional import need
 from ..base.progress import Progress
@@ -43,11 +43,13 @@ class RegionChoice:
         source: the layer, as GDAL names it.
         field: with the name of the region.
         blend: metres over which models are blended at borders; 0 = none.
+        content: hash of the polygons that the layer must have, where a run has begun on another machine.
     """
 
     source: str
     field: str
     blend: float = 500.0
+    content: str = ""
 
 
 class RegionWeights:
@@ -142,12 +144,14 @@ class RegionPredictor:
 
     Attributes:
         halo: pixels of context, the same for all models.
+        content: hash of the polygons.
         identity: what changes when the regions do: for the hash of a run.
         names: of the regions that have a model.
 
     Raises:
         LandloomError: if there are no models of regions, none of them is among the polygons, or they differ in their
             classes, sensors or bands.
+        ChangedError: if the polygons are not those of the run.
     """
 
     def __init__(
@@ -160,6 +164,13 @@ class RegionPredictor:
         threads: int,
     ) -> None:
         regions = Regions(choice.source, choice.field)
+        if choice.content not in ("", regions.content):
+            raise ChangedError(
+                tr(
+                    "REGIONS {source} is not what it was when the run began: start the run again, or put the layer "
+                    "back as it was."
+                ).format(source=choice.source)
+            )
         models = load_regions(model_path, general.model.header)
         self.names = list(models)
         if not set(self.names) & set(regions.names):
@@ -176,12 +187,18 @@ class RegionPredictor:
         self._predictors = [Predictor(model, device=device, threads=threads) for model in models.values()]
         self._weights = RegionWeights(regions, grid, self.names, choice.blend)
         self.halo = general.halo
+        self.content = regions.content
         self.identity = [regions.identity, choice.blend]
 
     def check_fits(self, specs: Mapping[str, SensorSpec]) -> None:
         """Let all predictors know the order of bands and dates that are read."""
         for predictor in self._predictors:
             predictor.check_fits(dict(specs))
+
+    def use_threads(self, threads: int) -> None:
+        """As many as the predictor of all samples takes."""
+        for predictor in self._predictors:
+            predictor.threads = threads
 
     def tell(self, progress: Progress) -> None:
         """Which regions have no model."""

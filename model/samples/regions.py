@@ -80,7 +80,15 @@ class Regions:
     @property
     def identity(self) -> str:
         """A hash of names, places and CRS."""
-        digest = hashlib.sha256(self._crs.encode())
+        return self._hash(self._crs)
+
+    @property
+    def content(self) -> str:
+        """A hash of names and places alone, the same on machines whose versions of PROJ write the CRS differently."""
+        return self._hash("")
+
+    def _hash(self, start: str) -> str:
+        digest = hashlib.sha256(start.encode())
         for name, geometry in self._shapes:
             digest.update(name.encode() + b"\0" + bytes(geometry.ExportToWkb()))
         return digest.hexdigest()

@@ -27,6 +27,7 @@ from landloom.model.mapping import daskcluster, job
 from landloom.model.mapping.classify import classify
 from landloom.model.mapping.daskcluster import DaskCluster
 from landloom.model.mapping.descriptors import map_descriptors
+from landloom.model.mapping.regionblend import RegionChoice
 from landloom.model.networks.axes import fit_axes
 from landloom.model.networks.modelfile import Model
 from landloom.model.networks.predictor import Predictor
@@ -185,6 +186,36 @@ def test_pixels_are_those_of_this_machine(network, scene, scheduler, workers, sm
     assert [line for line in told.lines if line.startswith("Computing on")]
     assert told.percents == sorted(told.percents) and told.percents[-1] == 100
     assert not faulty_runs.left_over(tmp_path / "there")
+
+
+def test_models_of_regions_by_another_name_of_their_folders(scene, scheduler, workers, small_blocks, tmp_path):
+    """PATH_MAP renames the layer too; one that is another on the workers is refused."""
+    import mapping_scene
+
+    stack, models = scene
+    folder = tmp_path / "modèles"
+    other = mapping_scene.make_model(stack, "randomforest", tmp_path / "east.safetensors", seed=7)
+    own = {"west": models["randomforest"], "east": other}
+    model, layer = mapping_scene.make_regional(folder, models["randomforest"], own)
+    (tmp_path / "mount").symlink_to(folder)
+    regions = RegionChoice(f"{layer}|layername=regions", "eco", 200)
+    here, _ = maps(stack, model, tmp_path / "here", threads=1, regions=regions)
+    alone, _ = maps(stack, models["randomforest"], tmp_path / "alone", threads=1)
+    assert not equal(here, alone)
+    with DaskCluster(scheduler, f"{folder}={tmp_path}/mount", Progress()) as cluster:
+        assert cluster.path(str(layer)) == f"{tmp_path}/mount/{layer.name}"
+        there, made = maps(stack, model, tmp_path / "there", elsewhere=cluster, regions=regions)
+    assert equal(here, there) and made.summary.blocks > 3
+    shutil.copytree(folder, tmp_path / "stale")
+    (tmp_path / "stale" / layer.name).unlink()
+    _, moved = mapping_scene.make_regional(tmp_path / "moved", models["randomforest"], {**own, "more": other})
+    shutil.copy(moved, tmp_path / "stale" / layer.name)
+    with (
+        pytest.raises(LandloomError, match=r"On .*stale.* is not what it was when the run began"),
+        DaskCluster(scheduler, f"{folder}={tmp_path}/stale", Progress()) as cluster,
+    ):
+        maps(stack, model, tmp_path / "out", elsewhere=cluster, regions=regions)
+    assert not faulty_runs.left_over(tmp_path / "out")
 
 
 def test_descriptors_by_another_name_of_the_folder(scene, scheduler, workers, small_blocks, tmp_path):

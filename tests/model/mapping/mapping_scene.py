@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from landloom.model.base.nomenclature import LandCoverClass, Nomenclature
-from landloom.model.base.raster import write_raster
+from landloom.model.base.raster import spatial_reference, write_raster
 from landloom.model.networks.forest import fit_forest
 from landloom.model.networks.inputs import InputRecipe
 from landloom.model.networks.modelfile import Model, ModelHeader
+from landloom.model.networks.regionfile import KEY, regions_path, save_regions
 from landloom.model.networks.registry import build, network_info
 from landloom.model.stack.build import source_of, write_stack
 from landloom.model.stack.calendar import day_of
@@ -17,7 +19,7 @@ from landloom.model.stack.grid import Grid, Window
 from landloom.model.stack.manifest import Acquisition, Part, Sensor, Stack
 from landloom.model.stack.rasterinfo import inspect
 from landloom.model.stack.reader import StackReader
-from osgeo import osr
+from osgeo import ogr, osr
 
 WIDTH, HEIGHT = 150, 130
 EMPTY = (slice(0, 20), slice(0, 30))  # no data at all
@@ -103,3 +105,25 @@ def make_model(stack: Path, network: str, path: Path, sensors=None, seed=0, **he
     fields = {"settings": settings, "recipe": recipe, "nomenclature": nomenclature(), **header}
     Model(ModelHeader(network, **fields), [member]).save(path)
     return path
+
+
+def make_regional(folder: Path, general: Path, models: dict[str, Path]) -> tuple[Path, Path]:
+    """A model of all samples with those of regions, and the layer of these: stripes of equal width, field ``eco``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, layer_path = folder / "forêt.safetensors", folder / "régions.gpkg"
+    model = Model.load(general)
+    kept = save_regions(regions_path(path), {name: Model.load(one) for name, one in models.items()})
+    model.header = replace(model.header, provenance={KEY: kept})
+    model.save(path)
+    dataset = ogr.GetDriverByName("GPKG").CreateDataSource(str(layer_path))
+    layer = dataset.CreateLayer("regions", spatial_reference(crs()), ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("eco", ogr.OFTString))
+    width = 10 * WIDTH / len(models)
+    for number, name in enumerate(models):
+        west, east, south = 5e5 + number * width, 5e5 + (number + 1) * width, 8e6 - 10 * HEIGHT
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetField("eco", name)
+        ring = f"{west} {south},{east} {south},{east} 8000000,{west} 8000000,{west} {south}"
+        feature.SetGeometry(ogr.CreateGeometryFromWkt(f"POLYGON(({ring}))"))
+        layer.CreateFeature(feature)
+    return path, layer_path

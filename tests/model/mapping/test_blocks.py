@@ -14,6 +14,7 @@ import pytest
 from landloom.model.base.errors import LandloomError
 from landloom.model.mapping import blocks, console, job
 from landloom.model.mapping.classify import classify
+from landloom.model.mapping.regionblend import RegionChoice
 from osgeo import gdal
 
 
@@ -78,6 +79,30 @@ def test_array_jobs_give_the_map_of_one_run(
     for one, other in ((here, there), (tmp_path / "here_c.tif", confidence)):
         assert np.array_equal(gdal.Open(str(one)).ReadAsArray(), gdal.Open(str(other)).ReadAsArray())
     assert not parts.exists()
+
+
+def test_models_of_regions_give_the_map_of_one_run(mapping_stack, forest_model, small_blocks, tmp_path, capsys):
+    import mapping_scene
+
+    east = mapping_scene.make_model(mapping_stack, "randomforest", tmp_path / "east.safetensors", seed=7)
+    model, layer = mapping_scene.make_regional(tmp_path / "é", forest_model, {"west": forest_model, "east": east})
+    here, there = tmp_path / "here.tif", tmp_path / "there.tif"
+    classify(mapping_stack, model, here, threads=1, regions=RegionChoice(str(layer), "eco", 200))
+    more = ["--regions", f"{layer}|layername=regions", "--region-field", "eco", "--blend", "200"]
+    planned(mapping_stack, model, there, capsys, *more)
+    parts = Path(f"{there}.parts")
+    blocks.compute(parts, 0, 8, threads=1)
+    _, moved = mapping_scene.make_regional(tmp_path / "b", forest_model, {"east": east, "west": forest_model})
+    kept = layer.read_bytes()
+    layer.write_bytes(moved.read_bytes())
+    assert console.main(["blocks", "assemble", str(parts)]) == 1  # and the parts stay
+    assert "is not what it was when the run began" in capsys.readouterr().err
+    layer.write_bytes(kept)
+    assert console.main(["blocks", "assemble", str(parts)]) == 0
+    assert np.array_equal(gdal.Open(str(here)).ReadAsArray(), gdal.Open(str(there)).ReadAsArray())
+    given = ["--stack", str(mapping_stack), "--model", str(model), "--output", str(there), *more[:2]]
+    assert console.main(["blocks", "plan", "classify", *given]) == 1
+    assert "both --regions and --region-field" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("queue", ["slurm", "pbs"])
