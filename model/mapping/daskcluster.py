@@ -195,6 +195,12 @@ class DaskCluster:
             if not told:
                 self._progress.info(tr("Waiting for workers of {address}.").format(address=self.address))
                 told = True
+            if self.queue is not None and len(self.queue.refusals) >= self.queue.jobs:
+                raise LandloomError(
+                    tr(
+                        "The job queue takes no job of {path} ({reason}): mend it, or ask those who run the queue."
+                    ).format(path=self.queue.path, reason=self.queue.refusals[-1])
+                )
             if self.queue is None and time.monotonic() - begin > NO_WORKERS:
                 raise LandloomError(
                     tr("SCHEDULER {address} has no workers: start some with 'landloom worker {address}'.").format(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ class JobQueue:
         kind: ``slurm`` or ``pbs``.
         path: the YAML file: ``jobqueue: {slurm: {...}}`` as dask-jobqueue documents it, or the inner part alone.
 
+    Attributes:
+        refusals: why jobs could not be sent off, in the words of the queue.
+
     Raises:
         LandloomError: if it cannot be read or lacks something.
     """
@@ -74,7 +78,10 @@ class JobQueue:
                         path=path, needed=needed, kind=kind
                     )
                 )
+        if " " in python and Path(python).exists():  # a path, not a command with arguments; a shell will read it
+            settings["python"] = shlex.quote(python)
         self.settings = settings
+        self.refusals: list[str] = []
         need("dask_jobqueue", f"SCHEDULER {kind}")
 
     def _read(self) -> dict[str, Any]:
@@ -103,14 +110,29 @@ class JobQueue:
             )
         return {str(name).replace("-", "_"): value for name, value in content.items()}
 
+    def _telling(self, kind: type) -> type:
+        """Jobs that keep why they could not be sent off: dask-jobqueue only logs it, and waits in vain."""
+        refusals = self.refusals
+
+        class Telling(kind):
+            async def start(self) -> None:
+                try:
+                    await super().start()
+                except Exception as error:
+                    refusals.append(_reason(error))
+                    raise
+
+        return Telling
+
     @contextlib.contextmanager
     def started(self) -> Iterator[Any]:
         """The cluster, whose scheduler lives in a thread of this process; jobs are cancelled at the end."""
         dask_jobqueue = need("dask_jobqueue", f"SCHEDULER {self.kind}")
         settings = {**self.settings}
         options = {"dashboard_address": ":0", "dashboard": False, **(settings.pop("scheduler_options", None) or {})}
+        kind = getattr(dask_jobqueue, KINDS[self.kind])
         try:
-            cluster = getattr(dask_jobqueue, KINDS[self.kind])(scheduler_options=options, **settings)
+            cluster = kind(scheduler_options=options, job_cls=self._telling(kind.job_cls), **settings)
         except (TypeError, ValueError, OSError, RuntimeError) as error:
             raise LandloomError(
                 tr("{path} is not what dask-jobqueue takes ({error}): mend it.").format(
@@ -131,3 +153,9 @@ class JobQueue:
         finally:
             with contextlib.suppress(Exception):  # nothing is left to be closed
                 cluster.close(timeout=10)
+
+
+def _reason(error: Exception) -> str:
+    """The last line of what the queue's program said, or of the error."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import textwrap
+from pathlib import Path
 
 import faulty_runs
 import numpy as np
@@ -20,7 +22,6 @@ from landloom.model.mapping.jobqueue import JobQueue, queue_of
 from osgeo import gdal
 
 SEND = """\
-#!{python}
 import os, shutil, subprocess, sys
 copy = {folder!r} + "/job" + str(os.getpid()) + ".sh"
 shutil.copy(sys.argv[1], copy)
@@ -31,7 +32,6 @@ with open({folder!r} + "/sent", "a") as log:
 print(f"Submitted batch job {{pid}}" if {slurm!r} else f"{{pid}}.server")
 """
 CANCEL = """\
-#!{python}
 import os, signal, sys
 for one in sys.argv[1:]:
     with open({folder!r} + "/cancelled", "a") as log:
@@ -46,14 +46,19 @@ def queue(tmp_path, monkeypatch):
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, text in (("sbatch", SEND), ("qsub", SEND), ("scancel", CANCEL), ("qdel", CANCEL)):
-        words = {"python": sys.executable, "folder": str(tmp_path), "slurm": name == "sbatch"}
-        (programs / name).write_text(text.format(**words))
-        (programs / name).chmod(0o755)
+        (programs / f"{name}.py").write_text(text.format(folder=str(tmp_path), slurm=name == "sbatch"))
+        program(programs / name, f'exec {shlex.quote(sys.executable)} {shlex.quote(str(programs / name))}.py "$@"')
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     yield tmp_path
     for line in (tmp_path / "sent").read_text().split() if (tmp_path / "sent").exists() else []:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(int(line), signal.SIGKILL)
+
+
+def program(path, line):
+    """A program of one line: the name of a Python cannot stand after #! if there is a space in it."""
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
 
 
 def write(path, text):
@@ -90,6 +95,33 @@ def test_jobs_compute_and_are_cancelled_at_the_end(kind, queue, inputs, monkeypa
     assert np.array_equal(*(gdal.Open(str(path)).ReadAsArray() for path in maps))
     sent = (queue / "sent").read_text().split()
     assert sent and set(sent) == set((queue / "cancelled").read_text().split())
+
+
+def test_a_queue_that_takes_no_job_is_not_waited_for(queue, inputs):
+    """dask-jobqueue logs that sbatch failed, and goes on without workers: a run would wait for ever."""
+    pytest.importorskip("dask_jobqueue")
+    program(queue / "bin" / "sbatch", "echo 'sbatch: error: invalid partition specified: none' >&2; exit 1")
+    file = write(
+        queue / "jobs.yaml",
+        f"jobs: 2\npython: {sys.executable}\ncores: 1\nmemory: 1GB\ninterface: lo\nlog-directory: {queue}\n",
+    )
+    stack, model = inputs["classify"]["stack"], inputs["classify"]["model"]
+    with (
+        DaskCluster(f"slurm:{file}", "", Progress()) as cluster,
+        pytest.raises(LandloomError, match=r"takes no job of .*jobs.yaml \(sbatch: error: invalid partition specified"),
+    ):
+        classify(stack, model, queue / "map.tif", device="cpu", elsewhere=cluster)
+    assert not (queue / "map.tif").exists()
+
+
+def test_a_python_whose_path_has_a_space_is_found_by_the_job(tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    (tmp_path / "an environment").mkdir()
+    python = str(tmp_path / "an environment" / "python")
+    Path(python).touch()
+    for text, expected in ((python, f"'{python}'"), ("conda run python", "conda run python")):
+        queue = JobQueue("slurm", str(write(tmp_path / "jobs.yaml", GOOD.replace("/env/bin/python", text))))
+        assert queue.settings["python"] == expected
 
 
 GOOD = "jobs: 2\npython: /env/bin/python\ncores: 4\nmemory: 8GB\n"
