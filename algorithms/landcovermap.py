@@ -28,11 +28,14 @@ from ..model.base.errors import Cancelled, LandloomError
 from ..model.base.language import tr
 from ..model.base.optional import need
 from ..model.base.provenance import Provenance, gather
+from ..model.base.reportfiles import beside
+from ..model.networks.regionfile import regions_path
 from ..model.networks.registry import network_info
 from .base import FeedbackProgress, LandloomAlgorithm
 from .mapinputs import add_classes
 from .overview import write_overview
 from .passedon import add_passed_on, passed_on, refuse_image_settings
+from .regioninputs import add_regions, region_source
 from .steps import StepFeedback, StepLog, features_fingerprint, fingerprint
 
 NETWORKS = ["ltae", "twinns", "tempcnn", "randomforest"]
@@ -128,6 +131,11 @@ class LandCoverMap(LandloomAlgorithm):
             advanced=True,
         )
         add_classes(self)
+        add_regions(
+            self,
+            "Polygons of eco-climatic regions: each is mapped by a model of its own samples; what is outside, and "
+            "regions with too few samples, by that of all. They lie beside MODEL in <MODEL>_regions.safetensors.",
+        )
         add_passed_on(self)
         self.add_seed()
         self.add_device()
@@ -217,6 +225,7 @@ class _Job:
             )
         if self.stack_input:
             refuse_image_settings(algorithm, parameters)
+        self.regions, self.polygons = self._regions(feedback)
         rasters = {
             name: algorithm.parameterAsOutputLayer(parameters, name, context)
             for name in ("OUTPUT", "CONFIDENCE", "PROBABILITIES")
@@ -238,8 +247,23 @@ class _Job:
         self.warnings: list[str] = []
         self._step = 0
 
+    def _regions(self, feedback: QgsProcessingFeedback) -> tuple[dict[str, Any], str]:
+        """REGIONS and REGION_FIELD, and a hash of the polygons; what is wrong with them is said before all steps."""
+        from ..model.samples.regions import Regions
+
+        found = region_source(self.algorithm, self.parameters, self.context, feedback)
+        if found is None:
+            return {}, ""
+        return {"REGIONS": self.parameters["REGIONS"], "REGION_FIELD": found[1]}, Regions(*found).identity
+
     def child(
-        self, algorithm: str, inputs: dict[str, Any], sources: list[Any], outputs: dict[str, Path], content: str = ""
+        self,
+        algorithm: str,
+        inputs: dict[str, Any],
+        sources: list[Any],
+        outputs: dict[str, Path],
+        content: str = "",
+        more: tuple[Path, ...] = (),
     ) -> dict:
         """Run one algorithm, or give its last outputs where nothing it depends on has changed.
 
@@ -249,6 +273,7 @@ class _Job:
             sources: paths whose files decide whether it must run again.
             outputs: parameter -> path of what it makes.
             content: a hash of what no file tells.
+            more: what it makes beside its outputs.
         """
         import processing
 
@@ -260,7 +285,7 @@ class _Job:
         inputs = {**{k: v for k, v in passed.items() if k in known}, **inputs}
         key = fingerprint(algorithm, {**inputs, "content": content}, sources, self.progress)
         name = f"{algorithm}:{outputs[next(iter(outputs))].name}"
-        earlier = self.log.results(name, key, outputs.values())
+        earlier = self.log.results(name, key, [*outputs.values(), *more])
         if earlier is not None:
             self.progress.info(
                 tr("{algorithm}: inputs have not changed, kept {next}").format(
@@ -333,7 +358,8 @@ class _Job:
         if evaluation != "auto":
             inputs["EVALUATION"] = evaluation
         outputs = {"OUTPUT": self.model, "REPORT": self.work / "training.html"}
-        return self.child("train", inputs, [samples], outputs)
+        more = (regions_path(self.model), beside(outputs["REPORT"], "report.json")) if self.regions else ()
+        return self.child("train", inputs | self.regions, [samples], outputs, self.polygons, more)
 
     def preview(self, stack: Path, samples: Path) -> None:
         """The random forest and its map, before the network."""
@@ -354,7 +380,10 @@ class _Job:
         inputs = {"STACK": str(stack), "MODEL": str(self.model), **self._area()}
         given = ((name, self.parameters.get(name)) for name in ("LEVEL", "UNSURE_ERROR"))
         inputs |= {name: value for name, value in given if value not in (None, "")}
-        mapped = self.child("classify", inputs, [stack, self.model, self._mask()], outputs)
+        if self.regions:
+            blend = {name: value for name, value in self._passed_on("classify").items() if name == "BLEND"}
+            inputs |= self.regions | blend
+        mapped = self.child("classify", inputs, [stack, self.model, self._mask()], outputs, self.polygons)
         results: dict[str, Any] = {name: str(path) for name, path in outputs.items()}
         results["MODEL"] = str(self.model)
         for number in ("OVERALL_ACCURACY", "KAPPA", "MACRO_F1"):
@@ -366,20 +395,27 @@ class _Job:
             results["PREVIEW_MAP"] = str(preview)
         if self.report:
             made = self._provenance()
-            write_overview(Path(self.report), self.output, self.network, results, self.work, self.warnings, made)
+            regional = self.work / "training.html" if self.regions else None
+            write_overview(
+                Path(self.report), self.output, self.network, results, self.work, self.warnings, made, regional
+            )
             results["REPORT"] = self.report
         return results
 
     def _provenance(self) -> Provenance:
-        layer = self.algorithm.parameterAsVectorLayer(self.parameters, "REFERENCE", self.context)
-        reference = "" if layer is None else layer.source() if layer.providerType() == "ogr" else layer.name()
         inputs = {
             "INPUT": self.folder_input,
             "STACK": self.stack_input,
-            "REFERENCE": reference,
+            "REFERENCE": self._file("REFERENCE"),
             "NOMENCLATURE": self.algorithm.parameterAsFile(self.parameters, "NOMENCLATURE", self.context),
+            "REGIONS": self._file("REGIONS") if self.regions else "",
         }
         return gather(inputs, self.algorithm.parameterAsInt(self.parameters, "SEED", self.context))
+
+    def _file(self, name: str) -> str:
+        """A layer's file, or its name where it has none."""
+        layer = self.algorithm.parameterAsVectorLayer(self.parameters, name, self.context)
+        return "" if layer is None else layer.source() if layer.providerType() == "ogr" else layer.name()
 
     def _passed_on(self, step: str) -> dict[str, Any]:
         return passed_on(self.algorithm, step, self.parameters)
@@ -387,7 +423,8 @@ class _Job:
     def _area(self) -> dict[str, Any]:
         """EXTENT and MASK where they are given."""
         extent = self.parameters.get("EXTENT")
-        return {**({} if extent in (None, "") else {"EXTENT": extent}), **self._passed_on("classify")}
+        mask = {name: value for name, value in self._passed_on("classify").items() if name == "MASK"}
+        return {**({} if extent in (None, "") else {"EXTENT": extent}), **mask}
 
     def _mask(self) -> str:
         """The file of MASK, which decides whether a map must be made anew; empty without one."""

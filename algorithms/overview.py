@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from osgeo import gdal
 
+from ..model.base.files import parse_json
 from ..model.base.html import Report
 from ..model.base.language import mark, tr
 from ..model.base.provenance import Provenance
 from ..model.base.raster import open_raster
-from ..model.base.reportfiles import write_facts, write_rows
+from ..model.base.reportfiles import beside, write_facts, write_rows
 from ..model.mapping.unsure import level_of
-from ..model.networks.modelfile import Model, ModelHeader
+from ..model.networks.modelfile import Model
 
 _PICTURE = 720  # pixels, the longer side of the map's picture
 
@@ -31,6 +32,7 @@ def write_overview(
     work: Path,
     warnings: Sequence[str] = (),
     made: Provenance | None = None,
+    regional: Path | None = None,
 ) -> None:
     """Write warnings, the map's picture, accuracy, areas of its classes and links to the reports of the steps.
 
@@ -42,12 +44,15 @@ def write_overview(
         work: folder of the steps' reports.
         warnings: of all steps.
         made: how the map came about.
+        regional: the page of a training by regions, beside which lie its scores; None without REGIONS.
     """
     report = Report(tr("Land-cover map"), tr("{map}, made with {network}").format(map=land_cover.name, network=network))
     report.warnings(warnings)
     header = Model.load_header(results["MODEL"])
     judged, level = header.scores, level_of(land_cover)
-    found = _scores_at(header, level) if judged else {}
+    if regional is not None:
+        judged = _by_region(regional)
+    found = _scores_at(judged, level) if judged else {}
     codes = header.nomenclature.at_level(level)[0].codes.tolist()
     of_class = dict(zip(codes, found["f1"], strict=True)) if found else {}
     report.image(map_picture(land_cover), tr("The land-cover map"))
@@ -65,7 +70,13 @@ def write_overview(
         (tr("kappa"), results.get("KAPPA"), found.get("kappa")),
         (tr("macro F1 (mean over classes)"), results.get("MACRO_F1"), found.get("macro_f1")),
     ]
-    if level:
+    if level and not found:
+        report.paragraph(
+            tr("Scores of the map's classes (LEVEL {level}) are in the training report of each region.").format(
+                level=level
+            )
+        )
+    if level and found:
         of_level = tr("of the map's classes (LEVEL {level})").format(level=level)
         report.table([tr("score"), tr("of the model's own classes"), of_level], rows)
     else:
@@ -117,11 +128,23 @@ def write_overview(
     report.write(path)
 
 
-def _scores_at(header: ModelHeader, level: int) -> dict[str, Any]:
-    """Scores per pixel of the classes of a level; empty where the model has none."""
+def _scores_at(judged: Mapping[str, Any], level: int) -> dict[str, Any]:
+    """Scores per pixel of the classes of a level; empty where there are none."""
     if not level:
-        return header.scores["pixel"]
-    return next((one["pixel"] for one in header.scores.get("levels", ()) if one["level"] == level), {})
+        return judged["pixel"]
+    return next((one["pixel"] for one in judged.get("levels", ()) if one["level"] == level), {})
+
+
+def _by_region(page: Path) -> dict[str, Any]:
+    """Scores of the map that the models of regions make together, as a header holds those of one model."""
+    content = parse_json(beside(page, "report.json").read_bytes())
+    rows = [row["own"] or row["general"] or {} for row in content["regions"]]
+    return {
+        "evaluation": content["evaluation"],
+        "pixel": content["combined"],
+        "pixels": sum(row.get("pixels", 0) for row in rows),
+        "groups": sum(row.get("groups", 0) for row in rows),
+    }
 
 
 def map_picture(land_cover: Path) -> bytes:

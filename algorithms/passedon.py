@@ -30,7 +30,7 @@ STEPS: dict[type[LandloomAlgorithm], tuple[str, ...]] = {
     ),
     ExtractSamples: ("GROUP_FIELD", "GROUP_DISTANCE", "INNER_BUFFER", "MAX_PER_CLASS", "MAX_PER_GROUP", "TEST"),
     Train: ("EPOCHS", "STEP", "INDICES", "CLASS_WEIGHTS", "RUNS"),
-    Classify: ("MASK",),
+    Classify: ("MASK", "BLEND"),
 }
 
 

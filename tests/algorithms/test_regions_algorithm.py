@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from landloom.model.base.raster import open_raster, spatial_reference
 from osgeo import ogr
-from qgis.core import QgsProcessingException
+from qgis.core import QgsProcessingException, QgsProcessingFeedback
 
 SIDE = 120
 
@@ -77,3 +79,52 @@ def test_from_reference_to_a_map_by_regions(landloom_provider, inputs, tmp_path)
     assert (open_raster(output).ReadAsArray() == labels + 1).mean() > 0.95
     with pytest.raises(QgsProcessingException, match="REGION_FIELD is missing"):
         processing.run("landloom:classify", {**given, "REGIONS": str(regions)})
+
+
+def test_the_whole_job_by_regions(landloom_provider, inputs, tmp_path):
+    """Its scores are those of the map by regions; a second run keeps every step, a changed layer makes two anew."""
+    import processing
+
+    stack, reference, given, labels = inputs
+    regions = tmp_path / "regions.gpkg"
+    regions.write_bytes(given.read_bytes())
+    output, model = tmp_path / "map.tif", tmp_path / "m.safetensors"
+    parameters = {
+        "STACK": str(stack),
+        "REFERENCE": str(reference),
+        "CLASS_FIELD": "class",
+        "NETWORK": "randomforest",
+        "EVALUATION": "holdout",
+        "GROUP_DISTANCE": 0,
+        "MAX_PER_GROUP": 6,
+        "REGIONS": str(regions),
+        "OUTPUT": str(output),
+        "MODEL": str(model),
+        "REPORT": str(tmp_path / "report.html"),
+    }
+
+    def run(**changes):
+        feedback = QgsProcessingFeedback()
+        made = processing.run("landloom:landcovermap", {**parameters, **changes}, feedback=feedback)
+        return made, feedback.textLog().count("not changed, kept")
+
+    for changes in ({}, {"REGION_FIELD": "name"}):
+        with pytest.raises(QgsProcessingException, match="REGION_FIELD"):
+            run(**changes)
+    assert not (tmp_path / "map_work").exists(), "the layer is looked at before any step"
+    parameters["REGION_FIELD"] = "zone"
+    made, kept = run(BLEND=0)
+    assert kept == 0 and made["MACRO_F1"] > 0.9
+    assert (open_raster(output).ReadAsArray() == labels + 1).mean() > 0.95
+    facts = json.loads((tmp_path / "report_report.json").read_text(encoding="utf-8"))
+    assert facts["scores"]["pixel"]["macro_f1"] == pytest.approx(made["MACRO_F1"])
+    assert "regions.gpkg" in str(facts["provenance"]["inputs"])
+    assert run(BLEND=0)[1] == 3
+    assert run(BLEND=40)[1] == 2  # only the map is made anew
+    (tmp_path / "m_regions.safetensors").unlink()
+    assert run(BLEND=40)[1] == 1 and (tmp_path / "m_regions.safetensors").exists()
+    write_layer(regions, "zone", ogr.OFTInteger, [(3, -90, -90, 80, 300), (7, 80, -90, 300, 300)])
+    assert run(BLEND=40)[1] == 1  # the samples
+    _, kept = run(REGIONS=None, REGION_FIELD=None)
+    assert kept == 1
+    assert (open_raster(output).ReadAsArray() == labels + 1).mean() < 0.8
