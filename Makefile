@@ -7,12 +7,13 @@ export QT_QPA_PLATFORM ?= offscreen
 demo: setup-run
 	$(PYTHON) scripts/demo.py
 
+# Two processes, each with a QGIS of its own; the tests of a file stay together, since they share what they made.
 test: setup-test lint types
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 # Kills, faults and fuzzing as in tests/reliability, but more than fifty kills and thousands of examples: about an hour.
 nightly: setup-test
-	LANDLOOM_NIGHTLY=1 $(PYTHON) -X faulthandler -m pytest tests/reliability
+	LANDLOOM_NIGHTLY=1 $(PYTHON) -X faulthandler -m pytest -o faulthandler_timeout=0 tests/reliability
 
 lint:
 	$(PYTHON) -m ruff check .
