@@ -110,7 +110,14 @@ def _read_csv(path: Path, lines: list[str]) -> tuple[list[int], list[int], list[
     if len(lines) < 2:
         raise LandloomError(tr("{path} holds no confusion matrix; {advice}").format(path=path, advice=_ADVICE))
     delimiter = max(",;\t", key=lines[0].count)
-    table = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
+    try:
+        table = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter))
+    except csv.Error as error:
+        raise LandloomError(
+            tr("Cannot read the confusion matrix {path}: {error}; {advice}").format(
+                path=path, error=error, advice=_ADVICE
+            )
+        ) from error
     columns = _codes(table[0][1:], path, 1)
     rows = [_codes(line[:1], path, number)[0] for number, line in enumerate(table[1:], start=2)]
     return rows, columns, [line[1:] for line in table[1:]], 2

@@ -69,6 +69,8 @@ class SensorSpec:
             if not isinstance(values, (list, tuple)) or not all(sound(value) for value in values):
                 raise ValueError(f"the {key} of a sensor")
             known[key] = tuple(values)
+        if not known["bands"] or not known["dates"]:
+            raise ValueError("the bands or dates of a sensor, which has none")
         if len(known["dates"]) != len(known["days"]):
             raise ValueError("the days of a sensor, of which each date has one")
         for key, value in known.items():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
-for place in (HERE, HERE.parent / "model" / "mapping", HERE.parent / "model" / "samples"):
+for place in (HERE, HERE.parent, HERE.parent / "model" / "mapping", HERE.parent / "model" / "samples"):
     sys.path.insert(0, str(place))
 
 if os.environ.get("LANDLOOM_NIGHTLY") == "1":

@@ -142,7 +142,8 @@ def parse_item(content: Any, folder: Path) -> Item:
     if not isinstance(properties, dict):
         raise LandloomError(tr("it has no properties"))
     links: dict[str, str] = {}
-    for link in content.get("links") or ():
+    listed = content.get("links")
+    for link in listed if isinstance(listed, list) else ():
         if isinstance(link, dict) and isinstance(link.get("href"), str):
             links.setdefault(str(link.get("rel")), link["href"])
     assets = {}
@@ -214,10 +215,12 @@ def _grid(asset: dict[str, Any], properties: dict[str, Any]) -> Grid | None:
     try:
         a, b, x, d, e, y = (float(value) for value in transform[:6])
         height, width = (int(value) for value in shape)
+        if not all(abs(value) < 1e12 for value in (a, b, x, d, e, y)) or max(height, width) >= 2**31:
+            return None  # NaN, infinity, or an image of no world
         if not crs or b or d or a <= 0 or e >= 0 or height < 1 or width < 1:
             return None
         return Grid(spatial_reference(crs).ExportToWkt(), (x, a, 0.0, y, 0.0, e), width, height)
-    except (TypeError, ValueError, LandloomError):
+    except (TypeError, ValueError, OverflowError, LandloomError):
         return None
 
 
