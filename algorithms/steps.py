@@ -33,11 +33,19 @@ class StepLog:
         self._steps: dict[str, Any] = content if isinstance(content, dict) else {}
 
     def results(self, step: str, key: str, outputs: Iterable[Path]) -> dict[str, Any] | None:
-        """The results of the last run, or None where the step must run."""
+        """The results of the last run, or None where the step must run.
+
+        Its last run is then forgotten: should this one be killed when it has written its outputs, they would else be
+        taken for those of the last one as soon as that one's parameters are given again.
+        """
         entry = self._steps.get(step)
-        if not isinstance(entry, dict) or entry.get("key") != key or not all(path.exists() for path in outputs):
-            return None
-        return entry["results"]
+        if isinstance(entry, dict) and entry.get("key") == key and all(path.exists() for path in outputs):
+            found = entry.get("results")
+            if isinstance(found, dict):
+                return found
+        if self._steps.pop(step, None) is not None:
+            write_json(self._path, self._steps)
+        return None
 
     def warnings(self, step: str) -> list[str]:
         """What the last run of a step warned of."""

@@ -58,3 +58,20 @@ def test_a_file_that_changed_counts_and_another_parameter_too(steps, tmp_path):
     assert key(SEED=0) == first != key(SEED=1)
     stack.write_text("{ }")
     assert key(SEED=0) != first
+
+
+def test_what_a_killed_run_wrote_is_not_taken_for_the_work_of_an_earlier_one(steps, tmp_path):
+    model = tmp_path / "model.safetensors"
+    model.write_text("with seed 0")
+    steps.StepLog(tmp_path).done("train:model.safetensors", "seed 0", {"OUTPUT": str(model)}, [])
+    log = steps.StepLog(tmp_path)
+    assert log.results("train:model.safetensors", "seed 0", [model]) == {"OUTPUT": str(model)}
+    assert log.results("train:model.safetensors", "seed 1", [model]) is None
+    model.write_text("with seed 1")  # and killed before it was noted
+    assert steps.StepLog(tmp_path).results("train:model.safetensors", "seed 0", [model]) is None
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"train": 3}', '{"train": {"key": "a", "results": [1]}}'])
+def test_a_damaged_log_makes_steps_run_again(steps, tmp_path, text):
+    (tmp_path / "steps.json").write_text(text)
+    assert steps.StepLog(tmp_path).results("train", "a", []) is None
