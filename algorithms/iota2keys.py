@@ -14,7 +14,13 @@ from typing import Any
 from ..model.base.language import tr
 
 IMAGE_KEYS = ("s2path", "s2s2cpath", "s2l3apath", "l8path")
-_DEFAULTS = {"runs": 1, "randomseed": None, "splitgroundtruth": True, "enableautocontext": False}
+_DEFAULTS = {
+    "runs": 1,
+    "randomseed": None,
+    "splitgroundtruth": True,
+    "enableautocontext": False,
+    "classifmode": "separate",
+}
 
 
 @dataclass
@@ -26,12 +32,14 @@ class Translation:
         steps: algorithm -> parameters, for settings that belong to a single step.
         lines: (section, key, value, what it became).
         missing: (section, key, value, why and what to do): settings without a counterpart.
+        given: every setting that has a value, by its plain key.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
     lines: list[tuple[str, str, str, str]] = field(default_factory=list)
     missing: list[tuple[str, str, str, str]] = field(default_factory=list)
+    given: dict[str, Any] = field(default_factory=dict)
 
     def step(self, algorithm: str, parameter: str, value: Any) -> str:
         """Set a parameter of a step and say so."""
@@ -54,12 +62,15 @@ Rule = Callable[[Translation, Any], str]
 def translate(config: dict[str, Any]) -> Translation:
     """Settings of a configuration, one by one."""
     result = Translation()
+    for content in config.values():
+        if isinstance(content, dict):
+            result.given |= {plain(key): value for key, value in content.items() if not _empty(value)}
     for section, content in config.items():
         if not isinstance(content, dict):
             result.missing.append(("", section, shown(content), tr("stands outside any section")))
             continue
         for key, value in content.items():
-            if value is None or value in ("", []):
+            if _empty(value):
                 continue
             rule = _RULES.get(plain(key)) or _RULES.get(f"{plain(section)}.{plain(key)}")
             if rule is None:
@@ -79,6 +90,11 @@ def translate(config: dict[str, Any]) -> Translation:
 def plain(key: str) -> str:
     """A key as it is compared."""
     return key.replace("_", "").lower()
+
+
+def _empty(value: Any) -> bool:
+    """Whether a setting has no value; older configurations write None between quotes."""
+    return value is None or value in ("", [], "None", "none")
 
 
 def shown(value: Any) -> str:
@@ -191,6 +207,27 @@ def _probabilities(result: Translation, value: Any) -> str:
     return tr("{input}, beside the map").format(input=result.input("PROBABILITIES", "probabilities.tif"))
 
 
+def _regions(result: Translation, value: Any) -> str:
+    text = result.input("REGIONS", value)
+    result.input("REGION_FIELD", str(result.given.get("regionfield", "region")))
+    if not result.given.get("enableboundaryfusion"):
+        text += " " + tr("and {input}: iota2 cuts at the borders").format(input=result.input("BLEND", 0))
+    outside = tr("what is outside all regions is mapped by the model of all samples: give REGIONS as MASK too if not")
+    return f"{text}; {outside}"
+
+
+def _region_field(result: Translation, value: Any) -> str:
+    if "regionpath" not in result.given:
+        return tr("not used without region_path")
+    return f"landcovermap: REGION_FIELD = {value}"
+
+
+def _boundaries(result: Translation, value: Any) -> str:
+    if not value or "regionpath" not in result.given:
+        return tr("not asked for")
+    return tr("landcovermap: BLEND, metres across borders, half of them on each side; 500 unless you set it")
+
+
 def _features(result: Translation, value: Any) -> str:
     return tr("the forest always reads NDVI, NDWI (as iota2 defines it) and brightness beside the bands")
 
@@ -241,6 +278,10 @@ _RULES: dict[str, Rule] = {
     "enableautocontext": _is_default(
         "enableautocontext", "has no counterpart; twinns reads the surroundings of a pixel"
     ),
+    "regionpath": _regions,
+    "regionfield": _region_field,
+    "enableboundaryfusion": _boundaries,
+    "classifmode": _is_default("classifmode", "one model maps a region, however large it is"),
     "removeoutputpath": _kept("nothing is removed: a step whose inputs have not changed is skipped, others made anew"),
     "removetmpfiles": _kept("what steps make stays in WORK_FOLDER; delete it when you are done"),
     "firststep": _kept("steps whose inputs have not changed are skipped by themselves"),
@@ -256,8 +297,9 @@ _WITHOUT = {
     "l5path": "Landsat 5 is not read",
     "l5pathold": "Landsat 5 is not read",
     "l8pathold": "Theia's old Landsat form is not read: download the products in the new form or USGS Collection 2",
-    "regionpath": "one model a region: REGIONS of train and classify, on the samples that landcovermap keeps",
-    "regionfield": "REGION_FIELD of train and classify",
+    "boundaryinteriorbuffersize": "set BLEND, in metres: half of it lies on each side of a border",
+    "boundaryexteriorbuffersize": "set BLEND, in metres: half of it lies on each side of a border",
+    "modeoutsideregionsplit": "a region has one model, however large it is: cut its polygon for more",
     "cloudthreshold": "pixels with few clear dates stay: VALID_COUNT of preparestack shows where they are",
     "mergefinalclassifications": "give RUNS members whose mean is the map, or join maps with fuse",
     "options": "options of OTB's classifiers have no meaning here",

@@ -90,6 +90,36 @@ def test_a_second_image_folder_is_not_dropped(landloom_provider, tmp_path) -> No
     assert result["WITHOUT_COUNTERPART"] == 1
 
 
+@pytest.mark.parametrize(
+    ("more", "inputs"),
+    [
+        ("regionPath : '/data/eco.shp'", {"REGIONS": "/data/eco.shp", "REGION_FIELD": "region", "BLEND": 0}),
+        (
+            "region_path : '/data/eco.shp' region_field : 'DN_char'",
+            {"REGIONS": "/data/eco.shp", "REGION_FIELD": "DN_char", "BLEND": 0},
+        ),
+        (
+            "regionField : 'eco' regionPath : '/e.shp' } arg_classification : { enable_boundary_fusion : True",
+            {"REGIONS": "/e.shp", "REGION_FIELD": "eco"},
+        ),
+        ("regionField : 'region' regionPath : 'None'", {}),
+        ("region_field : 'region' region_path : None classifMode : 'separate'", {}),
+    ],
+)
+def test_regions_become_those_of_landcovermap(landloom_provider, tmp_path, more, inputs) -> None:
+    """iota2's default field is 'region', and it cuts at the borders unless it is told to fuse there."""
+    result, written = _run(tmp_path, f"chain : {{ s2_path : '/a' {more} }}")
+    assert written["inputs"] == {"INPUT": "/a", **inputs}
+    assert result["WITHOUT_COUNTERPART"] == 0
+    known = QgsApplication.processingRegistry().algorithmById("landloom:landcovermap").parameterDefinitions()
+    assert set(written["inputs"]) <= {one.name() for one in known}
+
+
+def test_what_regions_of_iota2_can_do_more_is_named(landloom_provider, tmp_path) -> None:
+    text = "chain : { s2_path : '/a' region_path : '/e.shp' mode_outside_RegionSplit : 100 }"
+    assert _run(tmp_path, f"{text} argClassification : {{ classifMode : 'fusion' }}")[0]["WITHOUT_COUNTERPART"] == 2
+
+
 @pytest.mark.parametrize("text", ["chain : { runs : 3", "other : { x : 1 }"])
 def test_what_is_no_iota2_configuration_is_refused(landloom_provider, tmp_path, text) -> None:
     with pytest.raises(QgsProcessingException, match="iota2"):
