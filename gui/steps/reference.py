@@ -26,6 +26,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ...model.base.charts import lines
+from ...model.base.csvtext import as_given
 from ...model.base.errors import LandloomError
 from ...model.base.language import tr
 from ...model.samples.spellings import alike, merge
@@ -316,7 +317,7 @@ class ReferenceStep(Step):
         self.suspects.setRowCount(len(rows))
         for index, row in enumerate(rows):
             for column, name in enumerate(("feature", "class", "looks_like")):
-                self.suspects.setItem(index, column, QTableWidgetItem(row.get(name) or ""))
+                self.suspects.setItem(index, column, QTableWidgetItem(as_given(row.get(name) or "")))
 
     def _show_curve(self, _index: int = 0) -> None:
         while self._picture.count():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..base.csvtext import csv_text
 from ..base.files import write_json, write_text
 from ..base.intervals import SCORES, Interval, holm
 from .compare import Comparison
@@ -228,12 +227,10 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([{name: "" if value is None else value for name, value in plain(row).items()} for row in rows])
-    return text.getvalue()
+    if not rows:
+        return ""
+    cells = ([plain(row)[name] for name in rows[0]] for row in rows)
+    return csv_text([list(rows[0]), *(["" if cell is None else cell for cell in row] for row in cells)])
 
 
 def _everything(result: Comparison) -> list[tuple[str, str, str, Judgement]]:

@@ -5,8 +5,6 @@ Their keys and columns are always English and documented in ``docs/reports.md``;
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .csvtext import csv_text
 from .files import write_json, write_text
 from .provenance import Provenance
 
@@ -49,12 +48,8 @@ def write_rows(
     Raises:
         LandloomError: if it cannot be written.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows([_cell(value) for value in row] for row in rows)
     path = beside(report, f"{name}.csv")
-    write_text(path, text.getvalue())
+    write_text(path, csv_text([columns, *([_cell(value) for value in row] for row in rows)]))
     return path
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -12,6 +10,7 @@ from typing import Any
 
 from osgeo import gdal, ogr
 
+from .csvtext import csv_text, inert
 from .errors import LandloomError
 from .files import whole_file, write_text
 from .language import tr
@@ -60,9 +59,7 @@ def write_rows(
     path = Path(path)
     cells = [[_plain(value) for value in row] for row in rows]
     if path.suffix.lower() == ".csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header, *cells])
-        write_text(path, text.getvalue())
+        write_text(path, csv_text([header, *cells]))
         return
     driver = ogr.GetDriverByName(SHEETS[path.suffix.lower()])
     with whole_file(path) as temporary, quiet_gdal() as messages:
@@ -101,5 +98,5 @@ def _fill(dataset: gdal.Dataset | None, sheet: str, header: Sequence[str], rows:
         feature = ogr.Feature(layer.GetLayerDefn())
         for column, value in enumerate(row):
             if value is not None:
-                feature.SetField(column, value if isinstance(value, int | float) else str(value))
+                feature.SetField(column, value if isinstance(value, int | float) else inert(str(value)))
         layer.CreateFeature(feature)

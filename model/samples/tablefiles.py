@@ -12,6 +12,7 @@ from pathlib import Path
 
 from osgeo import gdal
 
+from ..base.csvtext import as_given, csv_text
 from ..base.errors import LandloomError
 from ..base.files import write_text
 from ..base.language import tr
@@ -100,9 +101,7 @@ def write_table(
                 path=path.name, suffixes=", ".join(SUFFIXES)
             )
         )
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(_cells(table))
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(_cells(table)))
     return [path]
 
 
@@ -121,7 +120,7 @@ def _cells(table: NomenclatureTable) -> list[list[str]]:
 
 
 def _from_cells(cells: Iterable[Sequence[str]], path: Path) -> NomenclatureTable:
-    lines = [[cell.strip() for cell in line] for line in cells]
+    lines = [[as_given(cell.strip()) for cell in line] for line in cells]
     lines = [line for line in lines if any(line)]
     if not lines:
         raise LandloomError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import itertools
 import math
@@ -11,7 +10,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..base.files import whole_file
+from ..base.csvtext import csv_text
+from ..base.files import write_text
 from ..base.html import Report
 from ..base.language import tr
 from ..base.progress import Progress
@@ -156,12 +156,11 @@ def _write_facts(prepared: Prepared, path: str | os.PathLike[str], made: Provena
 
 
 def _write_table(lines: Sequence[Line], path: Path) -> None:
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream)
-        table.writerow(["sensor", "date", "product", "used", "valid_share", "masked_share", "why"])
-        for line in lines:
-            shares = ["" if math.isnan(share) else f"{share:.4f}" for share in (line.valid, line.cloud)]
-            table.writerow([line.sensor, line.date, line.name, "yes" if line.used else "no", *shares, line.why])
+    rows: list[list[str]] = [["sensor", "date", "product", "used", "valid_share", "masked_share", "why"]]
+    for line in lines:
+        shares = ["" if math.isnan(share) else f"{share:.4f}" for share in (line.valid, line.cloud)]
+        rows.append([line.sensor, line.date, line.name, "yes" if line.used else "no", *shares, line.why])
+    write_text(path, csv_text(rows))
 
 
 def _grid_text(grid: Grid) -> str:
