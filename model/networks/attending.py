@@ -19,8 +19,8 @@ from .scripting import Scripted, remembered
 if TYPE_CHECKING:
     from .ltae import AttentionBranch
 
-VALUES_AT_ONCE = 4096
-"""Dates times pixels: 64 channels of them are 1 MB, which second-level caches hold."""
+VALUES_AT_ONCE, VALUES_ON_GPU = 4096, 2**19
+"""Dates times pixels: 64 channels of them are 1 MB, as second-level caches hold; on a GPU 128 MB."""
 
 
 class Matrices(NamedTuple):
@@ -55,7 +55,8 @@ def describe(
     """
     key = (tuple(days.tolist()), tuple(places), x.dtype)
     own = remembered(branch, key, lambda: matrices(branch, days, places, x.dtype))
-    group = max(1, VALUES_AT_ONCE // x.shape[2])
+    most = VALUES_AT_ONCE if x.device.type == "cpu" else VALUES_ON_GPU
+    group = max(1, most // x.shape[2])
     summary, flag = ATTENDED(x, mask, own.layers, own.floor, own.key, branch.heads, group)
     return DESCRIBED(summary, flag, own.weight, own.bias, branch.absent.unsqueeze(1))
 

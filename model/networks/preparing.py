@@ -108,10 +108,12 @@ class Preparer:
             full = self._scaled((matrix_ @ planes.flatten(1)).view(len(targets), -1, pixels), 1)
             full[:, -1] = line_.unsqueeze(1)
             return full
-        upto = np.searchsorted(used, np.asarray(targets, dtype=np.float32), side="right")
-        filled, validity = INTERPOLATED(
-            planes, there, used.tolist(), [float(day) for day in targets], upto.tolist(), REACH
-        )
+        wanted = np.asarray(targets, dtype=np.float32)
+        upto = np.searchsorted(used, wanted, side="right")
+        if self._device.type == "cuda":
+            filled, validity = interpolated_at_once(planes, there, used, wanted, upto, REACH)
+        else:
+            filled, validity = INTERPOLATED(planes, there, used.tolist(), wanted.tolist(), upto.tolist(), REACH)
         full = self._scaled(filled, 1)
         full[:, -1] = validity
         return HIDE(full, there.any(dim=0, keepdim=True).expand(len(targets), -1))  # not the value that 0 scales to
@@ -339,6 +341,44 @@ def interpolated(
         line = filled[target]
         line.add_((value - line).mul_(weight))
     return filled, validity
+
+
+def interpolated_at_once(
+    planes: Tensor, valid: Tensor, days: np.ndarray, targets: np.ndarray, upto: np.ndarray, reach: float
+) -> tuple[Tensor, Tensor]:
+    """:func:`interpolated` for a GPU: a few steps for all targets instead of some for each, the same numbers.
+
+    Args:
+        planes: as there.
+        valid: as there.
+        days: of the dates, float32.
+        targets: days wanted, float32.
+        upto: for each target the number of dates on or before it.
+        reach: as there.
+    """
+    dates, channels, _pixels = planes.shape
+    numbers = torch.arange(dates, device=planes.device).unsqueeze(1)
+    here, wanted = torch.from_numpy(days).to(planes.device), torch.from_numpy(targets).to(planes.device).unsqueeze(1)
+    place = torch.from_numpy(upto).to(planes.device)
+    # The latest valid date up to each, and the first from each on; -1 and the number of dates where there is none.
+    latest = torch.where(valid, numbers, -1).cummax(dim=0).values[(place - 1).clamp_min(0)]
+    latest = torch.where(place.unsqueeze(1) > 0, latest, -1)
+    first = torch.where(valid, numbers, dates).flip(0).cummin(dim=0).values.flip(0)[place.clamp_max(dates - 1)]
+    first = torch.where(place.unsqueeze(1) < dates, first, dates)
+    missing, last = latest < 0, first >= dates
+    latest, first = latest.clamp_min(0), first.clamp_max(dates - 1)
+    behind = (wanted - here[latest]).masked_fill_(missing, torch.inf)
+    ahead = (here[first] - wanted).masked_fill_(last, torch.inf)
+    validity = (1.0 - torch.minimum(behind, ahead) / reach).clamp_(0.0, 1.0)
+    weight = behind / (behind + ahead)
+    weight.masked_fill_(missing, 1.0).masked_fill_(last, 0.0)
+
+    def values(chosen: Tensor, none: Tensor) -> Tensor:
+        found = planes.gather(0, chosen.unsqueeze(1).expand(-1, channels, -1))
+        return found.masked_fill_(none.unsqueeze(1), 0.0)
+
+    line, value = values(latest, missing), values(first, last)
+    return line.add_((value - line).mul_(weight.unsqueeze(1))), validity
 
 
 PHYSICAL, SCALED, HIDE, INTERPOLATED, DATED, REGULAR_WHOLE = (

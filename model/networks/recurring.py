@@ -73,6 +73,7 @@ def recurred(
     outer: Tensor,
     bounded: bool,
     tile: int,
+    looks: bool,
 ) -> Tensor:
     """Run the unit over the dates and sum its states by attention.
 
@@ -89,6 +90,7 @@ def recurred(
         outer: likewise.
         bounded: likewise.
         tile: pixels at once.
+        looks: whether to find out on which dates all pixels are valid, which saves a little, but lets a GPU wait.
 
     Returns:
         ``[hidden, N]`` float32; 0 where no date is valid.
@@ -117,7 +119,7 @@ def recurred(
             kept = torch.mm(memory[place, 2 * hidden :], known)
             candidate.addcmul_(both[:hidden], kept).tanh_().sub_(state)
             update = both[hidden:]
-            whole = bool(here.all())
+            whole = looks and bool(here.all())
             if not whole:
                 update.mul_(here)
             state.addcmul_(update, candidate)  # masked: the state is kept

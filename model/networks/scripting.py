@@ -3,6 +3,9 @@
 A small network on some hundred pixels is a chain of short steps. Between two of them Python is asked, and only one
 thread can ask at a time: two threads then are hardly faster than one. As TorchScript such a chain is one call, and
 threads do not wait for each other. The steps are the same, and so are the numbers.
+
+On a GPU steps run as they are: nothing there waits for Python if the pieces are large, and TorchScript would compile
+kernels of its own for each new shape, which takes seconds and changes the last digits from run to run.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ _autocast = getattr(torch._C, "_is_any_autocast_enabled", torch.is_autocast_enab
 
 
 class Scripted:
-    """A function as TorchScript, compiled when it is first called.
+    """A function as TorchScript, compiled when it is first called with tensors of the processor.
 
     Where that cannot be done (Python 3.14 and later do not have it, a package may lack its sources) the function runs
     as it is: the same numbers, but threads wait for each other. What it calls must be plain functions.
@@ -33,6 +36,9 @@ class Scripted:
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, *arguments: Any) -> Any:
+        first = arguments[0][0] if isinstance(arguments[0], list) else arguments[0]
+        if first.device.type != "cpu":
+            return self.function(*arguments)
         compiled = self._compiled
         if compiled is None:
             with _lock:
@@ -53,6 +59,11 @@ class Scripted:
                 return torch.jit.script(self.function)
             except (RuntimeError, OSError, AttributeError, NotImplementedError):
                 return self.function
+
+
+def pixels_at_once(planes: torch.Tensor, pixels: int, cache: int) -> int:
+    """How many of some pixels to compute at once: what a cache holds; on a GPU all, in few large steps."""
+    return cache if planes.device.type == "cpu" else max(1, pixels)
 
 
 def makes_maps(module: nn.Module) -> bool:

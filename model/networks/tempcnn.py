@@ -12,7 +12,7 @@ from .base import Prediction, SensorInput, SensorShape
 from .ltae import sensor_groups
 from .planar import PlanarLinear, to_planes, to_windows
 from .registry import check_settings
-from .scripting import Scripted, makes_maps, remembered
+from .scripting import Scripted, makes_maps, pixels_at_once, remembered
 
 DEFAULTS: dict[str, Any] = {"filters": (32, 32, 32), "kernel": 5, "dense": 64, "descriptor": 128, "dropout": 0.3}
 
@@ -97,7 +97,8 @@ class ConvolutionBranch(nn.Module):
         if makes_maps(self):
             kind = self.precision
             own = remembered(self, kind, lambda: self._matrices(kind))
-            return CONVOLVED(x.to(kind), *own, self.kernel, PIXELS_AT_ONCE).float().unsqueeze(0)
+            tile = pixels_at_once(x, x.shape[2], PIXELS_AT_ONCE)
+            return CONVOLVED(x.to(kind), *own, self.kernel, tile).float().unsqueeze(0)
         for layer in self.layers:
             x = self.dropout(torch.relu_(layer(self._unfold(x))))
         x = x.reshape(1, -1, x.shape[2])

@@ -14,7 +14,7 @@ from .ltae import sensor_groups
 from .planar import PlanarLinear, mask_to_planes, to_windows
 from .recurring import PIXELS_AT_ONCE, RECURRED, gates
 from .registry import check_settings
-from .scripting import makes_maps, remembered
+from .scripting import makes_maps, pixels_at_once, remembered
 from .tempcnn import filled_groups, filled_of
 
 DEFAULTS: dict[str, Any] = {
@@ -200,9 +200,10 @@ class RecurrentBranch(nn.Module):
         steps.sort(key=lambda step: step[0])
         kind = planes[0].dtype
         own = remembered(self, kind, lambda: gates(self, kind))
-        return RECURRED(
-            planes, valid, [step[1] for step in steps], [step[2] for step in steps], places, *own, PIXELS_AT_ONCE
-        )
+        looks = planes[0].device.type == "cpu"
+        tile = pixels_at_once(planes[0], planes[0].shape[1], PIXELS_AT_ONCE)
+        members_, dates = [step[1] for step in steps], [step[2] for step in steps]
+        return RECURRED(planes, valid, members_, dates, places, *own, tile, looks)
 
     def _recur(self, planes: Tensor, masks: Tensor, biases: Tensor) -> Tensor:
         """The unit over dates in order, and attention over its states.

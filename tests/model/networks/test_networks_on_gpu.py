@@ -1,0 +1,89 @@
+"""Maps on a GPU, with the stand-in of ``stand_in_gpu.py``: values, devices, how often the GPU is waited for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from landloom.model.networks.modelfile import Model, ModelHeader  # noqa: E402
+from landloom.model.networks.predictor import BFLOAT16, Predictor  # noqa: E402
+from landloom.model.networks.registry import build  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from stand_in_gpu import GPU, stand_in  # noqa: E402
+
+NETWORKS = ("ltae", "tempcnn", "twinns")
+SENSORS = ("S2", "S1_ASC", "S1_DES")
+
+
+def make(world, network, members=1):
+    recipe = world.recipe()
+    torch.manual_seed(1)
+    networks = [build(network, recipe.shapes(), len(world.nomenclature)).eval() for _ in range(members)]
+    for one in networks:  # statistics as after training: else folding would change nothing
+        for name, value in one.named_buffers():
+            if name.endswith(("running_mean", "running_var")):
+                value.add_(0.1 * torch.rand_like(value))
+    return Model(ModelHeader(network, {}, recipe, world.nomenclature, temperature=1.2), networks)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("cloud", [0.0, 0.4])
+def test_a_map_is_that_of_the_processor(make_world, network, cloud):
+    world = make_world(sensors=SENSORS)
+    batch = world.batch(2, 9, cloud=cloud, seed=2)
+    batch["S2"].mask[:, 2] = False  # a date without any pixel
+    batch["S1_DES"].mask[:] |= cloud == 0  # a sensor without clouds
+    here = Predictor(make(world, network, members=2), threads=1).predict(batch)
+    with stand_in():
+        there = Predictor(make(world, network, members=2), GPU, threads=1)._compute(batch)
+    np.testing.assert_allclose(there, here, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_descriptors_and_fewer_digits_are_made_there_too(make_world, network):
+    world = make_world(sensors=SENSORS)
+    batch = world.batch(1, 7, seed=2)
+    with Predictor(make(world, network), threads=1) as predictor:
+        here = predictor.describe(batch, list(predictor.branches()))
+        branches = list(predictor.branches())
+    with stand_in():
+        there = Predictor(make(world, network), GPU, threads=1)._compute(batch, branches)
+        short = Predictor(make(world, network), GPU, threads=1, precision=BFLOAT16)._compute(batch)
+    classes = here.probabilities.shape[1]
+    np.testing.assert_allclose(there[:, :classes], here.probabilities, atol=1e-6)
+    np.testing.assert_allclose(there[:, classes:], np.concatenate(list(here.descriptors.values()), 1), atol=2e-5)
+    np.testing.assert_allclose(short, here.probabilities, atol=0.02)
+    assert not np.array_equal(short, here.probabilities)
+
+
+@pytest.mark.parametrize(
+    ("network", "waits", "launches"),
+    [("ltae", 16, 160), ("tempcnn", 9, 250), ("twinns", 16, 1000)],
+)
+def test_steps_are_few_and_large_and_seldom_waited_for(make_world, network, waits, launches):
+    """A GPU starts some 200,000 steps a second, whatever their size, and stands still while a number is asked for."""
+    world = make_world(dates=12, sensors=SENSORS)
+    batch = world.batch(1, 40, cloud=0.4, seed=2)
+    with stand_in() as gpu:
+        predictor = Predictor(make(world, network), GPU, threads=1)
+        predictor._compute(batch)
+        gpu.counts.clear()  # what is made once for all blocks
+        predictor._compute(batch)
+    assert gpu.waits <= waits and gpu.launches <= launches
+
+
+def test_the_stand_in_would_show_a_tensor_on_the_wrong_device():
+    with stand_in():
+        on_gpu = torch.zeros(3, device=GPU)
+        with pytest.raises(RuntimeError, match="same device"):
+            on_gpu + torch.ones(3)
+        with pytest.raises(RuntimeError, match="numpy"):
+            on_gpu.numpy()
+        assert (on_gpu + torch.tensor(1.0)).cpu().tolist() == [1, 1, 1]
+        assert on_gpu[torch.tensor([0, 1])].shape == (2,)
