@@ -71,6 +71,11 @@ def makes_maps(module: nn.Module) -> bool:
     return not (module.training or torch.is_grad_enabled() or _autocast())
 
 
+def mixes_precision() -> bool:
+    """Whether torch computes in mixed precision just now."""
+    return bool(_autocast())
+
+
 def remembered(module: nn.Module, key: Hashable, make: Callable[[], _Made]) -> _Made:
     """What ``make`` gives, kept with the module until one of its weights changes.
 

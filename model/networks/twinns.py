@@ -11,11 +11,13 @@ from torch.nn import functional
 from ..stack.sensors import STATIC
 from .base import Prediction, SensorInput, SensorShape
 from .ltae import sensor_groups
+from .patches import convolve_dates, convolve_planes, takes
 from .planar import PlanarLinear, mask_to_planes, to_windows
 from .recurring import PIXELS_AT_ONCE, RECURRED, gates
 from .registry import check_settings
-from .scripting import makes_maps, pixels_at_once, remembered
+from .scripting import makes_maps, mixes_precision, pixels_at_once, remembered
 from .tempcnn import filled_groups, filled_of
+from .unrolled import Unrolled
 
 DEFAULTS: dict[str, Any] = {
     "stem": (16, 32),
@@ -81,11 +83,7 @@ class Twinns(nn.Module):
         for group, members in self.recurrent_groups.items():
             descriptors[f"{group}_recurrent"] = self.recurrent[group]([inputs[name] for name in members])
         for group, members in self.filled_groups.items():
-            stacked = torch.cat([filled_of(inputs[name]).flatten(1, 2) for name in members], dim=1)
-            found = self.convolutional[group](stacked.contiguous(memory_format=torch.channels_last))
-            found = (
-                found.to(stacked.dtype).permute(0, 2, 3, 1).reshape(-1, found.shape[1]).T.unsqueeze(0)
-            )  # channels are last in memory
+            found = self._convolved(group, [filled_of(inputs[name]) for name in members])
             descriptors[f"{group}_convolutional"] = torch.relu_(self.pointwise[group](found))
         fused = torch.relu_(self.fusion(self.dropout(torch.cat(list(descriptors.values()), dim=1))))
         logits = self.head(self.dropout(fused))
@@ -98,6 +96,15 @@ class Twinns(nn.Module):
             auxiliary = {name: windows(self.auxiliary[name](self.dropout(x))) for name, x in descriptors.items()}
         descriptors["fused"] = fused
         return Prediction(windows(logits), auxiliary, {name: windows(x) for name, x in descriptors.items()})
+
+    def _convolved(self, group: str, filled: list[Tensor]) -> Tensor:
+        """The convolutions of a group on its filled dates ``[B, T, C, H, W]``: ``[1, K, N]``."""
+        layers = self.convolutional[group]
+        if takes(self, filled[0]):
+            return convolve_planes([one.permute(1, 2, 0, 3, 4).flatten(3).flatten(0, 1) for one in filled], layers)
+        stacked = torch.cat([one.flatten(1, 2) for one in filled], dim=1)
+        found = layers(stacked.contiguous(memory_format=torch.channels_last)).to(stacked.dtype)
+        return found.permute(0, 2, 3, 1).reshape(-1, found.shape[1]).T.unsqueeze(0)  # channels are last in memory
 
 
 class Convolution(nn.Module):
@@ -173,6 +180,8 @@ class RecurrentBranch(nn.Module):
 
     def _stem(self, x: Tensor, mask: Tensor) -> Tensor:
         """The convolutions of each date, ``[T, N, C]``; no copy of them for one window."""
+        if takes(self, x):
+            return convolve_dates(x, mask, self.stem)
         values, valid = x.permute(1, 0, 3, 4, 2), mask.permute(1, 0, 2, 3).unsqueeze(4)
         joined = torch.cat([values, valid.to(x.dtype)], dim=4)  # channels last in memory, as convolutions like it
         found = self.stem(joined.flatten(0, 1).permute(0, 3, 1, 2)).to(x.dtype)
@@ -219,6 +228,12 @@ class RecurrentBranch(nn.Module):
             ``[hidden, N]``; 0 where no date is valid.
         """
         hidden = self.hidden
+        if self.training and planes.device.type == "cpu" and not mixes_precision():
+            unit, inner = self.recurrence, self.score_inner
+            bias = biases + functional.pad(unit.bias[: 2 * hidden], (0, hidden))
+            memory, own = unit.weight.roll(hidden, 0), unit.bias[2 * hidden :]
+            scores = inner.weight, inner.bias, self.score_outer.weight
+            return Unrolled.apply(planes, masks, self.gates.weight, bias, memory, own, *scores)
         own_gates = self.gates.weight.split((2 * hidden, hidden)), biases.split((2 * hidden, hidden), dim=1)
         first, candidates = (
             torch.baddbmm(bias.unsqueeze(1), planes, weight.T.expand(len(planes), -1, -1)).unbind(0)
