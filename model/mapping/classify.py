@@ -29,6 +29,7 @@ from .opening import Inputs, dated_sensors, observed, open_inputs
 from .outputs import Layer
 from .precision import check_precision, use_precision
 from .regionblend import RegionChoice, RegionPredictor
+from .regionunsure import RegionLimits, region_limits
 from .runner import BlockRunner
 from .style import category_names, classes_qml, color_table, confidence_qml
 from .unsure import LEVEL_TAG, UNSURE_TAG, Unsure, count_unsure, percent, unsure_of
@@ -169,7 +170,7 @@ class Opened:
     job: Job
     predictor: Predictor
     domain: DomainCount
-    unsure: Unsure | None
+    unsure: Unsure | RegionLimits | None
     sentence: str
 
 
@@ -198,10 +199,10 @@ def open_classification(
     loaded, area = inputs.model, inputs.area
     levels = Levels(loaded.header.nomenclature)
     nomenclature = levels.nomenclature(level)
-    unsure = _unsure(loaded, level, arguments["unsure_error"], model, progress)
+    by_region, order = _by_region(inputs, arguments, progress)
+    unsure = _unsure(loaded, level, arguments["unsure_error"], model, progress, by_region)
     output, confidence, probabilities = (arguments[name] for name in ("output", "confidence", "probabilities"))
     layers = map_layers(nomenclature, output, confidence, probabilities, level, unsure.land_cover if unsure else None)
-    by_region, order = _by_region(inputs, arguments, progress)
     with inputs.reader(memory_mb) as reader:
         if by_region is not None:
             by_region.check_fits(reader.specs)
@@ -216,7 +217,7 @@ def open_classification(
                 "algorithm": "classify",
                 "format": MAP_FORMAT,
                 "level": level,
-                "unsure": [unsure.threshold, unsure.land_cover.code] if unsure else None,
+                "unsure": [*unsure.decides, unsure.land_cover.code] if unsure else None,
                 **({"regions": by_region.identity} if by_region else {}),
             },
             mask,
@@ -249,10 +250,6 @@ def _by_region(
     device = inputs.kind if inputs.elsewhere is None else "cpu"
     found = RegionPredictor(inputs.predictor, inputs.model_path, choice, inputs.stack.grid, device, inputs.threads)
     found.tell(progress)
-    if arguments["unsure_error"] is not None:
-        progress.warning(
-            tr("UNSURE_ERROR rests on the model of all samples: with REGIONS the share of errors may differ.")
-        )
     if inputs.elsewhere is not None:
         path, *options = choice.source.split("|")
         source = "|".join([inputs.elsewhere.path(os.path.abspath(path)), *options])
@@ -261,11 +258,18 @@ def _by_region(
 
 
 def _unsure(
-    model: Model, level: int, error: float | None, path: str | os.PathLike[str], progress: Progress
-) -> Unsure | None:
+    model: Model,
+    level: int,
+    error: float | None,
+    path: str | os.PathLike[str],
+    progress: Progress,
+    by_region: RegionPredictor | None,
+) -> Unsure | RegionLimits | None:
     """What is to be unsure, if anything, with what that rests on in the log."""
     if error is None:
         return None
+    if by_region is not None:
+        return region_limits(model.header, by_region.headers, level, error, path, progress)
     found = unsure_of(model.header, level, error, path)
     for sentence in found.sentences():
         progress.info(sentence)
@@ -290,7 +294,7 @@ class Classifier:
         specs: Mapping[str, SensorSpec],
         domain: DomainCount | None = None,
         level: int = 0,
-        unsure: Unsure | None = None,
+        unsure: Unsure | RegionLimits | None = None,
         by_region: RegionPredictor | None = None,
     ) -> None:
         self._predictor, self._by_region = predictor, by_region
@@ -306,8 +310,10 @@ class Classifier:
         valid = observed(series, self._dated, halo)
         if not valid.any():
             return None
+        weights: dict[int, np.ndarray] = {}
         if self._by_region is not None:
-            probabilities = self._by_region.predict_at(series, chunk)
+            weights = self._by_region.weights(chunk)
+            probabilities = self._by_region.predict(series, weights)
         else:
             probabilities = np.asarray(self._predictor.predict(series))[0]
         if not np.isfinite(probabilities).all():
@@ -315,7 +321,7 @@ class Classifier:
         chosen, confidence = self._levels.choose(probabilities, self._level)
         codes = self._codes[chosen]
         if self._unsure is not None:
-            codes[confidence < np.float32(self._unsure.threshold)] = self._unsure.land_cover.code
+            codes[confidence < self._unsure.at(weights)] = self._unsure.land_cover.code
         codes[~valid] = 0
         results = {"map": codes[None]}
         if "confidence" in self._wanted:

@@ -147,6 +147,7 @@ class RegionPredictor:
         content: hash of the polygons.
         identity: what changes when the regions do: for the hash of a run.
         names: of the regions that have a model.
+        headers: of these models.
 
     Raises:
         LandloomError: if there are no models of regions, none of them is among the polygons, or they differ in their
@@ -178,11 +179,14 @@ class RegionPredictor:
                 tr(
                     "{model_path} has models of the regions {some}, but {field} of REGIONS holds {some2}: give "
                     "the layer and field that it was trained with."
-                ).format(model_path=model_path, some=_some(self.names), field=choice.field, some2=_some(regions.names))
+                ).format(
+                    model_path=model_path, some=listed(self.names), field=choice.field, some2=listed(regions.names)
+                )
             )
         for name, model in models.items():
             _check_alike(name, general.model, model)
         self.without = [name for name in regions.names if name not in models]
+        self.headers = {name: model.header for name, model in models.items()}
         self._general = general
         self._predictors = [Predictor(model, device=device, threads=threads) for model in models.values()]
         self._weights = RegionWeights(regions, grid, self.names, choice.blend)
@@ -205,13 +209,16 @@ class RegionPredictor:
         if self.without:
             progress.info(
                 tr("Mapped by the model of all samples: {some}, and what is outside all regions.").format(
-                    some=_some(self.without)
+                    some=listed(self.without)
                 )
             )
 
-    def predict_at(self, series: dict[str, Series], chunk: Area) -> np.ndarray:
-        """``[K, H, W]`` float32 probabilities of a chunk."""
-        weights = self._weights.weights(chunk)
+    def weights(self, chunk: Area) -> dict[int, np.ndarray]:
+        """How much each model counts for each pixel of a chunk; see :meth:`RegionWeights.weights`."""
+        return self._weights.weights(chunk)
+
+    def predict(self, series: dict[str, Series], weights: Mapping[int, np.ndarray]) -> np.ndarray:
+        """``[K, H, W]`` float32 probabilities of a chunk, by the models that count there."""
         total: Any = None
         for model, weight in weights.items():
             predictor = self._general if model == OUTSIDE else self._predictors[model]
@@ -245,5 +252,6 @@ def _check_alike(name: str, general: Model, own: Model) -> None:
         )
 
 
-def _some(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first eight names, and how many more there are."""
     return ", ".join(names[:8]) + (tr(" and {n_names} more").format(n_names=len(names) - 8) if len(names) > 8 else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,15 @@ class Unsure:
     def threshold(self) -> float:
         """Pixels of less confidence are unsure; 0 where none has to be."""
         return self.kept.threshold
+
+    @property
+    def decides(self) -> list[float]:
+        """What decides which pixels are unsure."""
+        return [self.threshold]
+
+    def at(self, weights: Mapping[int, np.ndarray]) -> np.ndarray:
+        """The threshold, float32; the same everywhere."""
+        return np.asarray(self.threshold, np.float32)
 
     def sentences(self) -> list[str]:
         """What the threshold rests on, in words."""

@@ -136,6 +136,21 @@ def test_the_regional_models_beat_the_one_of_all(trained, stack, layer, tmp_path
     assert np.array_equal(regional[:10], single[:10])  # outside all regions
 
 
+def test_unsure_error_holds_in_each_region(trained, stack, layer, tmp_path):
+    """Though the model of all samples cannot reach it: only what that one maps is unsure as a whole."""
+    output, _ = trained
+    choice = RegionChoice(str(layer), "eco", 0)
+    made, _ = mapped(stack, output, tmp_path, "unsure", choice, unsure_error=0.02)
+    assert (made[:10] == 3).all()  # outside all regions
+    labels = truth() + 1
+    for columns in (slice(None, BORDER), slice(BORDER, None)):
+        own = np.s_[10:, columns]
+        kept = made[own] != 3
+        assert kept.mean() > 0.4 and (made[own] != labels[own])[kept].mean() < 0.04
+    with pytest.raises(LandloomError, match="cannot be reached"):
+        mapped(stack, output, tmp_path, "general", None, unsure_error=0.02)
+
+
 def test_hard_borders_equal_maps_made_one_by_one(trained, stack, layer, tmp_path):
     output, _ = trained
     _, blended = mapped(stack, output, tmp_path, "hard", RegionChoice(str(layer), "eco", 0))
