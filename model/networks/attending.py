@@ -1,9 +1,16 @@
-"""The attention branch of ``ltae`` on many pixels, without gradients: a few dates at a time, as the cache holds.
+"""The attention branch of ``ltae`` on many pixels, without gradients: date by date, some pixels at a time.
 
-What :class:`.ltae.AttentionBranch` does date by date goes on while its values are at hand: perceptron, keys, and the
-softmax with a running maximum (Milakov and Gimelshein 2018, arXiv 1805.02867). Biases are one more column of the
-matrices and one more channel of ones; the encoding of the day, which is added to the last perceptron's output after its
-ReLU, is part of that layer's bias: max(z, 0) + e = max(z + e, e).
+What :class:`.ltae.AttentionBranch` does for all dates goes on here while a date's values are in the second-level cache:
+perceptron, keys, exponentials of the scores, and the sums by them. What need not be computed is in the weights:
+
+- the first layer gives max(z, -b) instead of max(z + b, 0); what lacks, b, joins the bias of the second;
+- the biases of the others are one more column of their matrices, for a channel of ones that nothing overwrites;
+- the encoding e of the day, which is added after the last ReLU, is part of its bias: max(z, 0) + e = max(z + e, e);
+- the bias of the keys is the same for all dates, so that the softmax does not change with it.
+
+The exponentials need no largest score taken off them before: a float holds e^-69 as exactly as e^69. Where their sum is
+not within :data:`SMALLEST` and :data:`LARGEST`, those pixels are done again with a running maximum (Milakov and
+Gimelshein 2018, arXiv 1805.02867).
 """
 
 from __future__ import annotations
@@ -19,26 +26,32 @@ from .scripting import Scripted, remembered
 if TYPE_CHECKING:
     from .ltae import AttentionBranch
 
-VALUES_AT_ONCE, VALUES_ON_GPU = 4096, 2**19
-"""Dates times pixels: 64 channels of them are 1 MB, as second-level caches hold; on a GPU 128 MB."""
+PIXELS_AT_ONCE = 1024
+"""On a CPU: 64 channels of a date of them are 256 kB, and what is kept of all dates as much: second-level caches hold
+both. With fewer pixels the steps become so short that starting them takes a good part of the time."""
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Bounds of a sum of exponentials; products of them with values up to 1e8 are numbers too."""
 
 
 class Matrices(NamedTuple):
     """The weights of a branch for given dates.
 
     Attributes:
-        layers: of the perceptron, ``[T, outputs + 1, inputs + 1]`` each.
-        floor: ``[T, D + 1, 1]``, the encodings of the dates, below which the perceptron's output does not fall.
-        key: ``[T, heads, D + 1]``.
+        layers: of the perceptron, for each layer and date a matrix: the first ``[outputs, inputs]``, the others
+            ``[outputs, inputs + 1]``.
+        floors: for each layer and date ``[outputs, 1]``, below which its output does not fall.
+        bias: of an only layer, by date ``[outputs, 1]``; else empty.
+        key: ``[heads, D]``.
         weight: of the descriptor.
-        bias: of the descriptor ``[outputs, 1]``.
+        shift: its bias ``[outputs, 1]``.
     """
 
-    layers: list[Tensor]
-    floor: Tensor
+    layers: list[list[Tensor]]
+    floors: list[list[Tensor]]
+    bias: list[Tensor]
     key: Tensor
     weight: Tensor
-    bias: Tensor
+    shift: Tensor
 
 
 def describe(
@@ -55,84 +68,166 @@ def describe(
     """
     key = (tuple(days.tolist()), tuple(places), x.dtype)
     own = remembered(branch, key, lambda: matrices(branch, days, places, x.dtype))
-    most = VALUES_AT_ONCE if x.device.type == "cpu" else VALUES_ON_GPU
-    group = max(1, most // x.shape[2])
-    summary, flag = ATTENDED(x, mask, own.layers, own.floor, own.key, branch.heads, group)
-    return DESCRIBED(summary, flag, own.weight, own.bias, branch.absent.unsqueeze(1))
+    tile = PIXELS_AT_ONCE if x.device.type == "cpu" else max(1, x.shape[2])
+    summary, flag = ATTENDED(
+        x, mask, own.layers, own.floors, own.bias, own.key, branch.heads, tile, (SMALLEST, LARGEST)
+    )
+    return DESCRIBED(summary, flag, own.weight, own.shift, branch.absent.unsqueeze(1))
 
 
 def matrices(branch: AttentionBranch, days: Tensor, places: list[int], dtype: torch.dtype) -> Matrices:
     """Fold normalisation, days and offsets into the weights."""
     encoding = branch.encode(days)
-    dates = encoding.shape[0]
-    layers = []
+    dates = len(encoding)
+    layers, floors = [], []
+    lacking: Tensor | None = None
     for number, (layer, timing) in enumerate(zip(branch.layers, branch.timing, strict=True)):
         shift = timing(encoding)
         if number == 0:
             shift = shift + branch.offsets[torch.tensor(places, device=days.device)]
         weight, bias = PlanarLinear.folded(layer, shift)  # type: ignore[arg-type]
+        if lacking is not None:
+            bias = bias + lacking @ weight.T
+        lacking = None
+        floor = torch.zeros_like(bias)
         if number == len(branch.layers) - 1:
-            bias = bias + encoding
-        whole = weight.new_zeros(dates, weight.shape[0] + 1, weight.shape[1] + 1)
-        whole[:, :-1, :-1], whole[:, :-1, -1], whole[:, -1, -1] = weight, bias, 1.0
-        layers.append(whole.to(dtype))
-    floor = torch.cat([encoding, encoding.new_ones(dates, 1)], dim=1).unsqueeze(2).to(dtype)
-    key = torch.cat([branch.key.weight, branch.key.bias.unsqueeze(1)], dim=1).expand(dates, -1, -1).to(dtype)
+            bias, floor = bias + encoding, encoding
+        elif number == 0:
+            lacking, floor = bias, -bias
+        whole = weight.expand(dates, -1, -1)
+        if number > 0:
+            whole = torch.cat([whole, bias.unsqueeze(2)], dim=2)
+        layers.append(_by_date(whole, dtype))
+        floors.append(_by_date(floor.unsqueeze(2), dtype))
+    only = _by_date(bias.unsqueeze(2), dtype) if len(layers) == 1 else []
     weight, bias = branch.descriptor.folded()
-    return Matrices(layers, floor, key.contiguous(), weight.to(dtype), bias.unsqueeze(1).to(dtype))
+    return Matrices(layers, floors, only, branch.key.weight.to(dtype), weight.to(dtype), bias.unsqueeze(1).to(dtype))
+
+
+def _by_date(values: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    return [one.to(dtype).contiguous() for one in values.unbind(0)]
 
 
 def attended(
-    x: Tensor, mask: Tensor, layers: list[Tensor], floor: Tensor, key: Tensor, heads: int, group: int
+    x: Tensor,
+    mask: Tensor,
+    layers: list[list[Tensor]],
+    floors: list[list[Tensor]],
+    bias: list[Tensor],
+    key: Tensor,
+    heads: int,
+    tile: int,
+    bounds: tuple[float, float],
 ) -> tuple[Tensor, Tensor]:
     """Perceptron and attention: ``[T, C, N]`` -> summary ``[D, N]`` float32, and presence ``[1, N]``.
 
     Args:
         x: planes.
         mask: ``[T, N]``.
-        layers: see :class:`Matrices`.
-        floor: likewise.
+        layers: see :class:`Matrices`, as the next three.
+        floors: likewise.
+        bias: likewise.
         key: likewise.
         heads: of the attention.
-        group: dates at once.
+        tile: pixels at once.
+        bounds: of the sums of exponentials, beyond which a running maximum is needed.
     """
     dates = x.size(0)
     pixels = x.size(2)
-    width = floor.size(1) - 1
-    part = width // heads
+    width = key.size(1)
+    result = torch.empty([width, pixels], device=x.device)
+    flag = torch.ones([1, pixels], device=x.device)
     whole = bool(mask.all())
-    hidden = mask.logical_not().unsqueeze(1)
-    ones = x.new_ones([min(group, dates), 1, pixels])
-    peak = torch.full([heads, pixels], -1e30, device=x.device)
-    total = torch.zeros([heads, pixels], device=x.device)
-    summary = torch.zeros([heads, part, pixels], device=x.device)
-    for first in range(0, dates, group):
-        last = min(first + group, dates)
-        y = torch.cat([x[first:last], ones[: last - first]], 1)
-        for number in range(len(layers)):
-            y = torch.bmm(layers[number][first:last], y)
-            if number < len(layers) - 1:
-                y.relu_()
-        torch.maximum(y, floor[first:last], out=y)
-        scores = torch.bmm(key[first:last], y).to(torch.float32)
+    room = [torch.ones([layer[0].size(0) + 1, min(tile, pixels)], dtype=x.dtype, device=x.device) for layer in layers]
+    scores = torch.empty([heads, min(tile, pixels)], dtype=x.dtype, device=x.device)
+    for first in range(0, pixels, tile):
+        last = min(first + tile, pixels)
+        count = last - first
+        planes: list[Tensor] = list(x[:, :, first:last].unbind(0))
+        shown = torch.empty([0, count], device=x.device)
+        valid = [float(count)] * dates
+        here = flag[:, first:last]
         if not whole:
-            scores.masked_fill_(hidden[first:last], -float("inf"))
-        if first == 0:
-            peak = scores.amax([0]).clamp_min_(-1e30)
-            weights = scores.sub_(peak).exp_()
-            total = weights.sum([0])
+            shown = mask[:, first:last].to(torch.float32)
+            counts: list[float] = shown.sum([1]).tolist()
+            valid = counts
+            here.copy_(shown.amax([0], True))
+        inner = [buffer[:, :count] for buffer in room]
+        summary, total = summed(planes, shown, valid, layers, floors, bias, key, inner, scores[:, :count], False)
+        low, high = torch.aminmax(total if whole else total + (1.0 - here))
+        if not (bool(low > bounds[0]) and bool(high < bounds[1])):
+            summary, total = summed(planes, shown, valid, layers, floors, bias, key, inner, scores[:, :count], True)
+        if not whole:
+            total.add_(1.0 - here)  # of a pixel without a date, for which 0 / 1 is 0
+        result[:, first:last] = summary.div_(total.unsqueeze(1)).view(width, count)
+    return result, flag
+
+
+def summed(
+    planes: list[Tensor],
+    shown: Tensor,
+    valid: list[float],
+    layers: list[list[Tensor]],
+    floors: list[list[Tensor]],
+    bias: list[Tensor],
+    key: Tensor,
+    room: list[Tensor],
+    scores: Tensor,
+    careful: bool,
+) -> tuple[Tensor, Tensor]:
+    """Sums over the dates: of the values by the exponentials of their scores, and of these.
+
+    Args:
+        planes: of each date ``[C, N]``.
+        shown: the mask ``[T, N]`` as 0 and 1, where some of it is 0.
+        valid: so many pixels are valid on each date.
+        layers: see :func:`attended`, as the next three.
+        floors: likewise.
+        bias: likewise.
+        key: likewise.
+        room: for the output of each layer, ``[outputs + 1, N]``, the last channel 1.
+        scores: room for them ``[heads, N]``.
+        careful: take a running maximum off the scores.
+
+    Returns:
+        ``[heads, D / heads, N]`` and ``[heads, N]``, float32; of a pixel without a valid date 0.
+    """
+    heads = scores.size(0)
+    pixels = scores.size(1)
+    width = key.size(1)
+    summary = torch.zeros([heads, width // heads, pixels], device=scores.device)
+    total = torch.zeros([heads, pixels], device=scores.device)
+    peak = torch.full([heads, pixels] if careful else [0], -1e30, device=scores.device)
+    last = room[-1][:width]
+    values = last.unflatten(0, [heads, width // heads])
+    for date in range(len(planes)):
+        if valid[date] == 0.0:
+            continue
+        if len(layers) == 1:
+            torch.addmm(bias[date], layers[0][date], planes[date], out=last)
+            torch.maximum(last, floors[0][date], out=last)
         else:
-            highest = torch.maximum(peak, scores.amax([0]))
+            for number in range(len(layers)):
+                target = room[number][: room[number].size(0) - 1]
+                torch.mm(layers[number][date], planes[date] if number == 0 else room[number - 1], out=target)
+                torch.maximum(target, floors[number][date], out=target)
+        torch.mm(key, last, out=scores)
+        shares = scores.to(torch.float32)
+        if careful:
+            if valid[date] < pixels:
+                shares = shares.masked_fill(shown[date] == 0.0, -float("inf"))
+            highest = torch.maximum(peak, shares)
             shrink = peak.sub_(highest).exp_()
             peak = highest
-            weights = scores.sub_(peak).exp_()
-            total.mul_(shrink).add_(weights.sum([0]))
+            shares = shares.sub(peak)
             summary.mul_(shrink.unsqueeze(1))
-        values = y[:, :width].view(last - first, heads, part, pixels)
-        for date in range(last - first):
-            summary.addcmul_(values[date], weights[date].unsqueeze(1))
-    summary.div_(total.clamp_min_(1e-20).unsqueeze(1))
-    return summary.view(width, pixels), mask.any(0).to(torch.float32).unsqueeze(0)
+            total.mul_(shrink)
+        shares.exp_()
+        if valid[date] < pixels and not careful:
+            shares.mul_(shown[date])
+        total.add_(shares)
+        summary.addcmul_(values, shares.unsqueeze(1))
+    return summary, total
 
 
 def described(summary: Tensor, flag: Tensor, weight: Tensor, bias: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from landloom.model.networks import attending  # noqa: E402
 from landloom.model.networks.base import SensorInput, SensorShape  # noqa: E402
 from landloom.model.networks.ltae import LightTemporalAttention, day_encoding, sensor_groups  # noqa: E402
 
@@ -144,6 +145,39 @@ def test_evaluation_equals_the_plain_formulas(network):
     expected = torch.relu(z)
     found = network(inputs).descriptors["S2"][0, :, 0, 0]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("widths", [(16,), (8, 32), (8, 16, 32)])
+@pytest.mark.parametrize("scores", ["usual", "large", "small"])
+def test_the_way_of_maps_gives_the_numbers_of_the_plain_way(monkeypatch, widths, scores):
+    """Tiles of 5 pixels, of which one has no date; scores whose exponentials no float holds, or as 0."""
+    torch.manual_seed(2)
+    network = LightTemporalAttention(SHAPES, 4, {"widths": widths})
+    network.train()(random_inputs(64))
+    network.eval()
+    for branch in network.branches.values():
+        with torch.no_grad():
+            branch.key.weight *= 1.0 if scores == "usual" else 300.0
+            if scores == "small":  # ... however far the largest is below 0
+                branch.key.weight.abs_().neg_()
+    inputs = random_inputs(13, seed=5)
+    for one in inputs.values():
+        one.mask[3] = False
+    careful = []
+    monkeypatch.setattr(attending, "PIXELS_AT_ONCE", 5)
+    with monkeypatch.context() as patched, torch.no_grad():
+        summed = attending.summed
+        patched.setattr(attending, "summed", lambda *given: careful.append(given[-1]) or summed(*given))
+        patched.setattr(attending.ATTENDED, "_compiled", attending.attended)
+        plain = network(inputs)
+    assert any(careful) == (scores != "usual")
+    with torch.inference_mode():
+        quick = network(inputs)
+    with torch.enable_grad():
+        slow = network(inputs)
+    for found in (plain, quick):
+        torch.testing.assert_close(found.logits, slow.logits, atol=2e-5, rtol=2e-5)
+        torch.testing.assert_close(found.descriptors["S2"], slow.descriptors["S2"], atol=2e-5, rtol=2e-5)
 
 
 def test_learns_which_date_matters():
