@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from osgeo import gdal
-from qgis.core import QgsProcessingException, QgsProcessingFeedback
+from qgis.core import QgsFeature, QgsProcessingException, QgsProcessingFeedback, QgsVectorLayer
 
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS / "model" / "samples"), str(TESTS / "model" / "mapping")]
@@ -89,6 +89,28 @@ def test_a_map_by_a_scheduler_is_that_of_this_machine(landloom_provider, scene, 
         ("tcp://host:8786", "/a=/b", 9, True)
     ]
     assert np.array_equal(*(gdal.Open(path).ReadAsArray() for path in (here, there)))
+
+
+def test_regions_in_memory_are_mapped_and_warned_of(landloom_provider, scene, nearby, tmp_path):
+    """QGIS writes such a layer to a temporary file, which other machines may not see."""
+    own = {name: Path(scene["MODEL"]) for name in ("west", "east")}
+    model, path = mapping_scene.make_regional(tmp_path / "régions", Path(scene["MODEL"]), own)
+    stored = QgsVectorLayer(f"{path}|layername=regions", "stored", "ogr")
+    layer = QgsVectorLayer(f"Polygon?crs={stored.crs().authid()}&field=eco:string", "regions", "memory")
+    for one in stored.getFeatures():
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(one.geometry())
+        feature.setAttributes([one["eco"]])
+        layer.dataProvider().addFeature(feature)
+    given = {"STACK": scene["STACK"], "MODEL": str(model), "REGION_FIELD": "eco", "SCHEDULER": "host:8786"}
+    made = {}
+    for name, regions, warned in (("stored", str(path), False), ("memory", layer, True)):
+        feedback = QgsProcessingFeedback()
+        output = run("classify", {**given, "REGIONS": regions, "OUTPUT": str(tmp_path / f"{name}.tif")}, feedback)
+        made[name] = gdal.Open(output["OUTPUT"]).ReadAsArray()
+        assert ("which other machines may not see" in feedback.textLog()) == warned
+    assert np.array_equal(made["stored"], made["memory"]) and made["stored"].any()
+    assert len(nearby) == 2 and all(one.computed == 9 for one in nearby)
 
 
 def test_samples_by_a_scheduler(landloom_provider, make_stack, nearby, tmp_path):
