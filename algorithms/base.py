@@ -30,11 +30,12 @@ from qgis.PyQt.QtGui import QIcon
 from ..install import how_to_get
 from ..install.language import translate_with
 from ..model.base.device import device_failure
-from ..model.base.errors import LandloomError, MissingPackageError
+from ..model.base.errors import LandloomError, MissingPackageError, lacks_memory
 from ..model.base.language import language, tr, use_language
 from ..model.base.progress import Progress
 from ..model.base.provenance import Command, running
 from ..model.base.raster import open_raster
+from .outputlocks import locked_outputs
 
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 LAYERS = ("source", "vector", "raster", "layer")  # types of parameters
@@ -221,7 +222,8 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
         def checked_work() -> dict[str, Any]:
             use_language(QgsApplication.locale())
             self.check_enums(parameters)
-            with running(lambda: self.command(parameters, context)):
+            locks = locked_outputs(self.parameterDefinitions(), parameters)
+            with running(lambda: self.command(parameters, context)), locks:
                 return self.work(parameters, context, feedback)
 
         return in_one_sentence(checked_work)
@@ -321,11 +323,11 @@ def in_one_sentence(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         traceback.clear_frames(error.__traceback__)
         raise QgsProcessingException(_sentence(error)) from error
     except RuntimeError as error:
-        failed = device_failure(error)
+        failed = MemoryError() if lacks_memory(error) else device_failure(error)
         if failed is None:
             raise
         traceback.clear_frames(error.__traceback__)
-        raise QgsProcessingException(str(failed)) from error
+        raise QgsProcessingException(_sentence(failed)) from error
 
 
 def _sentence(error: Exception) -> str:

@@ -49,3 +49,9 @@ class ChangedError(LandloomError):
 
 class NoAnswerError(LandloomError):
     """A server does not answer: what it holds is neither there nor gone, and nothing may be skipped for it."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error tells of too little memory in another way than MemoryError: threads of Python, PyTorch."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't start new thread" in text or "DefaultCPUAllocator" in text)

@@ -16,13 +16,15 @@ from .errors import LandloomError
 from .language import tr
 
 PARTIAL = ".partial"
+SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".idm", ".ind")
+"""Suffixes of what belongs to a shapefile."""
 
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary name beside ``path``; on success it takes the final name, otherwise it is removed.
 
-    The suffix of ``path`` is kept, since some writers choose their format by it.
+    The suffix of ``path`` is kept, since some writers choose their format by it; the files of a shapefile go together.
 
     Raises:
         LandloomError: if the folder cannot be written or the file is open elsewhere.
@@ -32,12 +34,29 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = final.with_name(f"{final.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{final.suffix}")
     try:
         yield temporary
+        if final.suffix.lower() == ".shp":
+            _replace_beside(temporary, final)
         os.replace(temporary, final)
     except OSError as error:
         raise LandloomError(writing_failed(final, error)) from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        for left in (temporary, *_beside_shapefile(temporary)):
+            left.unlink(missing_ok=True)
+
+
+def _beside_shapefile(path: Path) -> list[Path]:
+    """The files that belong to a shapefile; none of another format."""
+    if path.suffix.lower() != ".shp":
+        return []
+    return [one for one in (path.with_suffix(suffix) for suffix in SHAPEFILE) if one.exists()]
+
+
+def _replace_beside(temporary: Path, final: Path) -> None:
+    """Let the tables of a shapefile take the places of older ones; meanwhile there is no layer of that name."""
+    for older in (final, *_beside_shapefile(final)):
+        older.unlink(missing_ok=True)
+    for part in _beside_shapefile(temporary):
+        os.replace(part, final.with_suffix(part.suffix))
 
 
 @contextlib.contextmanager
@@ -136,7 +155,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """
     final = Path(path)
     folder = make_folder(final.parent)
-    probe = folder / f".{uuid.uuid4().hex[:8]}{PARTIAL}"
+    probe = folder / f"{final.name}.{uuid.uuid4().hex[:8]}{PARTIAL}"  # which tidy() knows
     try:
         probe.touch()
         probe.unlink()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .errors import LandloomError
-from .files import PARTIAL, make_folder, writing_failed
+from .files import PARTIAL, SHAPEFILE, make_folder, writing_failed
 from .language import tr
 
 HEARTBEAT = 5.0
@@ -189,18 +189,25 @@ def start(thread: threading.Thread) -> None:
 def tidy(output: str | os.PathLike[str]) -> None:
     """Remove what a killed run left half done beside an output; to be called by who holds its lock.
 
-    An older output that was just being replaced comes back.
+    That is the output itself, a style of its name, and the tables of a report, unless these are another run's, which
+    has a lock then. An older output that was just being replaced comes back.
     """
     final = Path(output)
     unique = r"\.[0-9a-f]{8}" + re.escape(PARTIAL)
-    whole = re.compile(f"{re.escape(final.name)}{unique}(\\.old)?")
-    suffixed = re.compile(f"{re.escape(final.stem)}{unique}{re.escape(final.suffix)}(\\.aux\\.xml)?")
+    stem, suffix = re.escape(final.stem), re.escape(final.suffix)
+    whole = re.compile(rf"{re.escape(final.name)}{unique}(\.old|\.tif(\.aux\.xml)?)?")
+    others = "|".join(map(re.escape, SHAPEFILE)) if final.suffix.lower() == ".shp" else r"\.qml"
+    suffixed = re.compile(rf"{stem}{unique}({suffix}(\.aux\.xml|\.ovr|\.msk|-journal|-wal|-shm)?|\.qml|{others})")
+    tables = re.compile(rf"({stem}_\w+){unique}(\.json|\.csv)") if final.suffix in (".html", ".json") else None
     try:
         names = sorted(os.listdir(final.parent), reverse=True)
     except OSError:
         return
     for name in names:
-        if not whole.fullmatch(name) and not suffixed.fullmatch(name):
+        table = tables.fullmatch(name) if tables else None
+        if table and f"{table[1]}{table[2]}.lock" in names:
+            continue
+        if not whole.fullmatch(name) and not suffixed.fullmatch(name) and not table:
             continue
         left = final.with_name(name)
         with contextlib.suppress(OSError):

@@ -81,9 +81,6 @@ def write_table(
         )
     arrays = {name: np.asanyarray(values) for name, values in columns.items()}
     driver = DRIVERS[path.suffix.lower()]
-    if driver == "ESRI Shapefile":  # several files, which cannot be renamed as one: written in place
-        _create(path, driver, layer, crs_wkt, geometry_type, arrays, geometries, progress)
-        return
     with whole_file(path) as temporary:
         if driver == "GPKG":
             _create(temporary, driver, layer, crs_wkt, geometry_type, arrays, (), progress)

@@ -82,7 +82,7 @@ def label_raster(beside: Path, width: int, height: int) -> Iterator[LabelRaster]
     Raises:
         LandloomError: if it cannot be written, or another run is writing the output.
     """
-    path = beside.with_name(f"{beside.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}.tif")
+    path = beside.with_name(f"{beside.name}.{uuid.uuid4().hex[:8]}{PARTIAL}.tif")
     with Lock(lock_path(beside), beside) as lock:
         if not lock.again:
             tidy(beside)

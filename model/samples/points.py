@@ -47,12 +47,8 @@ def write_points(
     path = Path(path)
     check_points_path(path)
     driver_name = DRIVERS[path.suffix.lower()]
-    if driver_name == "ESRI Shapefile":
-        # Several files, which cannot be renamed as one: written in place.
-        _write(path, driver_name, samples, nomenclature, crs_wkt, progress)
-    else:
-        with whole_file(path) as temporary:
-            _write(temporary, driver_name, samples, nomenclature, crs_wkt, progress)
+    with whole_file(path) as temporary:
+        _write(temporary, driver_name, samples, nomenclature, crs_wkt, progress)
     write_text(path.with_suffix(".qml"), points_style(nomenclature))
 
 

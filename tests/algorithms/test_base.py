@@ -56,3 +56,14 @@ def test_an_error_that_is_kept_keeps_no_layers_or_files() -> None:
         in_one_sentence(work)
     assert kept[0]() is None
     assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["can't start new thread", "[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory"]
+)
+def test_too_little_memory_is_told_in_one_sentence_whoever_notices(text) -> None:
+    def work():
+        raise RuntimeError(text)
+
+    with pytest.raises(QgsProcessingException, match="Not enough memory: lower MEMORY_MB"):
+        in_one_sentence(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 
@@ -70,3 +71,24 @@ def test_an_output_below_a_file_is_refused_before_work(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(LandloomError, match="Cannot write"):
         check_writable(tmp_path / "file" / "map.tif")
+
+
+def test_the_files_of_a_shapefile_take_their_names_together(tmp_path):
+    path = tmp_path / "champs.shp"
+    for suffix in (".shp", ".dbf", ".qix", ".txt"):
+        path.with_suffix(suffix).write_text("older")
+    with whole_file(path) as temporary:
+        for suffix in (".shp", ".dbf", ".shx"):
+            temporary.with_suffix(suffix).write_text("newer")
+        assert path.read_text() == "older"
+    found = {one.name: one.read_text() for one in tmp_path.iterdir()}
+    assert found == {
+        "champs.shp": "newer",
+        "champs.dbf": "newer",
+        "champs.shx": "newer",
+        "champs.txt": "older",
+    }  # the index of the older one would lead astray
+    with contextlib.suppress(ValueError), whole_file(path) as temporary:
+        temporary.with_suffix(".dbf").write_text("half")
+        raise ValueError
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == found
