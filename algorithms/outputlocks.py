@@ -26,7 +26,7 @@ def locked_outputs(
     """
     with contextlib.ExitStack() as locks:
         for path in output_paths(definitions, parameters):
-            lock = locks.enter_context(Lock(lock_path(path), path))
+            lock = locks.enter_context(Lock(lock_path(path), path, around=True))
             if not lock.again:  # a step of a run that writes the same
                 tidy(path)
         yield

@@ -37,9 +37,10 @@ class Lock:
     Args:
         path: the file of the lock.
         output: what is being written, for the error.
+        around: whether it is held around a step that takes the lock itself, and tidies up then.
 
     Attributes:
-        again: whether the thread held the lock before.
+        again: whether the thread held the lock before, other than around.
 
     Raises:
         LandloomError: on entering, if another run is at work on the output.
@@ -47,19 +48,22 @@ class Lock:
 
     _held: ClassVar[dict[tuple[str, int], Lock]] = {}
 
-    def __init__(self, path: str | os.PathLike[str], output: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], output: str | os.PathLike[str], around: bool = False) -> None:
         self._path = Path(os.path.abspath(path))
         self._output = os.fspath(output)
         self._key = str(self._path), 0
         self.again = False
+        self._around, self._free, self._holding = around, around, self
         self._token = uuid.uuid4().hex
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Lock:
         self._key = str(self._path), threading.get_ident()
-        self.again = self._key in self._held
-        if self.again:
+        self._holding = self._held.get(self._key, self)
+        if self._holding is not self:
+            self.again = not self._holding._free
+            self._holding._free = self._holding._free and self._around
             return self
         make_folder(self._path.parent)
         for _attempt in range(3):
@@ -93,7 +97,8 @@ class Lock:
         )
 
     def __exit__(self, *_: object) -> None:
-        if self.again:
+        if self._holding is not self:
+            self._holding._free = not self.again
             return
         self._held.pop(self._key, None)
         self._stop.set()

@@ -73,6 +73,12 @@ def test_a_lock_may_be_entered_again_by_its_thread_only(tmp_path):
         thread.start()
         thread.join()
     assert len(refused) == 1 and not path.exists()
+    with Lock(path, "x", around=True), Lock(path, "x", around=True):  # as a step of landcovermap
+        for _ in range(2):  # who takes it inside is the first to tidy up, each time
+            with Lock(path, "x") as inner, Lock(path, "x") as innermost:
+                assert not inner.again and innermost.again
+        assert path.exists()
+    assert not path.exists()
 
 
 def test_what_a_killed_run_left_goes_and_what_it_was_replacing_comes_back(tmp_path):
