@@ -26,22 +26,24 @@ from .scripting import Scripted, remembered
 if TYPE_CHECKING:
     from .ltae import AttentionBranch
 
+VALUES_ON_GPU = 2**19
+"""Dates times pixels: 64 channels of them are 128 MB."""
 PIXELS_AT_ONCE = 1024
-"""On a CPU: 64 channels of a date of them are 256 kB, and what is kept of all dates as much: second-level caches hold
+"""On a CPU, of one date: 64 channels of them are 256 kB, and what is kept of all dates as much: second-level caches hold
 both. With fewer pixels the steps become so short that starting them takes a good part of the time."""
 SMALLEST, LARGEST = 1e-30, 1e30
 """Bounds of a sum of exponentials; products of them with values up to 1e8 are numbers too."""
 
 
 class Matrices(NamedTuple):
-    """The weights of a branch for given dates.
+    """The weights of a branch for given dates, some of which (G) are computed at once.
 
     Attributes:
-        layers: of the perceptron, for each layer and date a matrix: the first ``[outputs, inputs]``, the others
-            ``[outputs, inputs + 1]``.
-        floors: for each layer and date ``[outputs, 1]``, below which its output does not fall.
-        bias: of an only layer, by date ``[outputs, 1]``; else empty.
-        key: ``[heads, D]``.
+        layers: of the perceptron, for each layer and G dates ``[G, outputs, inputs]`` of the first layer, of the others
+            ``[G, outputs, inputs + 1]``.
+        floors: for each layer and G dates ``[G, outputs, 1]``, below which its output does not fall.
+        bias: of an only layer, for G dates ``[G, outputs, 1]``; else empty.
+        keys: for G dates ``[G, heads, D]``.
         weight: of the descriptor.
         shift: its bias ``[outputs, 1]``.
     """
@@ -49,7 +51,7 @@ class Matrices(NamedTuple):
     layers: list[list[Tensor]]
     floors: list[list[Tensor]]
     bias: list[Tensor]
-    key: Tensor
+    keys: list[Tensor]
     weight: Tensor
     shift: Tensor
 
@@ -66,17 +68,22 @@ def describe(
         days: ``[T]``.
         places: ``[T]`` the sensor of each date among those of the branch.
     """
-    key = (tuple(days.tolist()), tuple(places), x.dtype)
-    own = remembered(branch, key, lambda: matrices(branch, days, places, x.dtype))
-    tile = PIXELS_AT_ONCE if x.device.type == "cpu" else max(1, x.shape[2])
-    summary, flag = ATTENDED(
-        x, mask, own.layers, own.floors, own.bias, own.key, branch.heads, tile, (SMALLEST, LARGEST)
-    )
+    tile, group = PIXELS_AT_ONCE, 1
+    if x.device.type != "cpu":
+        tile = max(1, x.shape[2])
+        group = max(1, VALUES_ON_GPU // tile)
+    key = (tuple(days.tolist()), tuple(places), x.dtype, group)
+    own = remembered(branch, key, lambda: matrices(branch, days, places, x.dtype, group))
+    summary, flag = ATTENDED(x, mask, own.layers, own.floors, own.bias, own.keys, tile, (SMALLEST, LARGEST))
     return DESCRIBED(summary, flag, own.weight, own.shift, branch.absent.unsqueeze(1))
 
 
-def matrices(branch: AttentionBranch, days: Tensor, places: list[int], dtype: torch.dtype) -> Matrices:
-    """Fold normalisation, days and offsets into the weights."""
+def matrices(branch: AttentionBranch, days: Tensor, places: list[int], dtype: torch.dtype, group: int = 1) -> Matrices:
+    """Fold normalisation, days and offsets into the weights; ``group`` dates are computed at once."""
+
+    def shared_out(values: Tensor) -> list[Tensor]:
+        return [one.to(dtype).contiguous() for one in values.split(group)]
+
     encoding = branch.encode(days)
     dates = len(encoding)
     layers, floors = [], []
@@ -97,15 +104,12 @@ def matrices(branch: AttentionBranch, days: Tensor, places: list[int], dtype: to
         whole = weight.expand(dates, -1, -1)
         if number > 0:
             whole = torch.cat([whole, bias.unsqueeze(2)], dim=2)
-        layers.append(_by_date(whole, dtype))
-        floors.append(_by_date(floor.unsqueeze(2), dtype))
-    only = _by_date(bias.unsqueeze(2), dtype) if len(layers) == 1 else []
+        layers.append(shared_out(whole))
+        floors.append(shared_out(floor.unsqueeze(2)))
+    only = shared_out(bias.unsqueeze(2)) if len(layers) == 1 else []
+    keys = shared_out(branch.key.weight.expand(dates, -1, -1))
     weight, bias = branch.descriptor.folded()
-    return Matrices(layers, floors, only, branch.key.weight.to(dtype), weight.to(dtype), bias.unsqueeze(1).to(dtype))
-
-
-def _by_date(values: Tensor, dtype: torch.dtype) -> list[Tensor]:
-    return [one.to(dtype).contiguous() for one in values.unbind(0)]
+    return Matrices(layers, floors, only, keys, weight.to(dtype), bias.unsqueeze(1).to(dtype))
 
 
 def attended(
@@ -114,8 +118,7 @@ def attended(
     layers: list[list[Tensor]],
     floors: list[list[Tensor]],
     bias: list[Tensor],
-    key: Tensor,
-    heads: int,
+    keys: list[Tensor],
     tile: int,
     bounds: tuple[float, float],
 ) -> tuple[Tensor, Tensor]:
@@ -127,36 +130,41 @@ def attended(
         layers: see :class:`Matrices`, as the next three.
         floors: likewise.
         bias: likewise.
-        key: likewise.
-        heads: of the attention.
+        keys: likewise.
         tile: pixels at once.
         bounds: of the sums of exponentials, beyond which a running maximum is needed.
     """
-    dates = x.size(0)
     pixels = x.size(2)
-    width = key.size(1)
+    group = keys[0].size(0)
+    heads = keys[0].size(1)
+    width = keys[0].size(2)
     result = torch.empty([width, pixels], device=x.device)
     flag = torch.ones([1, pixels], device=x.device)
     whole = bool(mask.all())
-    room = [torch.ones([layer[0].size(0) + 1, min(tile, pixels)], dtype=x.dtype, device=x.device) for layer in layers]
-    scores = torch.empty([heads, min(tile, pixels)], dtype=x.dtype, device=x.device)
+    room = [
+        torch.ones([group, one[0].size(1) + 1, min(tile, pixels)], dtype=x.dtype, device=x.device) for one in layers
+    ]
+    scores = torch.empty([group, heads, min(tile, pixels)], dtype=x.dtype, device=x.device)
     for first in range(0, pixels, tile):
         last = min(first + tile, pixels)
         count = last - first
-        planes: list[Tensor] = list(x[:, :, first:last].unbind(0))
-        shown = torch.empty([0, count], device=x.device)
-        valid = [float(count)] * dates
+        planes: list[Tensor] = list(x[:, :, first:last].split(group))
+        shown = [torch.empty([0], device=x.device)]
+        valid = [1.0] * len(planes)
         here = flag[:, first:last]
         if not whole:
-            shown = mask[:, first:last].to(torch.float32)
-            counts: list[float] = shown.sum([1]).tolist()
-            valid = counts
-            here.copy_(shown.amax([0], True))
-        inner = [buffer[:, :count] for buffer in room]
-        summary, total = summed(planes, shown, valid, layers, floors, bias, key, inner, scores[:, :count], False)
+            known = mask[:, first:last].to(torch.float32)
+            here.copy_(known.amax([0], True))
+            shown = list(known.unsqueeze(1).split(group))
+            valid = [0.5] * len(planes)
+            if group == 1:  # on a GPU, which would have to be waited for, no date is left out
+                shares: list[float] = known.mean([1]).tolist()
+                valid = shares
+        inner = [one[:, :, :count] for one in room]
+        summary, total = summed(planes, shown, valid, layers, floors, bias, keys, inner, scores[:, :, :count], False)
         low, high = torch.aminmax(total if whole else total + (1.0 - here))
-        if not (bool(low > bounds[0]) and bool(high < bounds[1])):
-            summary, total = summed(planes, shown, valid, layers, floors, bias, key, inner, scores[:, :count], True)
+        if not bool((low > bounds[0]).logical_and_(high < bounds[1])):
+            summary, total = summed(planes, shown, valid, layers, floors, bias, keys, inner, scores[:, :, :count], True)
         if not whole:
             total.add_(1.0 - here)  # of a pixel without a date, for which 0 / 1 is 0
         result[:, first:last] = summary.div_(total.unsqueeze(1)).view(width, count)
@@ -165,12 +173,12 @@ def attended(
 
 def summed(
     planes: list[Tensor],
-    shown: Tensor,
+    shown: list[Tensor],
     valid: list[float],
     layers: list[list[Tensor]],
     floors: list[list[Tensor]],
     bias: list[Tensor],
-    key: Tensor,
+    keys: list[Tensor],
     room: list[Tensor],
     scores: Tensor,
     careful: bool,
@@ -178,55 +186,59 @@ def summed(
     """Sums over the dates: of the values by the exponentials of their scores, and of these.
 
     Args:
-        planes: of each date ``[C, N]``.
-        shown: the mask ``[T, N]`` as 0 and 1, where some of it is 0.
-        valid: so many pixels are valid on each date.
-        layers: see :func:`attended`, as the next three.
+        planes: of G dates ``[G, C, N]``.
+        shown: likewise the mask ``[G, 1, N]`` as 0 and 1, where some of it is 0.
+        valid: likewise the share of it that is 1.
+        layers: see :class:`Matrices`, as the next three.
         floors: likewise.
         bias: likewise.
-        key: likewise.
-        room: for the output of each layer, ``[outputs + 1, N]``, the last channel 1.
-        scores: room for them ``[heads, N]``.
+        keys: likewise.
+        room: for the output of each layer, ``[G, outputs + 1, N]``, the last channel 1.
+        scores: room for them ``[G, heads, N]``.
         careful: take a running maximum off the scores.
 
     Returns:
         ``[heads, D / heads, N]`` and ``[heads, N]``, float32; of a pixel without a valid date 0.
     """
-    heads = scores.size(0)
-    pixels = scores.size(1)
-    width = key.size(1)
+    heads = scores.size(1)
+    pixels = scores.size(2)
+    width = keys[0].size(2)
     summary = torch.zeros([heads, width // heads, pixels], device=scores.device)
     total = torch.zeros([heads, pixels], device=scores.device)
     peak = torch.full([heads, pixels] if careful else [0], -1e30, device=scores.device)
-    last = room[-1][:width]
-    values = last.unflatten(0, [heads, width // heads])
-    for date in range(len(planes)):
-        if valid[date] == 0.0:
+    for step in range(len(planes)):
+        if valid[step] == 0.0:
             continue
-        if len(layers) == 1:
-            torch.addmm(bias[date], layers[0][date], planes[date], out=last)
-            torch.maximum(last, floors[0][date], out=last)
-        else:
-            for number in range(len(layers)):
-                target = room[number][: room[number].size(0) - 1]
-                torch.mm(layers[number][date], planes[date] if number == 0 else room[number - 1], out=target)
-                torch.maximum(target, floors[number][date], out=target)
-        torch.mm(key, last, out=scores)
-        shares = scores.to(torch.float32)
+        dates = planes[step].size(0)
+        y = planes[step]
+        for number in range(len(layers)):
+            whole = room[number][:dates]
+            target = whole[:, : whole.size(1) - 1]
+            if len(layers) == 1:
+                torch.add(torch.bmm(layers[number][step], y), bias[step], out=target)
+            else:
+                torch.bmm(layers[number][step], y, out=target)
+            torch.maximum(target, floors[number][step], out=target)
+            y = whole
+        values = y[:, :width]
+        torch.bmm(keys[step], values, out=scores[:dates])
+        shares = scores[:dates].to(torch.float32)
         if careful:
-            if valid[date] < pixels:
-                shares = shares.masked_fill(shown[date] == 0.0, -float("inf"))
-            highest = torch.maximum(peak, shares)
+            if valid[step] < 1.0:
+                shares = shares.masked_fill(shown[step] == 0.0, -float("inf"))
+            highest = torch.maximum(peak, shares.amax([0]))
             shrink = peak.sub_(highest).exp_()
             peak = highest
             shares = shares.sub(peak)
             summary.mul_(shrink.unsqueeze(1))
             total.mul_(shrink)
         shares.exp_()
-        if valid[date] < pixels and not careful:
-            shares.mul_(shown[date])
-        total.add_(shares)
-        summary.addcmul_(values, shares.unsqueeze(1))
+        if valid[step] < 1.0 and not careful:
+            shares.mul_(shown[step])
+        parts = values.unflatten(1, [heads, width // heads])
+        for date in range(dates):
+            summary.addcmul_(parts[date], shares[date].unsqueeze(1))
+        total.add_(shares[0] if dates == 1 else shares.sum([0]))
     return summary, total
 
 
