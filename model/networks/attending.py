@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 VALUES_ON_GPU = 2**19
 """Dates times pixels: 64 channels of them are 128 MB."""
 PIXELS_AT_ONCE = 1024
-"""On a CPU, of one date: 64 channels of them are 256 kB, and what is kept of all dates as much: second-level caches hold
-both. With fewer pixels the steps become so short that starting them takes a good part of the time."""
+"""On a CPU, of one date: 64 channels of them are 256 kB, and what is kept of all dates as much: second-level caches
+hold both. With fewer pixels the steps become so short that starting them takes a good part of the time."""
 SMALLEST, LARGEST = 1e-30, 1e30
 """Bounds of a sum of exponentials; products of them with values up to 1e8 are numbers too."""
 
