@@ -8,6 +8,8 @@ the same inputs on every device.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,10 +112,9 @@ def move_season(
 
 def turn(inputs: dict[str, SensorInput], rng: np.random.Generator) -> dict[str, SensorInput]:
     """Turn and mirror square patches: one of the eight symmetries for a batch, the same for all sensors."""
-    first = next(iter(inputs.values())).x
-    if first.shape[-1] < 2 or first.shape[-1] != first.shape[-2]:
+    if not is_square(next(iter(inputs.values())).x.shape):
         return inputs
-    symmetry = int(rng.integers(8))
+    symmetry = draw_symmetry(rng)
 
     def turned(values: torch.Tensor) -> torch.Tensor:
         values = torch.rot90(values, symmetry % 4, dims=(-2, -1))
@@ -123,3 +124,33 @@ def turn(inputs: dict[str, SensorInput], rng: np.random.Generator) -> dict[str, 
         name: SensorInput(turned(one.x), turned(one.mask), one.days, None if one.filled is None else turned(one.filled))
         for name, one in inputs.items()
     }
+
+
+def turn_series(batch: dict[str, Series], firsts: Sequence[int], symmetries: Sequence[int]) -> dict[str, Series]:
+    """:func:`turn` before gaps are filled: of raw integers there are fewer. In memory dates are outermost then.
+
+    Args:
+        batch: raw series of several batches, one after the other.
+        firsts: where each begins, and where the last one ends.
+        symmetries: of each, see :func:`draw_symmetry`.
+    """
+
+    def turned(values: np.ndarray) -> np.ndarray:
+        size, *others, height, width = values.shape
+        result = np.moveaxis(np.empty((*others, size, height, width), values.dtype), -3, 0)
+        for (first, last), symmetry in zip(itertools.pairwise(firsts), symmetries, strict=True):
+            one = np.rot90(values[first:last], symmetry % 4, axes=(-2, -1))
+            result[first:last] = one[..., ::-1] if symmetry >= 4 else one
+        return result
+
+    return {name: one._replace(values=turned(one.values), mask=turned(one.mask)) for name, one in batch.items()}
+
+
+def is_square(shape: Sequence[int]) -> bool:
+    """Whether inputs of a shape ``[..., H, W]`` are patches that can be turned."""
+    return shape[-1] == shape[-2] and shape[-1] > 1
+
+
+def draw_symmetry(rng: np.random.Generator) -> int:
+    """One of the eight symmetries of a square: quarter turns, from 4 on mirrored after them."""
+    return int(rng.integers(8))

@@ -12,7 +12,17 @@ import torch
 
 from ..base.progress import Progress
 from ..networks.base import SensorInput
-from .augmentation import draw_kept, draw_pixels, hide_in_inputs, hide_in_series, move_season, turn
+from .augmentation import (
+    draw_kept,
+    draw_pixels,
+    draw_symmetry,
+    hide_in_inputs,
+    hide_in_series,
+    is_square,
+    move_season,
+    turn,
+    turn_series,
+)
 from .pool import SamplePool, kinds_of
 
 if TYPE_CHECKING:
@@ -152,40 +162,48 @@ class InputSource:
             name: SensorInput(one.x[rows], one.mask[rows], one.days, None if one.filled is None else one.filled[rows])
             for name, one in self._ready[int(self._pool.part[indices[0]])].items()
         }
-        return self._changed(indices, inputs, random, hide=True)
+        return self._changed(indices, inputs, random, early=False)
 
     def _read_batches(self, cut: list[np.ndarray], randoms: list[np.random.Generator | None]) -> list[Batch]:
         """Batches of one store, read and prepared at once."""
         raw = self._pool.batch(np.concatenate(cut), self._info.halo)
         firsts = [int(first) for first in np.cumsum([0, *map(len, cut)])]
         early = self._info.needs_regular_dates or self._info.reads_sets  # gaps are filled after dates have been hidden
-        settings = self._settings
-        if early and settings is not None:
-            kept = []
-            for (first, last), random in zip(itertools.pairwise(firsts), randoms, strict=True):
-                if random is not None:
-                    centres = {name: self._seen(one.mask[first:last]) for name, one in raw.items()}
-                    kept.append(draw_kept(centres, self._kinds, settings, random))
-            if kept:
-                raw = hide_in_series(raw, {name: np.concatenate([one[name] for one in kept]) for name in kept[0]})
+        if early:
+            raw = self._changed_early(raw, firsts, [random for random in randoms if random is not None])
         inputs = self._inputs(raw, int(self._pool.part[cut[0][0]]))
         return [
-            self._changed(own, _rows(inputs, first, last), random, hide=not early)
+            self._changed(own, _rows(inputs, first, last), random, early)
             for own, (first, last), random in zip(cut, itertools.pairwise(firsts), randoms, strict=True)
         ]
 
+    def _changed_early(
+        self, raw: dict[str, Series], firsts: list[int], randoms: list[np.random.Generator]
+    ) -> dict[str, Series]:
+        """The raw series of several batches, with what augmentation changes before gaps are filled."""
+        settings = self._settings
+        if settings is None or not randoms:
+            return raw
+        kept = []
+        for (first, last), random in zip(itertools.pairwise(firsts), randoms, strict=True):
+            centres = {name: self._seen(one.mask[first:last]) for name, one in raw.items()}
+            kept.append(draw_kept(centres, self._kinds, settings, random))
+        if is_square(next(iter(raw.values())).mask.shape):
+            raw = turn_series(raw, firsts, [draw_symmetry(random) for random in randoms])
+        return hide_in_series(raw, {name: np.concatenate([one[name] for one in kept]) for name in kept[0]})
+
     def _changed(
-        self, indices: np.ndarray, inputs: dict[str, SensorInput], random: np.random.Generator | None, hide: bool
+        self, indices: np.ndarray, inputs: dict[str, SensorInput], random: np.random.Generator | None, early: bool
     ) -> Batch:
-        """The batch of some samples, with what augmentation changes; ``hide``: dates too."""
+        """The batch of some samples, with what augmentation changes; ``early``: but for what was changed before."""
         settings = self._settings
         if settings is not None and random is not None:
             if self._info.reads_sets:
                 inputs = draw_pixels(inputs, settings.set_pixels, random)
-            if hide:
+            if not early:
                 centres = {name: self._seen(one.mask.numpy()) for name, one in inputs.items()}
-                inputs = hide_in_inputs(inputs, draw_kept(centres, self._kinds, settings, random))
-            inputs = turn(move_season(inputs, self._kinds, settings, random), random)
+                inputs = turn(hide_in_inputs(inputs, draw_kept(centres, self._kinds, settings, random)), random)
+            inputs = move_season(inputs, self._kinds, settings, random)
         return Batch(inputs, torch.from_numpy(self._pool.labels[indices]))
 
     def _seen(self, mask: np.ndarray) -> np.ndarray:
