@@ -66,6 +66,10 @@ class _Open:
             self._key = path, run
         return self._session
 
+    def of(self, path: str, run: str) -> bool:
+        """Whether what is open belongs to this order."""
+        return self._key == (path, run)
+
     def close(self) -> None:
         """Close what is open."""
         self._key = self._session = None
@@ -232,6 +236,16 @@ def close() -> None:
     """Close what the last task left open."""
     with _OPEN.lock:
         _OPEN.close()
+
+
+def let_go(order: str, run: str) -> None:
+    """Close what a run that has ended left open, unless this worker is at work for another one by now."""
+    if _OPEN.lock.acquire(blocking=False):
+        try:
+            if _OPEN.of(order, run):
+                _OPEN.close()
+        finally:
+            _OPEN.lock.release()
 
 
 def own_threads() -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+import subprocess  # nosec B404 # asks the queue about jobs, with lists of arguments and no shell
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from ..base.language import tr
 from ..base.optional import need
 
 KINDS = {"slurm": "SLURMCluster", "pbs": "PBSCluster"}
+CANCEL = 60
+"""Seconds to cancel jobs at the end; a busy queue takes its time, and workers end by themselves a minute later."""
 _ADDRESS = re.compile(r"((tcp|tls|ucx|ucxx|ws|wss)://)?[^\s/:]+:\d{1,5}(/.*)?|((tcp|tls)://)?\[[0-9a-fA-F:]+\]:\d{1,5}")
 
 
@@ -82,6 +86,7 @@ class JobQueue:
             settings["python"] = shlex.quote(python)
         self.settings = settings
         self.refusals: list[str] = []
+        settings.setdefault("processes", 1)  # dask-jobqueue would take several, each with all of MEMORY_MB
         need("dask_jobqueue", f"SCHEDULER {kind}")
 
     def _read(self) -> dict[str, Any]:
@@ -110,17 +115,54 @@ class JobQueue:
             )
         return {str(name).replace("-", "_"): value for name, value in content.items()}
 
+    @property
+    def workers(self) -> int:
+        """How many workers there are when all jobs run."""
+        processes = self.settings["processes"]
+        return self.jobs * (processes if isinstance(processes, int) else 1)
+
+    def in_queue(self, numbers: Sequence[str]) -> set[str] | None:
+        """Those of these jobs that wait or run; None where the queue does not tell.
+
+        Args:
+            numbers: of jobs, without the name of a server.
+        """
+        if self.kind == "slurm":
+            line = ["squeue", "--noheader", "--format=%A", f"--jobs={','.join(numbers)}"]
+        else:
+            line = ["qstat", *numbers]
+        try:
+            done = subprocess.run(  # nosec B603 # constant program, numbers of jobs
+                line, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        if self.kind == "slurm":
+            if done.returncode and "invalid job id" not in done.stderr.lower():
+                return None
+            return set(done.stdout.split()) & set(numbers)
+        found = set()
+        for words in map(str.split, done.stdout.splitlines()):  # number, name, user, time, state, queue
+            number = re.match(r"\d+", words[0]) if len(words) >= 6 else None
+            if number and words[-2] not in ("C", "F", "X"):  # states of jobs that have ended
+                found.add(number[0])
+        if done.returncode and not re.search("unknown job|has finished", done.stderr, re.IGNORECASE):
+            return None
+        return found & set(numbers)
+
     def _telling(self, kind: type) -> type:
-        """Jobs that keep why they could not be sent off: dask-jobqueue only logs it, and waits in vain."""
+        """Jobs that keep why they could not be sent off: dask-jobqueue only logs it and waits in vain."""
         refusals = self.refusals
 
         class Telling(kind):
+            status: Any
+
             async def start(self) -> None:
                 try:
                     await super().start()
                 except Exception as error:
                     refusals.append(_reason(error))
-                    raise
+                    self.status = type(self.status).running  # without a number: see SentJobs
 
         return Telling
 
@@ -132,7 +174,7 @@ class JobQueue:
         options = {"dashboard_address": ":0", "dashboard": False, **(settings.pop("scheduler_options", None) or {})}
         kind = getattr(dask_jobqueue, KINDS[self.kind])
         try:
-            cluster = kind(scheduler_options=options, job_cls=self._telling(kind.job_cls), **settings)
+            cluster = _naming(kind)(scheduler_options=options, job_cls=self._telling(kind.job_cls), **settings)
         except (TypeError, ValueError, OSError, RuntimeError) as error:
             raise LandloomError(
                 tr("{path} is not what dask-jobqueue takes ({error}): mend it.").format(
@@ -152,7 +194,18 @@ class JobQueue:
             yield cluster
         finally:
             with contextlib.suppress(Exception):  # nothing is left to be closed
-                cluster.close(timeout=10)
+                cluster.close(timeout=CANCEL)
+
+
+def _naming(kind: type) -> type:
+    """A cluster that gives no name twice: a new worker would be refused while that of its name is not forgotten."""
+    numbers = itertools.count()
+
+    class Naming(kind):
+        def _new_worker_name(self, worker_number: int) -> str:
+            return f"{self._name}-{next(numbers)}"
+
+    return Naming
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import faulty_runs
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from landloom.model.base.errors import LandloomError
 from landloom.model.base.progress import Progress
-from landloom.model.mapping import job
+from landloom.model.mapping import job, sentjobs
 from landloom.model.mapping.classify import classify
 from landloom.model.mapping.daskcluster import DaskCluster
 from landloom.model.mapping.jobqueue import JobQueue, queue_of
@@ -38,6 +39,17 @@ for one in sys.argv[1:]:
         print(one.split(".")[0], file=log)
     os.killpg(int(one.split(".")[0]), signal.SIGKILL)
 """
+GOOD = "jobs: 2\npython: /env/bin/python\ncores: 4\nmemory: 8GB\n"
+TELL = """\
+import re, sys
+for number in re.findall(r"\\b\\d+\\b", " ".join(sys.argv[1:])):
+    try:
+        state = open("/proc/" + number + "/stat").read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        continue
+    if state != "Z":
+        print(number if {slurm!r} else number + ".server  worker  me  00:00:01 R short")
+"""
 
 
 @pytest.fixture
@@ -45,14 +57,31 @@ def queue(tmp_path, monkeypatch):
     """The programs of a queue on the path; whatever they started ends with the test."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, text in (("sbatch", SEND), ("qsub", SEND), ("scancel", CANCEL), ("qdel", CANCEL)):
-        (programs / f"{name}.py").write_text(text.format(folder=str(tmp_path), slurm=name == "sbatch"))
+    kinds = {"sbatch": SEND, "qsub": SEND, "scancel": CANCEL, "qdel": CANCEL, "squeue": TELL, "qstat": TELL}
+    for name, text in kinds.items():
+        (programs / f"{name}.py").write_text(text.format(folder=str(tmp_path), slurm=name.startswith("s")))
         program(programs / name, f'exec {shlex.quote(sys.executable)} {shlex.quote(str(programs / name))}.py "$@"')
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     yield tmp_path
     for line in (tmp_path / "sent").read_text().split() if (tmp_path / "sent").exists() else []:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(int(line), signal.SIGKILL)
+
+
+class TimeLimit(Progress):
+    """Ends the first job when the first block is there."""
+
+    def __init__(self, queue):
+        self.queue, self.warnings = queue, []
+
+    def warning(self, message):
+        self.warnings.append(message)
+
+    def is_cancelled(self):
+        if self.queue is not None and list(self.queue.glob("there.tif.parts/*[0-9].npz")):
+            os.killpg(int((self.queue / "sent").read_text().split()[0]), signal.SIGKILL)
+            self.queue = None
+        return False
 
 
 def program(path, line):
@@ -67,12 +96,15 @@ def write(path, text):
 
 
 @pytest.mark.parametrize("kind", ["slurm", *(["pbs"] if faulty_runs.NIGHTLY else [])])
-def test_jobs_compute_and_are_cancelled_at_the_end(kind, queue, inputs, monkeypatch, tmp_path_factory):
+def test_jobs_compute_are_replaced_and_are_cancelled_at_the_end(kind, queue, inputs, monkeypatch, tmp_path_factory):
+    """The first job ends in mid-run, as at its time limit."""
     pytest.importorskip("dask_jobqueue")
     import mapping_node
 
     monkeypatch.setattr(job.Job, "block_pixels", lambda self: 4096)
+    monkeypatch.setattr(sentjobs, "EVERY", 0.5)
     stack, model = inputs["classify"]["stack"], inputs["classify"]["model"]
+    ended = TimeLimit(queue)
     maps = [queue / name for name in ("here.tif", "there.tif")]
     classify(stack, model, maps[0], device="cpu", threads=1)
     with mapping_node.installed(tmp_path_factory.mktemp("node")) as environment:
@@ -91,10 +123,51 @@ def test_jobs_compute_and_are_cancelled_at_the_end(kind, queue, inputs, monkeypa
             """,
         )
         with DaskCluster(f"{kind}:{file}", "", Progress()) as cluster:
-            classify(stack, model, maps[1], device="cpu", elsewhere=cluster)
+            classify(stack, model, maps[1], device="cpu", elsewhere=cluster, progress=ended)
     assert np.array_equal(*(gdal.Open(str(path)).ReadAsArray() for path in maps))
     sent = (queue / "sent").read_text().split()
-    assert sent and set(sent) == set((queue / "cancelled").read_text().split())
+    assert "1 of 1 jobs have ended: as many new ones are sent off." in ended.warnings
+    assert len(sent) == 2 and sent[1] in (queue / "cancelled").read_text().split()
+
+
+def test_jobs_that_end_at_once_are_not_waited_for(queue, inputs, monkeypatch):
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setattr(sentjobs, "EVERY", 0.5)
+    file = write(
+        queue / "jobs.yaml", GOOD.replace("/env/bin/python", "/none") + f"interface: lo\nlog-directory: {queue}\n"
+    )
+    stack, model = inputs["classify"]["stack"], inputs["classify"]["model"]
+    with (
+        DaskCluster(f"slurm:{file}", "", Progress()) as cluster,
+        pytest.raises(LandloomError, match=r"All jobs of .*jobs.yaml have ended before they finished anything"),
+    ):
+        classify(stack, model, queue / "map.tif", device="cpu", elsewhere=cluster)
+    assert not [one for one in threading.enumerate() if one.name == "IO loop"]
+
+
+@pytest.mark.parametrize(
+    "kind, answer, code, left",
+    [
+        ("slurm", "7\\n9\\n", 0, {"7"}),
+        ("slurm", "slurm_load_jobs error: Invalid job id specified", 1, set()),
+        ("slurm", "squeue: fatal: Could not establish a configuration source", 1, None),
+        (
+            "pbs",
+            "Job id  Name  User  Time Use S Queue\\n7.srv  w  me  0 R short\\n8.srv  w  me  0 C short\\n",
+            0,
+            {"7"},
+        ),
+        ("pbs", "qstat: 7.srv Job has finished, use -x or -H to obtain historical job information", 35, set()),
+        ("pbs", "qstat: Unknown Job Id 7.srv", 153, set()),
+        ("pbs", "qstat: cannot connect to server srv (errno=111)", 255, None),
+    ],
+)
+def test_what_a_queue_says_of_jobs(kind, answer, code, left, queue):
+    """In the words of Slurm 22.05, and of OpenPBS and Torque by their documents."""
+    pytest.importorskip("dask_jobqueue")
+    where = "" if code == 0 else " >&2"
+    program(queue / "bin" / ("squeue" if kind == "slurm" else "qstat"), f"printf '{answer}'{where}; exit {code}")
+    assert JobQueue(kind, str(write(queue / "jobs.yaml", GOOD))).in_queue(["7", "8"]) == left
 
 
 def test_a_queue_that_takes_no_job_is_not_waited_for(queue, inputs):
@@ -122,9 +195,6 @@ def test_a_python_whose_path_has_a_space_is_found_by_the_job(tmp_path):
     for text, expected in ((python, f"'{python}'"), ("conda run python", "conda run python")):
         queue = JobQueue("slurm", str(write(tmp_path / "jobs.yaml", GOOD.replace("/env/bin/python", text))))
         assert queue.settings["python"] == expected
-
-
-GOOD = "jobs: 2\npython: /env/bin/python\ncores: 4\nmemory: 8GB\n"
 
 
 @pytest.mark.parametrize(

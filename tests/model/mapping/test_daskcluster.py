@@ -8,7 +8,7 @@ import pytest
 from landloom.model.base.elsewhere import write_order
 from landloom.model.base.errors import ChangedError, LandloomError
 from landloom.model.base.progress import Progress
-from landloom.model.mapping import daskcluster
+from landloom.model.mapping import dasktasks
 from landloom.model.mapping.daskcluster import DaskCluster
 
 pytest.importorskip("distributed")
@@ -56,7 +56,7 @@ class Client:
     def cancel(self, futures, force):
         self.cancelled += 1
 
-    def run(self, function, **names):
+    def run(self, function, *arguments, **names):
         pass
 
 
@@ -72,7 +72,7 @@ class Told(Progress):
 def run(tmp_path, monkeypatch):
     """Computes 12 pieces with a client."""
     for name, value in (("POLL", 0.0), ("NO_WORKERS", 0.05), ("VISIBLE", 0.05)):
-        monkeypatch.setattr(daskcluster, name, value)
+        monkeypatch.setattr(dasktasks, name, value)
     order = write_order(tmp_path, "run", "classify", {})
 
     def part(number):
@@ -115,7 +115,7 @@ def test_an_answer_that_is_lost_is_made_good_from_the_folder(run):
 
 
 def test_workers_that_come_back(run, monkeypatch):
-    monkeypatch.setattr(daskcluster, "NO_WORKERS", 60.0)
+    monkeypatch.setattr(dasktasks, "NO_WORKERS", 60.0)
     told = Told()
     run(Client(lambda numbers: done(run, numbers), (2, 0, 0, 2)), told)
     assert told.warnings == ["No worker is left: waiting for new ones."]
