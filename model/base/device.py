@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from typing import TYPE_CHECKING
@@ -59,6 +60,43 @@ def describe_device(device: torch.device) -> str:
     )
 
 
+def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on a device.
+
+    To an NVIDIA GPU it goes through locked memory, so that the thread need not wait for the copy. To ``mps`` it is
+    waited for: PyTorch reads the source there after it may have been freed.
+    """
+    if device.type != "cuda" or not values.numel() or values.is_cuda:
+        return values.to(device)
+    with contextlib.suppress(RuntimeError):  # systems lock little memory: from other memory it goes as well, slower
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a GPU computes in bfloat16 itself; older ones only do as if, slower than in float32."""
+    torch = need("torch", "A network")
+    if device.type != "cuda":
+        return False
+    return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def is_gpu_full(error: BaseException) -> bool:
+    """Whether an error says that a GPU's memory does not suffice."""
+    text = str(error)
+    full = "out of memory" in text.lower() or "_ALLOC_FAILED" in text
+    return isinstance(error, RuntimeError) and full and _OF_A_GPU.search(text) is not None
+
+
+def free_gpu(device: torch.device) -> None:
+    """Give memory that PyTorch keeps for later back to the GPU, in pieces of another size."""
+    torch = need("torch", "A network")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
 def device_failure(error: BaseException) -> LandloomError | None:
     """The sentence for a GPU that is gone, has failed or is full; None where an error is none of these.
 
@@ -69,14 +107,14 @@ def device_failure(error: BaseException) -> LandloomError | None:
         return None
     if not _OF_A_GPU.search(text):
         return None
-    if "out of memory" in text.lower():
+    if is_gpu_full(error):
         return LandloomError(
             tr("The GPU has not enough memory: close other programs that use it, or choose DEVICE cpu.")
         )
     return LandloomError(
         tr(
-            "The GPU failed ({reason}): run the same again, which goes on from what is finished; if it fails again, "
-            "choose DEVICE cpu."
+            "The GPU failed ({reason}): restart QGIS or the worker and run the same again, which goes on from what is "
+            "finished; if it fails again, choose DEVICE cpu."
         ).format(reason=text[:200])
     )
 

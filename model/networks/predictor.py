@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..base.device import free_gpu, has_bfloat16, is_gpu_full
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..stack.sensors import SensorSpec, Series
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 # Pixels computed at a time. On a CPU a block and its activations should stay in the second-level cache; the windows
 # of twinns are larger, since their borders are computed twice.
-CPU_BLOCK = {"ltae": 4096, "tempcnn": 1024, "twinns": 2048, "randomforest": 2048, "pixelset": 1024}
+CPU_BLOCK = {"ltae": 1024, "tempcnn": 1024, "twinns": 2048, "randomforest": 2048, "pixelset": 1024}
 GPU_BLOCK = 16384
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 PRECISIONS = (FLOAT32, BFLOAT16)
@@ -85,12 +86,16 @@ class Predictor:
         self._pool: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
         self._branches: dict[str, int] | None = None
+        self._place: Any = device
         on_cpu = self.info.is_forest or str(device) == "cpu"
         self.block = CPU_BLOCK[model.header.network] if on_cpu else GPU_BLOCK
         self._members = model.members
         if not self.info.is_forest:
             if precision == BFLOAT16:
                 self._members = [_shortened(member) for member in model.members]
+            import torch
+
+            self._place = torch.device(device)
             for member in self._members:
                 member.to(device)
 
@@ -211,7 +216,20 @@ class Predictor:
         result = np.empty((size, planes, height, 1 if self.info.reads_sets else width), dtype=np.float32)
 
         def compute(block: _Block) -> None:
-            result[block.first : block.last, :, block.top : block.bottom] = work(_cut(batch, block, self.halo))
+            try:
+                found = work(_cut(batch, block, self.halo))
+            except RuntimeError as error:
+                halves = _halves(block) if is_gpu_full(error) else ()
+                if not halves:
+                    raise
+            else:
+                result[block.first : block.last, :, block.top : block.bottom] = found
+                return
+            # The error, which holds on to what was on the GPU, is gone by now. Later blocks begin with what fits.
+            self.block = max(1, min(self.block, (block.last - block.first) * (block.bottom - block.top) * width // 2))
+            free_gpu(self._place)
+            for half in halves:
+                compute(half)
 
         blocks = self._cut_up(batch, height, width)
         if len(blocks) == 1 and not self._threaded():
@@ -312,7 +330,7 @@ def why_not(network: str, device: str, precision: str) -> str:
     import torch
 
     if device == "cuda":
-        return "" if torch.cuda.is_bf16_supported() else tr("this GPU does not have it")
+        return "" if has_bfloat16(torch.device(device)) else tr("this GPU does not have it")
     if device != "cpu":
         return tr("it was never tried on {device}").format(device=device)
     if network != "twinns":
@@ -342,6 +360,16 @@ def _blocks(size: int, height: int, width: int, pixels: int) -> Iterator[_Block]
     for first in range(size):
         for top in range(0, height, rows):
             yield _Block(first, first + 1, top, min(top + rows, height))
+
+
+def _halves(block: _Block) -> tuple[_Block, ...]:
+    """A block in two: by windows, else by rows; none where it has one row of one window."""
+    first, last, top, bottom = block
+    if last - first > 1:
+        middle = (first + last) // 2
+        return _Block(first, middle, top, bottom), _Block(middle, last, top, bottom)
+    middle = (top + bottom) // 2
+    return (_Block(first, last, top, middle), _Block(first, last, middle, bottom)) if bottom - top > 1 else ()
 
 
 def _cut(batch: dict[str, Series], block: _Block, halo: int) -> dict[str, Series]:

@@ -97,6 +97,12 @@ def remembered(module: nn.Module, key: Hashable, make: Callable[[], _Made]) -> _
     return found[key]
 
 
+def forget(module: nn.Module) -> None:
+    """Make anew what :func:`remembered` keeps, since some optimisers change weights without PyTorch's counting it."""
+    for one in module.modules():
+        one.__dict__.pop("_remembered", None)
+
+
 def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:
     """Weights and buffers; as ``parameters()``, which would cost more than a small product."""
     for one in (*module._parameters.values(), *module._buffers.values()):

@@ -88,7 +88,7 @@ class MemberTraining:
         self.optimiser = optimiser(parameters, settings.rate, settings.weight_decay, trainer.device)
         weights = class_weights(trainer.pool.labels[training], trainer.classes, settings.weighting)
         self.class_weights = torch.from_numpy(weights).to(trainer.device)
-        self.scaler = torch.cuda.amp.GradScaler() if trainer.precision is torch.float16 else None
+        self.scaler = scaler_of(trainer.precision)
         self.average = trainer.network()
         self.average.load_state_dict(self.network.state_dict())
         groups = len(np.unique(trainer.pool.groups[validation]))
@@ -161,7 +161,7 @@ class MemberTraining:
 
         def backward(piece: Batch) -> float:
             precision = self.trainer.precision
-            with torch.autocast(self.trainer.device.type, dtype=precision, enabled=precision is not None):
+            with torch.autocast("cuda", dtype=precision) if precision is not None else contextlib.nullcontext():
                 prediction = self.network(piece.inputs)
             loss = self._loss(prediction.logits, piece.labels)
             for auxiliary in prediction.auxiliary.values():
@@ -320,6 +320,14 @@ def _time(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def scaler_of(precision: torch.dtype | None) -> Any:
+    """What keeps small gradients from becoming 0 in float16; None for other precisions."""
+    if precision is not torch.float16:
+        return None
+    make = getattr(torch.amp, "GradScaler", None)  # since PyTorch 2.3
+    return torch.cuda.amp.GradScaler() if make is None else make("cuda")
 
 
 def optimiser(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from ..base.device import to_device
 from ..base.progress import Progress
 from ..networks.base import SensorInput
 from .augmentation import (
@@ -237,9 +238,9 @@ def _to(batch: Batch, device: torch.device) -> Batch:
         return batch
 
     def moved(one: SensorInput) -> SensorInput:
-        filled = None if one.filled is None else one.filled.to(device, non_blocking=True)
-        x, mask, days = (part.to(device, non_blocking=True) for part in (one.x, one.mask, one.days))
+        filled = None if one.filled is None else to_device(one.filled, device)
+        x, mask, days = (to_device(part, device) for part in (one.x, one.mask, one.days))
         return SensorInput(x, mask, days, filled)
 
     inputs = {name: moved(one) for name, one in batch.inputs.items()}
-    return Batch(inputs, batch.labels.to(device, non_blocking=True))
+    return Batch(inputs, to_device(batch.labels, device))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from ..base.device import thread_count
+from ..base.device import free_gpu, has_bfloat16, is_gpu_full, thread_count
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
 from ..networks.registry import build, network_info
+from ..networks.scripting import forget
 from .source import Batch, InputSource
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from .settings import TrainingSettings
 
 _EVALUATED_AT_ONCE = 1024
-_OUT_OF_MEMORY = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
 _Result = TypeVar("_Result")
 _PIXELS_FOR_THREADS = 1024
 
@@ -59,7 +59,7 @@ class Trainer:
         self.at_once: int | None = None  # samples that the GPU's memory takes, known once it has been exceeded
         self.precision: torch.dtype | None = None
         if device.type == "cuda":
-            self.precision = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            self.precision = torch.bfloat16 if has_bfloat16(device) else torch.float16
 
     def network(self) -> torch.nn.Module:
         """A network with new weights, on the device."""
@@ -86,6 +86,7 @@ class Trainer:
         position = np.zeros(len(self.pool), dtype=np.int64)
         position[indices] = np.arange(len(indices))
         network.eval()
+        forget(network)
         size = _EVALUATED_AT_ONCE if self.info.halo == 0 else _EVALUATED_AT_ONCE // 4
         cut = self.pool.batches(indices, size)
         with torch.no_grad():
@@ -114,7 +115,9 @@ class Trainer:
             try:
                 begin()
                 return [work(piece) for piece in _pieces(batch, count)]
-            except _OUT_OF_MEMORY:
+            except RuntimeError as error:
+                if not is_gpu_full(error):
+                    raise
                 fewer = -(-size // count) // 2
                 if fewer < 2:
                     raise LandloomError(
@@ -127,8 +130,7 @@ class Trainer:
                 self.progress.warning(
                     tr("The GPU is out of memory: going on with {fewer} samples at once.").format(fewer=fewer)
                 )
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            free_gpu(self.device)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from landloom.model.networks import preparing, twinns  # noqa: E402
 from landloom.model.networks.modelfile import Model, ModelHeader  # noqa: E402
 from landloom.model.networks.predictor import BFLOAT16, Predictor  # noqa: E402
 from landloom.model.networks.registry import build  # noqa: E402
@@ -64,7 +65,7 @@ def test_descriptors_and_fewer_digits_are_made_there_too(make_world, network):
 
 @pytest.mark.parametrize(
     ("network", "waits", "launches"),
-    [("ltae", 16, 160), ("tempcnn", 9, 250), ("twinns", 16, 1000)],
+    [("ltae", 24, 200), ("tempcnn", 9, 250), ("twinns", 16, 1000)],
 )
 def test_steps_are_few_and_large_and_seldom_waited_for(make_world, network, waits, launches):
     """A GPU starts some 200,000 steps a second, whatever their size, and stands still while a number is asked for."""
@@ -87,3 +88,68 @@ def test_the_stand_in_would_show_a_tensor_on_the_wrong_device():
             on_gpu.numpy()
         assert (on_gpu + torch.tensor(1.0)).cpu().tolist() == [1, 1, 1]
         assert on_gpu[torch.tensor([0, 1])].shape == (2,)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint8", "int16", "float64"])
+def test_raw_values_travel_in_as_few_bytes_as_can_be(make_world, dtype):
+    """Unsigned ones of two bytes too, whose upper half PyTorch would take for negative; float64 as mps has it not."""
+    world = make_world(sensors=("S2",))
+    recipe = world.recipe()
+    series = world.batch(2, 3, cloud=0.2)["S2"]
+    series = series._replace(values=(series.values.astype("int64") * 12 % (250 if dtype == "uint8" else 32000)))
+    if dtype == "uint16":
+        series.values[::2] += 33000
+    series = series._replace(values=series.values.astype(dtype))
+    travelled = []
+
+    def sent(values, device):
+        travelled.append((values.ndim, values.element_size()))
+        return values.to(device)
+
+    with stand_in(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparing, "to_device", sent)
+        there = recipe.network_inputs({"S2": series}, GPU)["S2"].x.cpu()
+    torch.testing.assert_close(there, recipe.network_inputs({"S2": series})["S2"].x, atol=0, rtol=0)
+    assert dict(travelled)[3] == min(4, np.dtype(dtype).itemsize)
+
+
+def test_convolutions_of_maps_are_not_rounded_to_tf32(make_world):
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(2, 3, 8, 7), torch.randn(4, 3, 3, 3), torch.randn(4)
+    assert torch.equal(twinns.convolve_exactly(x, weight, bias), torch.conv2d(x, weight, bias))
+    world = make_world(sensors=("S2",))
+    seen = []
+    with stand_in(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(twinns, "convolve_exactly", lambda *one: (seen.append(1), torch.conv2d(*one))[1])
+        Predictor(make(world, "twinns"), GPU, threads=1)._compute(world.batch(1, 7))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_full_gpu_gets_smaller_blocks(make_world, network):
+    """And a map is the same, whether windows or rows are divided."""
+    world = make_world(sensors=SENSORS)
+    batch = world.batch(3, 12, seed=4)
+    with Predictor(make(world, network), threads=1) as predictor:
+        predictor.block = 10_000
+        whole, compute, sizes = predictor.predict(batch), predictor._compute, []
+
+        def small(part, *branches):
+            series = part["S2"].mask
+            sizes.append(series.shape[0] * (series.shape[2] - 2 * predictor.halo))
+            if sizes[-1] > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return compute(part, *branches)
+
+        predictor._compute = small
+        np.testing.assert_allclose(predictor.predict(batch), whole, atol=1e-6)
+        tried = len(sizes)
+        predictor.predict(batch)
+        assert max(sizes[tried:]) <= 3  # what was found out is not forgotten
+
+        def full(part, *branches):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+        predictor._compute = full
+        with pytest.raises(torch.OutOfMemoryError):
+            predictor.predict(batch)

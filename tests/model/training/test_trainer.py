@@ -11,7 +11,6 @@ from landloom.model.base.errors import LandloomError  # noqa: E402
 from landloom.model.base.progress import Progress  # noqa: E402
 from landloom.model.networks.registry import network_info  # noqa: E402
 from landloom.model.samples.store import SampleStore  # noqa: E402
-from landloom.model.training import trainer as module  # noqa: E402
 from landloom.model.training.checkpoints import Checkpoints, training_hash  # noqa: E402
 from landloom.model.training.loop import fit_recipe  # noqa: E402
 from landloom.model.training.member import MemberTraining  # noqa: E402
@@ -68,13 +67,12 @@ class Told(Progress):
         self.warnings.append(message)
 
 
-def small_gpu(monkeypatch, limit):
+def small_gpu(limit):
     """Pretend that a network takes at most so many samples at once."""
 
     class OutOfMemory(RuntimeError):
         pass
 
-    monkeypatch.setattr(module, "_OUT_OF_MEMORY", OutOfMemory)
     sizes = []
 
     def check(network, inputs):
@@ -86,10 +84,10 @@ def small_gpu(monkeypatch, limit):
     return check, sizes
 
 
-def test_out_of_memory_is_answered_by_smaller_steps(store, monkeypatch):
+def test_out_of_memory_is_answered_by_smaller_steps(store):
     trainer = make_trainer(store)
     trainer.progress = Told()
-    check, sizes = small_gpu(monkeypatch, 8)
+    check, sizes = small_gpu(8)
     build = trainer.network
 
     def limited():
@@ -107,9 +105,9 @@ def test_out_of_memory_is_answered_by_smaller_steps(store, monkeypatch):
     assert trainer.progress.warnings and all("out of memory" in line for line in trainer.progress.warnings)
 
 
-def test_out_of_memory_with_two_samples_is_an_error(store, monkeypatch):
+def test_out_of_memory_with_two_samples_is_an_error(store):
     trainer = make_trainer(store)
-    check, _ = small_gpu(monkeypatch, 1)
+    check, _ = small_gpu(1)
     build = trainer.network
 
     def limited():
