@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Pixels computed at a time. On a CPU a block and its activations should stay in the second-level cache; the windows
 # of twinns are larger, since their borders are computed twice.
-CPU_BLOCK = {"ltae": 1024, "tempcnn": 1024, "twinns": 2048, "randomforest": 2048, "pixelset": 1024}
+CPU_BLOCK = {"ltae": 4096, "tempcnn": 1024, "twinns": 2048, "randomforest": 2048, "pixelset": 1024}
 GPU_BLOCK = 16384
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 PRECISIONS = (FLOAT32, BFLOAT16)

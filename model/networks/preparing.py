@@ -21,6 +21,8 @@ from .scripting import Scripted
 
 DIFFERENCE, NORMALISED, BRIGHTNESS = 0, 1, 2
 """Kinds of indices, as :func:`scaled` is told them."""
+PIXELS_AT_ONCE = 1024
+"""On a CPU: 12 channels of 24 dates of them are 1 MB, which second-level caches hold."""
 _MOST_LINES = 64
 
 
@@ -81,7 +83,8 @@ class Preparer:
             x = self._scaled(PHYSICAL(source, *self._units), 0)
             x = x if whole else HIDE(x, there)
         else:
-            x = DATED(source, there, whole, *self._units, self._indices, self._factor, self._shift, *CLIP)
+            tile = PIXELS_AT_ONCE if self._device.type == "cpu" else max(1, valid.shape[1])
+            x = DATED(source, there, whole, *self._units, self._indices, self._factor, self._shift, *CLIP, tile)
         return SensorInput(shaped(x), shaped(there), torch.from_numpy(days).to(self._device), filled)
 
     def _filled(self, planes: Tensor, there: Tensor, days: np.ndarray, counts: np.ndarray) -> Tensor:
@@ -180,14 +183,24 @@ def physical(raw: Tensor, scale: float, offset: float, floored: bool, floor: flo
         floor: see there.
         decades: radar power (10) or amplitude (20) become dB; 0: values stay.
     """
-    values = raw.to(torch.float32) * scale
+    values = torch.empty(raw.size(), dtype=torch.float32, device=raw.device)
+    measure(values, raw, scale, offset, floored, floor, decades)
+    return values
+
+
+def measure(
+    values: Tensor, raw: Tensor, scale: float, offset: float, floored: bool, floor: float, decades: float
+) -> None:
+    """:func:`physical` into ``values``."""
+    values.copy_(raw)
+    if scale != 1.0:
+        values.mul_(scale)
     if offset != 0.0:
         values.add_(offset)
     if floored:
         values.clamp_min_(floor)
     if decades != 0.0:
         values.log10_().mul_(decades)
-    return values
 
 
 def scaled(
@@ -214,33 +227,49 @@ def scaled(
     """
     bands = values.size(1)
     count = bands + len(indices)
-    if len(indices) + extra == 0:
-        return values.mul_(factor).add_(shift).clamp_(low, high)
-    full = torch.empty([values.size(0), count + extra, values.size(2)], dtype=values.dtype, device=values.device)
+    full = values
+    if len(indices) + extra > 0:
+        full = torch.empty([values.size(0), count + extra, values.size(2)], dtype=values.dtype, device=values.device)
+        full[:, :bands].copy_(values)
+    finish(full[:, :count], indices, own, factor, shift, low, high)
+    return full
+
+
+def finish(
+    planes: Tensor,
+    indices: list[list[int]],
+    own: list[Tensor],
+    factor: Tensor,
+    shift: Tensor,
+    low: float,
+    high: float,
+) -> None:
+    """Indices into the last channels of ``planes`` ``[T, C + indices, N]``, the others being physical; all scaled."""
+    bands = planes.size(1) - len(indices)
     place = 0
     for number in range(len(indices)):
         index = indices[number]
-        target = full.select(1, bands + number)
+        target = planes.select(1, bands + number)
         if index[0] < 0:
             target.copy_(own[place])
             place += 1
         elif index[0] == 2:
-            total = values.select(1, index[1]).square()
+            total = planes.select(1, index[1]).square()
             for band in index[2:]:
-                total.add_(values.select(1, band).square())
+                total.add_(planes.select(1, band).square())
             torch.sqrt(total, out=target)
         else:
-            first = values.select(1, index[1])
-            second = values.select(1, index[2])
+            first = planes.select(1, index[1])
+            second = planes.select(1, index[2])
             torch.sub(first, second, out=target)
             if index[0] == 1:
                 total = first + second
                 target.div_(total)
-                target.masked_fill_((total > 1e-6).logical_not_(), 0.0).clamp_(-1.0, 1.0)
-    full[:, :bands].copy_(values)
-    whole = full[:, :count]
-    whole.mul_(factor).add_(shift).clamp_(low, high)
-    return full
+                # A GPU is not asked, since it would have to be waited for.
+                if planes.device.type != "cpu" or total.numel() == 0 or not bool(total.amin() > 1e-6):
+                    target.masked_fill_((total > 1e-6).logical_not_(), 0.0)
+                target.clamp_(-1.0, 1.0)
+    planes.mul_(factor).add_(shift).clamp_(low, high)
 
 
 def dated(
@@ -257,10 +286,24 @@ def dated(
     shift: Tensor,
     low: float,
     high: float,
+    tile: int,
 ) -> Tensor:
-    """:func:`physical`, :func:`scaled` and :func:`hide` in one."""
-    x = scaled(physical(raw, scale, offset, floored, floor, decades), indices, 0, [], factor, shift, low, high)
-    return x if whole else hide(x, valid)
+    """:func:`physical`, :func:`scaled` and :func:`hide` in one, ``tile`` pixels at a time, as the cache holds."""
+    bands = raw.size(1)
+    pixels = raw.size(2)
+    full = torch.empty([raw.size(0), bands + len(indices), pixels], device=raw.device)
+    for first in range(0, pixels, tile):
+        last = min(first + tile, pixels)
+        planes = full[:, :, first:last]
+        measure(planes[:, :bands], raw[:, :, first:last], scale, offset, floored, floor, decades)
+        finish(planes, indices, [], factor, shift, low, high)
+        if not whole:
+            shown = valid[:, first:last].unsqueeze(1)
+            if raw.is_floating_point():
+                planes.masked_fill_(shown.logical_not(), 0.0)
+            else:  # no value is infinite or not a number: a product is much quicker
+                planes.mul_(shown.to(torch.float32))
+    return full
 
 
 def regular_whole(
