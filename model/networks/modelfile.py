@@ -87,7 +87,7 @@ class ModelHeader:
         Raises:
             LandloomError: if something is missing, of a wrong type, or from a later version.
         """
-        if content.get("format") != FORMAT:
+        if not isinstance(content, dict) or content.get("format") != FORMAT:  # a file of several may list anything
             raise LandloomError(tr("The file is not a Landloom model: its format is not named landloom-model."))
         version = content.get("version")
         if not isinstance(version, int) or version > VERSION:

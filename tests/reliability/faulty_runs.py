@@ -30,10 +30,10 @@ LEFT = re.compile(r"\.partial(\.|$)|\.lock$|\.parts$|\.checkpoint$")
 class Zygote:
     """The process that forks one process for each run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *words: str) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, HERE / "zygote.py"],
+            [sys.executable, HERE / "zygote.py", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -7,6 +7,7 @@ import json
 import pytest
 from landloom.model.base.errors import LandloomError
 from landloom.model.base.matrixfile import read_matrix
+from landloom.model.networks.modelfile import ModelHeader
 from landloom.model.stack.sensors import SensorSpec
 from landloom.model.stack.stac.items import read_items
 
@@ -50,3 +51,9 @@ def test_items_with_values_of_other_kinds(place, value, tmp_path):
     path.write_text(json.dumps(item))
     (read,), _ = read_items(path)
     assert place == ("links",) or read.assets["red"].grid is None
+
+
+@pytest.mark.parametrize("content", [None, 3, [], "landloom-model", {}])
+def test_a_file_of_several_models_that_lists_something_else(content):
+    with pytest.raises(LandloomError, match="not a Landloom model"):
+        ModelHeader.from_json(content)

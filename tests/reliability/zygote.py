@@ -1,5 +1,6 @@
 """Runs steps of the engine in processes that may be killed: imports once, then forks one process for each run.
 
+With ``--qgis`` it starts QGIS first, and the step ``processing`` runs any algorithm.
 Reads one JSON object a line from its input and answers with one a line: ``{"pid": ...}`` when a run begins, and
 ``{"status": ..., "told": ...}`` when its process has ended, with what the run gave, or its error.
 The process that forks computes nothing and has one thread, so that a fork is as good as a new process.
@@ -24,7 +25,7 @@ spec = importlib.util.spec_from_file_location("landloom", ROOT / "__init__.py", 
 sys.modules["landloom"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["landloom"])
 
-from landloom.model.base.errors import LandloomError  # noqa: E402
+from landloom.model.base.errors import LandloomError, lacks_memory  # noqa: E402
 from landloom.model.mapping import job  # noqa: E402
 from landloom.model.mapping.classify import classify  # noqa: E402
 from landloom.model.objects.segmentation import SegmentSettings, open_image, segment  # noqa: E402
@@ -91,7 +92,23 @@ def segment_stack(inputs, output, progress):
     segment(image, output, SegmentSettings(20.0, memory_mb=256), progress)
 
 
+def processing_run(inputs, output, progress):
+    """Any algorithm; ``{out}`` in its parameters is the folder of its outputs."""
+    import processing
+    from qgis.core import QgsProcessingException, QgsProcessingFeedback
+
+    parameters = json.loads(json.dumps(inputs["parameters"]).replace("{out}", output))
+    feedback = QgsProcessingFeedback()
+    try:
+        processing.run(f"landloom:{inputs['algorithm']}", parameters, feedback=feedback)
+    except QgsProcessingException as error:
+        raise LandloomError(str(error)) from error
+    finally:
+        progress.info(feedback.textLog()[-3000:])
+
+
 STEPS = {
+    "processing": processing_run,
     "preparestack": preparestack,
     "extractsamples": extractsamples,
     "train": train_model,
@@ -113,6 +130,30 @@ def at_rename(number, before):
             os.kill(os.getpid(), signal.SIGKILL)
 
     os.replace = dying
+
+
+EVENTS = [0]
+_CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.utime", "sqlite3.connect")
+
+
+def at_event(number, folder):
+    """Die just before the n-th change that Python makes in a folder: a file opened to write, renamed, removed ..."""
+
+    def hook(event, arguments):
+        if event == "open":
+            path, mode, flags = arguments
+            if not (flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) and not set(mode or "") & set("wax+"):
+                return
+        elif event in _CHANGES:
+            path = arguments[0]
+        else:
+            return
+        if isinstance(path, str | os.PathLike) and os.fspath(path).startswith(folder):
+            EVENTS[0] += 1
+            if EVENTS[0] == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
 
 
 def at_read(number, action, path):
@@ -154,7 +195,7 @@ def child(order):
     lines, result = [], {}
     try:
         for name, arguments in order.get("faults", {}).items():
-            {"at_rename": at_rename, "at_read": at_read, "limit": limit}[name](*arguments)
+            {"at_rename": at_rename, "at_event": at_event, "at_read": at_read, "limit": limit}[name](*arguments)
         if "pause" in order:  # two runs start together
             while not os.path.exists(order["pause"]):
                 pass
@@ -164,13 +205,33 @@ def child(order):
         result = {"refused": str(error)}
     except (OSError, MemoryError) as error:  # which algorithms/base.py turns into one sentence
         result = {"refused": f"{type(error).__name__} {error}", "system": True}
-    except BaseException:
+    except BaseException as error:
         result = {"crashed": traceback.format_exc()}
-    os.write(order["answer"], json.dumps({**result, "lines": lines}).encode())  # a pipe: no disk, no limit
+        if lacks_memory(error):
+            result = {"refused": str(error), "system": True}
+    told = json.dumps({**result, "lines": lines, "events": EVENTS[0]})
+    os.write(order["answer"], told.encode())  # a pipe: no disk, no limit
+
+
+def start_qgis():
+    """QGIS without a window, its Processing, and ours; what children would import first is imported here."""
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    from qgis.core import QgsApplication
+
+    application = QgsApplication([], False)
+    application.initQgis()
+    sys.path.append(str(Path(QgsApplication.pkgDataPath()) / "python" / "plugins"))
+    from processing.core.Processing import Processing
+
+    Processing.initialize()
+    plugin = sys.modules["landloom"].classFactory(None)
+    plugin.initProcessing()
+    return application, plugin
 
 
 def main():
     answers = {}
+    kept = start_qgis() if "--qgis" in sys.argv else None  # noqa: F841
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
