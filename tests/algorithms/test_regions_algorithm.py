@@ -89,10 +89,13 @@ def test_the_whole_job_by_regions(landloom_provider, inputs, tmp_path):
     regions = tmp_path / "regions.gpkg"
     regions.write_bytes(given.read_bytes())
     output, model = tmp_path / "map.tif", tmp_path / "m.safetensors"
+    table = tmp_path / "n.csv"
+    table.write_text("value,code,name,level1\n1,1,riz,cultures\n2,2,friche,naturel\n", encoding="utf-8")
     parameters = {
         "STACK": str(stack),
         "REFERENCE": str(reference),
         "CLASS_FIELD": "class",
+        "NOMENCLATURE": str(table),
         "NETWORK": "randomforest",
         "EVALUATION": "holdout",
         "GROUP_DISTANCE": 0,
@@ -120,11 +123,9 @@ def test_the_whole_job_by_regions(landloom_provider, inputs, tmp_path):
     assert facts["scores"]["pixel"]["macro_f1"] == pytest.approx(made["MACRO_F1"])
     assert "regions.gpkg" in str(facts["provenance"]["inputs"])
     assert run(BLEND=0)[1] == 3
-    assert run(BLEND=40)[1] == 2  # only the map is made anew
+    assert run(BLEND=40, LEVEL=1)[1] == 2  # only the map is made anew
+    assert "are in the training report of each region" in (tmp_path / "report.html").read_text(encoding="utf-8")
     (tmp_path / "m_regions.safetensors").unlink()
     assert run(BLEND=40)[1] == 1 and (tmp_path / "m_regions.safetensors").exists()
     write_layer(regions, "zone", ogr.OFTInteger, [(3, -90, -90, 80, 300), (7, 80, -90, 300, 300)])
     assert run(BLEND=40)[1] == 1  # the samples
-    _, kept = run(REGIONS=None, REGION_FIELD=None)
-    assert kept == 1
-    assert (open_raster(output).ReadAsArray() == labels + 1).mean() < 0.8
