@@ -134,28 +134,32 @@ def finish(layer: Layer, temporary: Path, area: Area, progress: Progress) -> Non
 
 
 def publish(layer: Layer, temporary: Path) -> None:
-    """Give a raster its final name, with its sidecars; those of an older file go."""
+    """Give a raster its final name, after its sidecars have theirs; those of an older file go, and that before.
+
+    So a kill in between leaves no raster under its name, rather than one with the classes of another.
+    """
     final = layer.path
+    style = final.with_suffix(".qml")
+    partial = style.with_name(f"{style.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}.qml")
     try:
-        os.replace(temporary, final)
+        if layer.qml:
+            partial.write_text(layer.qml, encoding="utf-8")
+        final.unlink(missing_ok=True)
+        style.unlink(missing_ok=True)
         for suffix in SIDECARS:
             new, old = Path(f"{temporary}{suffix}"), Path(f"{final}{suffix}")
             if new.exists():
                 os.replace(new, old)
             else:
                 old.unlink(missing_ok=True)
-        style = final.with_suffix(".qml")
         if layer.qml:
-            partial = style.with_name(f"{style.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}.qml")
-            try:
-                partial.write_text(layer.qml, encoding="utf-8")
-                os.replace(partial, style)
-            finally:
-                partial.unlink(missing_ok=True)
-        else:
-            style.unlink(missing_ok=True)
+            os.replace(partial, style)
+        os.replace(temporary, final)
     except OSError as error:
         raise LandloomError(writing_failed(final, error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -57,3 +57,60 @@ def test_items_with_values_of_other_kinds(place, value, tmp_path):
 def test_a_file_of_several_models_that_lists_something_else(content):
     with pytest.raises(LandloomError, match="not a Landloom model"):
         ModelHeader.from_json(content)
+
+
+def test_samples_whose_rows_are_beyond_all_numbers(tmp_path, make_stack):
+    """2^31 - 1 plus the halo is negative in 32 bits, and was taken for a row inside."""
+    import numpy as np
+    import samples_scene
+    from landloom.model.base.progress import Progress
+    from landloom.model.samples.extraction import extract_samples
+    from landloom.model.samples.settings import ExtractionSettings
+    from landloom.model.samples.store import SampleStore
+
+    stack = make_stack(tmp_path / "stack", samples_scene.sensors())
+    reference = samples_scene.write_layer(tmp_path / "reference.gpkg", samples_scene.fields())
+    extract_samples(stack, reference, ExtractionSettings("crop", max_per_group=3), tmp_path / "samples", Progress())
+    table = np.load(tmp_path / "samples" / "samples.npy")
+    table["row"][0] = 2**31 - 1
+    np.save(tmp_path / "samples" / "samples.npy", table)
+    with pytest.raises(LandloomError, match="outside their chip"):
+        SampleStore.open(tmp_path / "samples")
+
+
+def test_a_journal_with_other_blocks_is_not_gone_on_from(tmp_path):
+    from landloom.model.mapping.chunks import Area
+    from landloom.model.mapping.journal import Journal
+    from landloom.model.mapping.layout import block_at
+
+    journal = Journal(tmp_path)
+    journal.start("run", [block_at(0, Area(0, 0, 30, 20), Area(0, 0, 32, 32))])
+    assert journal.read()["blocks"] == [[0, 0, 32, 32]]
+    path = tmp_path / "journal.json"
+    content = json.loads(path.read_text())
+    for blocks in ([[0, 0, 16, 32]], "all", [[0, 0]], None):
+        path.write_text(json.dumps({**content, "blocks": blocks}))
+        assert journal.read() is None
+
+
+def test_a_killed_run_publishes_no_map_with_the_classes_of_another(tmp_path, monkeypatch):
+    """The raster takes its name when names and style of its classes are there."""
+    import os
+
+    from landloom.model.mapping import outputs
+
+    final, temporary = tmp_path / "map.tif", tmp_path / "map.0a1b2c3d.partial.tif"
+    for path in (final, final.with_suffix(".qml"), tmp_path / "map.tif.aux.xml"):
+        path.write_text("older")
+    temporary.write_text("newer")
+    (tmp_path / f"{temporary.name}.aux.xml").write_text("newer")
+    replace, seen = os.replace, []
+
+    def watched(source, target):
+        replace(source, target)
+        seen.append({path.name: path.read_text() for path in tmp_path.iterdir() if ".partial" not in path.name})
+
+    monkeypatch.setattr(os, "replace", watched)
+    outputs.publish(outputs.Layer("map", final, 1, "uint8", 0, qml="newer"), temporary)
+    assert seen[-1] == {"map.tif": "newer", "map.tif.aux.xml": "newer", "map.qml": "newer"}
+    assert all("map.tif" not in one for one in seen[:-1]) and "older" not in str(seen)
