@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from qgis.core import (
     QgsProcessingMultiStepFeedback,
 )
 
-from ..model.base.files import write_json
+from ..model.base.files import parse_json, write_json
 from ..model.base.progress import Progress
 
 
@@ -27,7 +26,7 @@ class StepLog:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "steps.json"
         try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
+            content = parse_json(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             content = {}
         self._steps: dict[str, Any] = content if isinstance(content, dict) else {}

@@ -66,7 +66,7 @@ def jobs_from_text(text: str) -> list[Job]:
     """
     try:
         content = json.loads(text) if text else []
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     jobs = []
     for one in content if isinstance(content, list) else []:

@@ -157,7 +157,7 @@ class Project:
             return project
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise LandloomError(
                 tr("Cannot read {path}: {error}. Delete it to begin with the defaults.").format(path=path, error=error)
             ) from error
@@ -235,7 +235,7 @@ class Project:
         """What a report's ``_report.json`` holds; nothing where it is missing or damaged."""
         try:
             content = json.loads(self.beside(name, "report.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
 

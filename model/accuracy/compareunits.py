@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.files import make_folder, whole_file, write_json
+from ..base.files import make_folder, parse_json, whole_file, write_json
 from ..base.language import tr
 from ..base.levels import Levels
 from ..base.progress import Progress
@@ -114,7 +114,7 @@ class Finished:
 
     def _saved_key(self) -> str:
         try:
-            return str(json.loads((self.folder / "comparison.json").read_text(encoding="utf-8"))["key"])
+            return str(parse_json((self.folder / "comparison.json").read_text(encoding="utf-8"))["key"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 

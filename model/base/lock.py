@@ -134,7 +134,7 @@ class Lock:
             content = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):  # being written this moment, or cut off by a crash: its age decides
+        except (OSError, ValueError, RecursionError):  # being written, or cut off by a crash: its age decides
             return {}
         return content if isinstance(content, dict) else {}
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..base.files import PARTIAL, write_json
+from ..base.files import PARTIAL, parse_json, write_json
 from ..base.language import tr
 from .chunks import Block
 
@@ -51,18 +51,19 @@ class Journal:
     def read(self) -> dict[str, Any] | None:
         """What an earlier run left; None if there is none, or none that can be used."""
         try:
-            content = json.loads(self._file.read_text(encoding="utf-8"))
+            content = parse_json(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
             return None
-        return content
+        return content if content.get("checksum") == fingerprint(content.get("blocks")) else None
 
     def start(self, run_hash: str, blocks: Sequence[Block]) -> None:
         """Forget what is there and begin the journal of a new run, with its blocks in the order of reading."""
         self.clear()
         areas = [list(block.chunked) for block in blocks]
-        write_json(self._file, {"format": FORMAT, "version": VERSION, "hash": run_hash, "blocks": areas})
+        content = {"format": FORMAT, "version": VERSION, "hash": run_hash, "blocks": areas}
+        write_json(self._file, {**content, "checksum": fingerprint(areas)})  # of other blocks parts would not fit
 
     def clear(self) -> None:
         """Remove everything but the lock."""
@@ -84,9 +85,7 @@ class Journal:
         try:
             with zipfile.ZipFile(path) as archive:
                 return archive.testzip() is None
-        except FileNotFoundError:
-            return False
-        except (OSError, zipfile.BadZipFile, EOFError):
+        except Exception:  # zipfile and zlib have errors of their own for a damaged file, which is made anew
             return False
 
     def write(self, block: Block, arrays: dict[str, np.ndarray]) -> None:
@@ -123,7 +122,7 @@ class Journal:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return arrays[name]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        except Exception as error:  # as above, and numpy's
             raise LandloomError(
                 tr("The part {path} is damaged or gone: run again, it is made anew.").format(path=path)
             ) from error

@@ -412,8 +412,8 @@ def _check_tables(folder: Path, chips: np.ndarray, samples: np.ndarray, halo: in
         if samples["chip"].min() < 0 or samples["chip"].max() >= len(chips):
             raise _damaged(folder, tr("samples.npy names chips that do not exist"))
         own = chips[samples["chip"]]
-        fits = (samples["row"] >= halo) & (samples["row"] + halo < own["height"])
-        fits &= (samples["column"] >= halo) & (samples["column"] + halo < own["width"])
+        row, column = samples["row"].astype(np.int64), samples["column"].astype(np.int64)
+        fits = (row >= halo) & (row + halo < own["height"]) & (column >= halo) & (column + halo < own["width"])
         fits &= (samples["label"] >= 0) & (samples["label"] < n_classes) & (samples["split"] <= TEST)
         if not fits.all():
             raise _damaged(folder, tr("samples.npy holds samples outside their chip or nomenclature"))

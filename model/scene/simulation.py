@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..base.files import whole_folder, write_json
+from ..base.files import parse_json, whole_folder, write_json
 from ..base.language import tr
 from ..base.progress import Progress
 from . import archive, clouds, optical, radar, reference
@@ -107,7 +106,7 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
     if not found and not any(path.iterdir()):
         return
     try:
-        known = json.loads((path / MARKER).read_text(encoding="utf-8")).get("format") == FORMAT
+        known = parse_json((path / MARKER).read_text(encoding="utf-8")).get("format") == FORMAT
     except (OSError, ValueError, AttributeError):
         known = False
     others = [name for name in found if not (known and OWN_FILES.fullmatch(name))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
-from ..base.files import check_writable
+from ..base.files import check_writable, parse_json
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.qml import gray, multiband, pseudocolor
@@ -62,7 +61,7 @@ def check_folder(folder: Path) -> None:
         )
     if folder.is_dir() and any(folder.iterdir()):
         try:
-            own = json.loads((folder / "composite.json").read_text("utf-8")).get("format") == "landloom-composite"
+            own = parse_json((folder / "composite.json").read_text("utf-8")).get("format") == "landloom-composite"
         except (OSError, ValueError, AttributeError):
             own = False
         if not own:

@@ -24,7 +24,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
-from ..base.files import PARTIAL, make_folder, write_json
+from ..base.files import PARTIAL, make_folder, parse_json, write_json
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import address_of, gdal_options, is_remote
@@ -340,7 +340,7 @@ class _SensorCopy:
 def _entries(path: Path, head: str) -> dict[str, str]:
     """Dates and their hashes in a journal; none where it is of another grid or of other bands."""
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("head") != head:

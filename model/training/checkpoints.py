@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import LandloomError
-from ..base.files import make_folder, whole_file, write_json, writing_failed
+from ..base.files import make_folder, parse_json, whole_file, write_json, writing_failed
 from ..base.language import tr
 from ..base.progress import Progress
 
@@ -78,7 +78,7 @@ class Checkpoints:
     @staticmethod
     def _saved_key(folder: Path) -> str:
         try:
-            return str(json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))["key"])
+            return str(parse_json((folder / "checkpoint.json").read_text(encoding="utf-8"))["key"])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
@@ -125,13 +125,14 @@ class Checkpoints:
         path = None if self.folder is None else self.folder / "training.jsonl"
         if path is None or not path.exists():
             return []
-        newest: dict[tuple[Any, Any], str] = {}
-        for line in path.read_text(encoding="utf-8").splitlines():
+        newest: dict[tuple[str, str], str] = {}
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
             except ValueError:  # cut by the kill
                 continue
-            newest[entry.get("unit"), entry.get("epoch")] = line
+            if isinstance(entry, dict):
+                newest[str(entry.get("unit")), str(entry.get("epoch"))] = line
         return list(newest.values())
 
     def clear(self) -> None:

@@ -40,7 +40,7 @@ def renewed(paths: list[str], links: Mapping[str, tuple[str, str]]) -> dict[str,
                 items[address] = parse_item(json.loads(fetch(address)), Path())
             item = items[address]
             new[path] = gdal_path(item.assets[key].href, Path(), item.collection, (address, *item.addresses[1:]))
-        except (OSError, ValueError, KeyError, LandloomError) as error:
+        except (OSError, ValueError, KeyError, RecursionError, LandloomError) as error:
             raise LandloomError(
                 tr(
                     "The link {address_of} has expired and its item {address} gives no new one ({error}); "
