@@ -24,7 +24,7 @@ from .planar import PlanarLinear
 from .scripting import Scripted, remembered
 
 if TYPE_CHECKING:
-    from .ltae import AttentionBranch
+    from .ltae import AttentionBranch, LightTemporalAttention
 
 VALUES_ON_GPU = 2**19
 """Dates times pixels: 64 channels of them are 128 MB."""
@@ -44,22 +44,18 @@ class Matrices(NamedTuple):
         floors: for each layer and G dates ``[G, outputs, 1]``, below which its output does not fall.
         bias: of an only layer, for G dates ``[G, outputs, 1]``; else empty.
         keys: for G dates ``[G, heads, D]``.
-        weight: of the descriptor.
-        shift: its bias ``[outputs, 1]``.
     """
 
     layers: list[list[Tensor]]
     floors: list[list[Tensor]]
     bias: list[Tensor]
     keys: list[Tensor]
-    weight: Tensor
-    shift: Tensor
 
 
-def describe(
+def summarise(
     branch: AttentionBranch, x: Tensor, mask: Tensor, days: Tensor, places: list[int]
 ) -> tuple[Tensor, Tensor]:
-    """Descriptor ``[D, N]`` and presence ``[1, N]`` of pixels.
+    """What the attention of a branch makes of pixels, ``[D, N]`` float32, and their presence ``[1, N]``.
 
     Args:
         branch: the weights.
@@ -68,14 +64,45 @@ def describe(
         days: ``[T]``.
         places: ``[T]`` the sensor of each date among those of the branch.
     """
-    tile, group = PIXELS_AT_ONCE, 1
+    tile, group = _at_once(x), 1
     if x.device.type != "cpu":
-        tile = max(1, x.shape[2])
         group = max(1, VALUES_ON_GPU // tile)
     key = (tuple(days.tolist()), tuple(places), x.dtype, group)
     own = remembered(branch, key, lambda: matrices(branch, days, places, x.dtype, group))
-    summary, flag = ATTENDED(x, mask, own.layers, own.floors, own.bias, own.keys, tile, (SMALLEST, LARGEST))
-    return DESCRIBED(summary, flag, own.weight, own.shift, branch.absent.unsqueeze(1))
+    return ATTENDED(x, mask, *own, tile, (SMALLEST, LARGEST))
+
+
+def join(network: LightTemporalAttention, summaries: list[Tensor], flags: list[Tensor]) -> tuple[Tensor, ...]:
+    """Descriptors, one below the other, what they are fused to, and logits, ``[..., N]`` each.
+
+    Args:
+        network: the weights.
+        summaries: of each branch ``[D, N]``, ``[D, 0]`` of one without any date.
+        flags: likewise the presence ``[1, N]``.
+    """
+    precision = next(iter(network.attention_branches().values())).precision
+    own = remembered(network, precision, lambda: _fusion(network, precision))
+    return JOINED(summaries, flags, *own, _at_once(flags[0]))
+
+
+def _at_once(planes: Tensor) -> int:
+    return PIXELS_AT_ONCE if planes.device.type == "cpu" else max(1, planes.shape[-1])
+
+
+def _fusion(
+    network: LightTemporalAttention, dtype: torch.dtype
+) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+    """The weights as :func:`joined` takes them."""
+    branches = list(network.attention_branches().values())
+    own = [branch.descriptor.folded() for branch in branches]
+    fusion, head = network.fusion.folded(), network.head.folded()
+    return (
+        [weight.to(dtype) for weight, _bias in own],
+        [bias.unsqueeze(1).to(dtype) for _weight, bias in own],
+        [branch.absent.detach().unsqueeze(1) for branch in branches],
+        [fusion[0], fusion[1].unsqueeze(1)],
+        [head[0], head[1].unsqueeze(1)],
+    )
 
 
 def matrices(branch: AttentionBranch, days: Tensor, places: list[int], dtype: torch.dtype, group: int = 1) -> Matrices:
@@ -108,8 +135,7 @@ def matrices(branch: AttentionBranch, days: Tensor, places: list[int], dtype: to
         floors.append(shared_out(floor.unsqueeze(2)))
     only = shared_out(bias.unsqueeze(2)) if len(layers) == 1 else []
     keys = shared_out(branch.key.weight.expand(dates, -1, -1))
-    weight, bias = branch.descriptor.folded()
-    return Matrices(layers, floors, only, keys, weight.to(dtype), bias.unsqueeze(1).to(dtype))
+    return Matrices(layers, floors, only, keys)
 
 
 def attended(
@@ -145,6 +171,7 @@ def attended(
         torch.ones([group, one[0].size(1) + 1, min(tile, pixels)], dtype=x.dtype, device=x.device) for one in layers
     ]
     scores = torch.empty([group, heads, min(tile, pixels)], dtype=x.dtype, device=x.device)
+    shares = scores if x.dtype == torch.float32 else torch.empty_like(scores, dtype=torch.float32)
     for first in range(0, pixels, tile):
         last = min(first + tile, pixels)
         count = last - first
@@ -158,16 +185,17 @@ def attended(
             shown = list(known.unsqueeze(1).split(group))
             valid = [0.5] * len(planes)
             if group == 1:  # on a GPU, which would have to be waited for, no date is left out
-                shares: list[float] = known.mean([1]).tolist()
-                valid = shares
+                means: list[float] = known.mean([1]).tolist()
+                valid = means
         inner = [one[:, :, :count] for one in room]
-        summary, total = summed(planes, shown, valid, layers, floors, bias, keys, inner, scores[:, :, :count], False)
+        own, ours = scores[:, :, :count], shares[:, :, :count]
+        summary, total = summed(planes, shown, valid, layers, floors, bias, keys, inner, own, ours, False)
         low, high = torch.aminmax(total if whole else total + (1.0 - here))
         if not bool((low > bounds[0]).logical_and_(high < bounds[1])):
-            summary, total = summed(planes, shown, valid, layers, floors, bias, keys, inner, scores[:, :, :count], True)
+            summary, total = summed(planes, shown, valid, layers, floors, bias, keys, inner, own, ours, True)
         if not whole:
             total.add_(1.0 - here)  # of a pixel without a date, for which 0 / 1 is 0
-        result[:, first:last] = summary.div_(total.unsqueeze(1)).view(width, count)
+        result[:, first:last] = summary.div_(total[0].unsqueeze(1)).view(width, count)
     return result, flag
 
 
@@ -181,6 +209,7 @@ def summed(
     keys: list[Tensor],
     room: list[Tensor],
     scores: Tensor,
+    shares: Tensor,
     careful: bool,
 ) -> tuple[Tensor, Tensor]:
     """Sums over the dates: of the values by the exponentials of their scores, and of these.
@@ -195,59 +224,117 @@ def summed(
         keys: likewise.
         room: for the output of each layer, ``[G, outputs + 1, N]``, the last channel 1.
         scores: room for them ``[G, heads, N]``.
+        shares: likewise for what becomes of them, float32; the same where they are that.
         careful: take a running maximum off the scores.
 
     Returns:
-        ``[heads, D / heads, N]`` and ``[heads, N]``, float32; of a pixel without a valid date 0.
+        ``[heads, D / heads, N]`` and ``[1, heads, N]``, float32; of a pixel without a valid date 0.
     """
     heads = scores.size(1)
     pixels = scores.size(2)
     width = keys[0].size(2)
+    short = scores.dtype != torch.float32
     summary = torch.zeros([heads, width // heads, pixels], device=scores.device)
-    total = torch.zeros([heads, pixels], device=scores.device)
-    peak = torch.full([heads, pixels] if careful else [0], -1e30, device=scores.device)
+    total = torch.zeros([1, heads, pixels], device=scores.device)
+    peak = torch.full([1, heads, pixels] if careful else [0], -1e30, device=scores.device)
+    outputs = room
+    targets = room
+    values = scores
+    weights = shares
+    parts: list[Tensor] = []
+    factors: list[Tensor] = []
     for step in range(len(planes)):
         if valid[step] == 0.0:
             continue
         dates = planes[step].size(0)
+        if len(parts) != dates:  # the first time, and where fewer dates are left
+            outputs = [one[:dates] for one in room]
+            targets = [one[:, : one.size(1) - 1] for one in outputs]
+            values, scores, weights = targets[-1], scores[:dates], shares[:dates]
+            parts = list(values.unflatten(1, [heads, width // heads]).unbind(0))
+            factors = list(weights.unsqueeze(2).unbind(0))
         y = planes[step]
         for number in range(len(layers)):
-            whole = room[number][:dates]
-            target = whole[:, : whole.size(1) - 1]
             if len(layers) == 1:
-                torch.add(torch.bmm(layers[number][step], y), bias[step], out=target)
+                torch.add(torch.bmm(layers[number][step], y), bias[step], out=targets[number])
             else:
-                torch.bmm(layers[number][step], y, out=target)
-            torch.maximum(target, floors[number][step], out=target)
-            y = whole
-        values = y[:, :width]
-        torch.bmm(keys[step], values, out=scores[:dates])
-        shares = scores[:dates].to(torch.float32)
+                torch.bmm(layers[number][step], y, out=targets[number])
+            torch.maximum(targets[number], floors[number][step], out=targets[number])
+            y = outputs[number]
+        torch.bmm(keys[step], values, out=scores)
+        if short:
+            weights.copy_(scores)
         if careful:
             if valid[step] < 1.0:
-                shares = shares.masked_fill(shown[step] == 0.0, -float("inf"))
-            highest = torch.maximum(peak, shares.amax([0]))
+                weights.masked_fill_(shown[step] == 0.0, -float("inf"))
+            highest = torch.maximum(peak, weights.amax([0], True))
             shrink = peak.sub_(highest).exp_()
             peak = highest
-            shares = shares.sub(peak)
-            summary.mul_(shrink.unsqueeze(1))
+            weights.sub_(peak)
+            summary.mul_(shrink[0].unsqueeze(1))
             total.mul_(shrink)
-        shares.exp_()
+        weights.exp_()
         if valid[step] < 1.0 and not careful:
-            shares.mul_(shown[step])
-        parts = values.unflatten(1, [heads, width // heads])
+            weights.mul_(shown[step])
         for date in range(dates):
-            summary.addcmul_(parts[date], shares[date].unsqueeze(1))
-        total.add_(shares[0] if dates == 1 else shares.sum([0]))
+            summary.addcmul_(parts[date], factors[date])
+        total.add_(weights if dates == 1 else weights.sum([0], True))
     return summary, total
 
 
-def described(summary: Tensor, flag: Tensor, weight: Tensor, bias: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
-    """The descriptor of a branch; ``absent`` where a pixel has no date."""
-    descriptor = torch.addmm(bias, weight, summary.to(weight.dtype)).relu_()
-    if not bool(flag.all()):
-        descriptor = torch.where(flag > 0, descriptor, absent.to(weight.dtype))
-    return descriptor.to(torch.float32), flag
+def joined(
+    summaries: list[Tensor],
+    flags: list[Tensor],
+    weights: list[Tensor],
+    biases: list[Tensor],
+    absent: list[Tensor],
+    fusion: list[Tensor],
+    head: list[Tensor],
+    tile: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The descriptors of branches, ``absent`` where a pixel has no date, joined for the classifier.
+
+    Args:
+        summaries: see :func:`join`, as ``flags``.
+        flags: likewise.
+        weights: of each branch ``[outputs, D]``.
+        biases: likewise ``[outputs, 1]``.
+        absent: likewise.
+        fusion: weight ``[F, branches * (outputs + 1)]`` and bias ``[F, 1]``.
+        head: likewise.
+        tile: pixels at once.
+
+    Returns:
+        descriptors, those of all branches one below the other, fused descriptor and logits, ``[..., N]`` float32.
+    """
+    size = weights[0].size(0)
+    count = len(weights)
+    pixels = flags[0].size(1)
+    descriptors = torch.empty([count * (size + 1), pixels], device=flags[0].device)
+    fused = torch.empty([fusion[0].size(0), pixels], device=flags[0].device)
+    logits = torch.empty([head[0].size(0), pixels], device=flags[0].device)
+    torch.cat(flags, out=descriptors[count * size :])
+    whole = bool(descriptors[count * size :].all())
+    for first in range(0, pixels, tile):
+        last = min(first + tile, pixels)
+        planes = descriptors[:, first:last]
+        for branch in range(count):
+            own = planes[branch * size : (branch + 1) * size]
+            if summaries[branch].size(1) == 0:
+                own.copy_(absent[branch])
+                continue
+            summary = summaries[branch][:, first:last].to(weights[branch].dtype)
+            if weights[branch].dtype == torch.float32:
+                torch.addmm(biases[branch], weights[branch], summary, out=own)
+            else:
+                own.copy_(torch.addmm(biases[branch], weights[branch], summary))
+            own.relu_()
+            if not whole:
+                own.copy_(torch.where(flags[branch][:, first:last] > 0, own, absent[branch]))
+        torch.addmm(fusion[1], fusion[0], planes, out=fused[:, first:last])
+        fused[:, first:last].relu_()
+        torch.addmm(head[1], head[0], fused[:, first:last], out=logits[:, first:last])
+    return descriptors[: count * size], fused, logits
 
 
-ATTENDED, DESCRIBED = Scripted(attended), Scripted(described)
+ATTENDED, JOINED = Scripted(attended), Scripted(joined)

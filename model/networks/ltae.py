@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .attending import describe
+from .attending import join, summarise
 from .base import Prediction, SensorInput, SensorShape
 from .channels import group_of
 from .planar import PlanarLinear, mask_to_planes, to_planes, to_windows
@@ -55,6 +55,10 @@ class LightTemporalAttention(nn.Module):
         self.dropout = nn.Dropout(self.settings["dropout"])
         self.head = PlanarLinear(width, classes)
 
+    def attention_branches(self) -> dict[str, AttentionBranch]:
+        """The branches by group."""
+        return dict(self.branches.items())  # type: ignore[arg-type]
+
     def branch(self, shape: SensorShape, members: int) -> AttentionBranch:
         """The branch of a group of sensors."""
         chosen = self.settings
@@ -75,19 +79,28 @@ class LightTemporalAttention(nn.Module):
         self, inputs: dict[str, SensorInput], batch: int, height: int, width: int, extra: Tensor | None = None
     ) -> Prediction:
         """The prediction for ``batch`` windows of ``height`` x ``width`` units; ``extra`` goes to every branch."""
-        descriptors, flags = {}, []
-        for group, members in self.groups.items():
-            present = [(place, inputs[name]) for place, name in enumerate(members) if name in inputs]
-            descriptor, flag = self.branches[group](present, batch * height * width, extra)
-            descriptors[group] = descriptor
-            flags.append(flag)
-        joined = torch.cat([*descriptors.values(), *flags]).unsqueeze(0)
-        fused = torch.relu_(self.fusion(joined))
-        logits = self.head(self.dropout(fused))
+        units = batch * height * width
+        present = {
+            group: [(place, inputs[name]) for place, name in enumerate(members) if name in inputs]
+            for group, members in self.groups.items()
+        }
 
         def windows(planes: Tensor) -> Tensor:
             return to_windows(planes.squeeze(0), batch, height, width)
 
+        branches = self.attention_branches()
+        if makes_maps(self) and all(branch.reads_pixels for branch in branches.values()):
+            found = [branches[group].summarise(sensors, units) for group, sensors in present.items()]
+            planes, fused, logits = join(self, [one[0] for one in found], [one[1] for one in found])
+            own = dict(zip(present, planes.chunk(len(present)), strict=True)) | {"fused": fused}
+            return Prediction(windows(logits), {}, {name: windows(x) for name, x in own.items()})
+        descriptors, flags = {}, []
+        for group, sensors in present.items():
+            descriptors[group], flag = self.branches[group](sensors, units, extra)
+            flags.append(flag)
+        joined = torch.cat([*descriptors.values(), *flags]).unsqueeze(0)
+        fused = torch.relu_(self.fusion(joined))
+        logits = self.head(self.dropout(fused))
         auxiliary = {}
         if self.training:
             auxiliary = {name: windows(self.auxiliary[name](x.unsqueeze(0))) for name, x in descriptors.items()}
@@ -140,8 +153,36 @@ class AttentionBranch(nn.Module):
             units: what gets a descriptor each: pixels here, objects in a subclass.
             extra: ``[G, units]``, known of a unit besides its series; for :meth:`by_date`.
         """
-        if not present or not sum(sensor.x.shape[1] for _place, sensor in present):
+        known = self.dates(present)
+        if known is None:
             return self.absent[:, None].expand(-1, units), self.absent.new_zeros(1, units)
+        x, mask, days, places = known
+        encoding = self.encode(days)
+        x, mask = self.by_date(x, mask, encoding, places, units, extra)
+        summary = self._attend(x, mask, encoding)
+        flag = mask.any(dim=0).to(x.dtype).unsqueeze(0)
+        descriptor = torch.relu_(self.descriptor(summary.unsqueeze(0), flag.unsqueeze(0))).squeeze(0)
+        if bool((flag == 1).all()):
+            return descriptor, flag
+        return torch.where(flag > 0, descriptor, self.absent[:, None]), flag
+
+    @property
+    def reads_pixels(self) -> bool:
+        """Whether :meth:`by_date` is that of pixels; maps of them are made by :mod:`.attending`."""
+        return type(self).by_date is AttentionBranch.by_date
+
+    def summarise(self, present: list[tuple[int, SensorInput]], units: int) -> tuple[Tensor, Tensor]:
+        """Without gradients: what the attention gives, ``[C, units]``, and presence; ``[C, 0]`` without any date."""
+        known = self.dates(present)
+        if known is None:
+            return self.absent.new_empty(self.key.weight.shape[1], 0), self.absent.new_zeros(1, units)
+        x, mask, days, places = known
+        return summarise(self, x.to(self.precision), mask, days, places.tolist())
+
+    def dates(self, present: list[tuple[int, SensorInput]]) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+        """Planes ``[T, C, N]``, masks ``[T, N]``, days and sensors ``[T]`` of all dates; None if there is none."""
+        if not present or not sum(sensor.x.shape[1] for _place, sensor in present):
+            return None
         planes = [to_planes(sensor.x) for _place, sensor in present]
         x = torch.cat(planes) if len(planes) > 1 else planes[0]
         mask = torch.cat([mask_to_planes(sensor.mask) for _place, sensor in present])
@@ -151,19 +192,7 @@ class AttentionBranch(nn.Module):
             kept = mask.any(dim=1)
             if not bool(kept.all()):
                 x, mask, days, places = x[kept], mask[kept], days[kept], places[kept]
-                if not len(days):
-                    return self.absent[:, None].expand(-1, units), self.absent.new_zeros(1, units)
-        of_pixels = type(self).by_date is AttentionBranch.by_date
-        if of_pixels and makes_maps(self):
-            return describe(self, x.to(self.precision), mask, days, places.tolist())
-        encoding = self.encode(days)
-        x, mask = self.by_date(x, mask, encoding, places, units, extra)
-        summary = self._attend(x, mask, encoding)
-        flag = mask.any(dim=0).to(x.dtype).unsqueeze(0)
-        descriptor = torch.relu_(self.descriptor(summary.unsqueeze(0), flag.unsqueeze(0))).squeeze(0)
-        if bool((flag == 1).all()):
-            return descriptor, flag
-        return torch.where(flag > 0, descriptor, self.absent[:, None]), flag
+        return (x, mask, days, places) if len(days) else None
 
     def encode(self, days: Tensor) -> Tensor:
         """The encoding ``[T, C]`` of days."""
