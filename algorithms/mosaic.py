@@ -11,6 +11,7 @@ from qgis.core import (
     QgsProcessingOutputNumber,
     QgsProcessingParameterCrs,
     QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterRasterDestination,
 )
@@ -76,15 +77,22 @@ class MakeMosaic(LandloomAlgorithm):
         )
         self.add_memory()
         self.add(
-            QgsProcessingParameterRasterDestination("OUTPUT", tr("Mosaic")),
+            QgsProcessingParameterRasterDestination("OUTPUT", tr("Mosaic"), optional=True),
             "Cloud-optimised GeoTIFF of class codes with overviews, Byte or UInt16 by the largest code, 0 = no data, "
-            "with colours, names and a style.",
+            "with colours, names and a style. Left out, only VRT is written.",
         )
         self.add(
             QgsProcessingParameterRasterDestination(
                 "CONFIDENCE", tr("Confidence of the mosaic"), optional=True, createByDefault=False
             ),
             "GeoTIFF in percent, 0 to 100, 255 = no data; needs CONFIDENCES.",
+        )
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "VRT", tr("Virtual mosaic"), "VRT (*.vrt)", optional=True, createByDefault=False
+            ),
+            "Virtual raster (.vrt) that shows the maps where they lie, at once and without a copy, the first of MAPS "
+            "on top; it needs them to stay there.",
         )
         self.addOutput(QgsProcessingOutputNumber("PIXELS", tr("Number of mapped pixels")))
 
@@ -105,12 +113,13 @@ class MakeMosaic(LandloomAlgorithm):
         outputs = {
             name: self.parameterAsOutputLayer(parameters, name, context)
             for name in ("OUTPUT", "CONFIDENCE")
-            if name == "OUTPUT" or parameters.get(name)
+            if parameters.get(name)
         }
+        virtual = self.parameterAsFileOutput(parameters, "VRT", context) if parameters.get("VRT") else None
         progress = FeedbackProgress(feedback)
         done = mosaic(
             maps,
-            outputs["OUTPUT"],
+            outputs.get("OUTPUT"),
             sources("CONFIDENCES"),
             outputs.get("CONFIDENCE"),
             crs_or_none(self, parameters, context),
@@ -118,13 +127,16 @@ class MakeMosaic(LandloomAlgorithm):
             read_table(table).nomenclature() if table else None,
             self.parameterAsInt(parameters, "MEMORY_MB", context),
             progress,
+            virtual,
         )
-        progress.info(
-            tr("{pixels:,} pixels mapped, {overlap:,} of them by several maps.").format(
-                pixels=done.pixels, overlap=done.overlap
+        if "OUTPUT" in outputs:
+            progress.info(
+                tr("{pixels:,} pixels mapped, {overlap:,} of them by several maps.").format(
+                    pixels=done.pixels, overlap=done.overlap
+                )
             )
-        )
         titles = {"OUTPUT": self.tr("Mosaic"), "CONFIDENCE": self.tr("Confidence of the mosaic")}
         for name, path in outputs.items():
             MapLayer.name_on_load(context, path, titles[name])
-        return {**outputs, "PIXELS": done.pixels}
+        made = {**outputs, "VRT": virtual} if virtual else outputs
+        return {**made, "PIXELS": done.pixels} if "OUTPUT" in outputs else made

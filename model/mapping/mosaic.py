@@ -27,6 +27,7 @@ from . import outputs
 from .chunks import Area
 from .classify import CONFIDENCE_NODATA, map_layers
 from .fuseinputs import FuseInput, check_not_output, common_classes
+from .mosaicvrt import write_virtual
 from .tilewriter import write_tiles
 from .unsure import GREYS, LEVEL_TAG, UNSURE_TAG
 
@@ -40,7 +41,7 @@ class Mosaic:
     Attributes:
         grid: of the map.
         nomenclature: its classes.
-        pixels: with a class.
+        pixels: with a class; 0 of a virtual raster alone, which is not read.
         overlap: of these, how many several maps cover.
     """
 
@@ -156,7 +157,7 @@ class MosaicMap(MosaicInput):
 
 def mosaic(
     maps: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None,
     confidences: Sequence[str | os.PathLike[str]] = (),
     confidence: str | os.PathLike[str] | None = None,
     crs: str | None = None,
@@ -164,13 +165,14 @@ def mosaic(
     nomenclature: Nomenclature | None = None,
     memory_mb: int = 1024,
     progress: Progress | None = None,
+    vrt: str | os.PathLike[str] | None = None,
 ) -> Mosaic:
     """Join maps to one.
 
     Args:
         maps: of classes, in any CRS; one alone gets overviews.
         output: a cloud-optimised GeoTIFF, Byte or UInt16 by the largest code, 0 = no data, with overviews, names,
-            colours and a style.
+            colours and a style; None for ``vrt`` alone.
         confidences: of each map, in the same order, Byte 0..100; none, or one for each map.
         confidence: that of the mosaic, likewise.
         crs: of the mosaic; by default that of the map with the finest pixels, the first of them.
@@ -178,6 +180,7 @@ def mosaic(
         nomenclature: names and colours to use; others come from the maps.
         memory_mb: working memory.
         progress: shown, and asked whether to stop.
+        vrt: a virtual raster of the maps where they lie, the first on top; see ``mosaicvrt.py``.
 
     Raises:
         LandloomError: if a map cannot be used, or nothing can be written.
@@ -192,8 +195,12 @@ def mosaic(
                 n=len(confidences), maps=len(maps)
             )
         )
-    if confidence and not confidences:
-        raise LandloomError(tr("CONFIDENCE needs CONFIDENCES: give the confidence of each map."))
+    if confidence and not (confidences and output):
+        raise LandloomError(tr("CONFIDENCE needs CONFIDENCES, the confidence of each map, and OUTPUT."))
+    if not output and not vrt:
+        raise LandloomError(tr("There is nothing to write: give OUTPUT, VRT, or both."))
+    if vrt and Path(vrt).suffix.lower() != ".vrt":
+        raise LandloomError(tr("{path} is to be a virtual raster: end its name in .vrt.").format(path=vrt))
     paths = [Path(one) for one in (output, confidence) if one]
     for path in paths:
         if path.suffix.lower() not in (".tif", ".tiff"):
@@ -201,7 +208,7 @@ def mosaic(
     outputs.check_outputs(paths)
     labels = [MosaicMap(path) for path in maps]
     sure = [MosaicInput(path, CONFIDENCE_NODATA) for path in confidences]
-    check_not_output([*labels, *sure], paths)
+    check_not_output([*labels, *sure], [*paths, *([Path(vrt)] if vrt else [])])
     codes: set[int] = set()
     for index, one in enumerate(labels):
         codes |= one.codes(progress.part(20.0 * index / len(labels), 20.0 * (index + 1) / len(labels)))
@@ -221,7 +228,7 @@ def mosaic(
     for source in [*labels, *sure]:
         source.bring_to(grid)
     classes, unsure = _classes(labels, sorted(codes), nomenclature, progress)
-    layers = map_layers(classes, output, confidence, unsure=unsure)
+    layers = map_layers(classes, output or vrt or "", confidence, unsure=unsure)
     levels = {one.level for one in labels}
     if len(levels) == 1 and levels != {""}:
         layers[0] = replace(layers[0], tags={**layers[0].tags, LEVEL_TAG: levels.pop()})
@@ -235,7 +242,12 @@ def mosaic(
         overlap += int((times > 1).sum())
         return {"map": joined, "confidence": trust}
 
-    write_tiles(layers, grid, values, most, progress.part(20, 100))
+    if output:
+        write_tiles(layers, grid, values, most, progress.part(20, 100))
+    if vrt:
+        if confidences:
+            progress.info(tr("VRT shows the first map where several overlap: CONFIDENCES count in OUTPUT alone."))
+        write_virtual(replace(layers[0], path=Path(vrt)), grid, labels, progress)
     whole = Nomenclature((*classes, unsure)) if unsure else classes
     return Mosaic(grid, whole, pixels, overlap)
 

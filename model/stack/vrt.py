@@ -67,13 +67,14 @@ def plain_vrt(grid: Grid, bands: Sequence[VrtBand], dtype: str, nodata: float | 
             lines.append(f"    <NoDataValue>{nodata!r}</NoDataValue>")
         if band.function:
             lines.append(f"    <PixelFunctionType>{band.function}</PixelFunctionType>")
-        lines += _source(band, folder)
+        lines += source_lines(band, folder)
         lines.append("  </VRTRasterBand>")
     lines.append("</VRTDataset>")
     return "\n".join(lines) + "\n"
 
 
-def _source(band: VrtBand, folder: Path) -> list[str]:
+def source_lines(band: VrtBand, folder: Path) -> list[str]:
+    """The element of a band of a VRT in ``folder`` that shows a file."""
     scaled = (band.scale, band.offset) != (1.0, 0.0)
     kind = "ComplexSource" if scaled or band.source_nodata is not None else "SimpleSource"
     same_size = (band.target.width, band.target.height) == band.size

@@ -43,6 +43,19 @@ def test_tiles_of_two_zones(landloom_provider, tiles, tmp_path):
     assert set(np.unique(open_raster(trusted["CONFIDENCE"]).ReadAsArray())) == {40, 90, 255}
 
 
+def test_a_virtual_mosaic_alone(landloom_provider, tiles, tmp_path):
+    import processing
+
+    maps, _sure = tiles
+    given = {"MAPS": maps, "CRS": "EPSG:32738", "RESOLUTION": 10}
+    virtual = processing.run("landloom:mosaic", {**given, "VRT": str(tmp_path / "m.vrt")})
+    written = processing.run("landloom:mosaic", {**given, "OUTPUT": str(tmp_path / "m.tif")})
+    assert virtual == {"VRT": str(tmp_path / "m.vrt")}
+    assert np.array_equal(*(open_raster(one).ReadAsArray() for one in (virtual["VRT"], written["OUTPUT"])))
+    with pytest.raises(QgsProcessingException, match="OUTPUT, VRT, or both"):
+        processing.run("landloom:mosaic", given)
+
+
 def test_bad_input(landloom_provider, tiles, tmp_path):
     import processing
 
