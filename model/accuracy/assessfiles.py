@@ -15,7 +15,6 @@ from ..base.errors import LandloomError
 from ..base.files import parse_json, write_json, write_text
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.stylefile import save_style
 from ..base.vectorfile import write_table
 from ..stack.schema import first_problem
 from .assessment import NO_DATA, RIGHT, TRAINED, WRONG, Assessment
@@ -253,7 +252,6 @@ def write_objects(result: Assessment, path: str | os.PathLike[str], progress: Pr
             yield bytes(geometry.ExportToWkb())
 
     kind = ogr.wkbPoint if result.is_point else ogr.wkbMultiPolygon
-    write_table(path, LAYER, result.crs_wkt, kind, geometries(), columns, progress)
     label = "if(\"verdict\" = 'wrong', \"class\" || ' → ' || \"predicted\", '')"
     style = categorized_qml(
         "verdict",
@@ -266,4 +264,4 @@ def write_objects(result: Assessment, path: str | os.PathLike[str], progress: Pr
         point=result.is_point,
         label=label,
     )
-    save_style(path, LAYER, style)
+    write_table(path, LAYER, result.crs_wkt, kind, geometries(), columns, progress, style)

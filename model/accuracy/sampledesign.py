@@ -12,7 +12,6 @@ from osgeo import ogr
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.stylefile import save_style
 from ..base.vectorfile import write_table
 from ..samples.tablefiles import read_table
 from .allocation import ALLOCATIONS, MOST, allocate, expected_accuracies, expected_error, size_for
@@ -226,6 +225,5 @@ def write_points(
             geometry.AddPoint_2D(*one)
             yield bytes(geometry.ExportToWkb())
 
-    write_table(path, LAYER, source.grid.crs_wkt, ogr.wkbPoint, geometries(), columns, progress)
-    labels = class_labels(plan, plan.settings.nomenclature)
-    save_style(path, LAYER, form_qml(labels, max(source.grid.resolution)))
+    style = form_qml(class_labels(plan, plan.settings.nomenclature), max(source.grid.resolution))
+    write_table(path, LAYER, source.grid.crs_wkt, ogr.wkbPoint, geometries(), columns, progress, style)

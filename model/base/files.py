@@ -17,7 +17,8 @@ from .language import tr
 
 PARTIAL = ".partial"
 SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".idm", ".ind")
-"""Suffixes of what belongs to a shapefile."""
+SQLITE = ("-journal", "-wal", "-shm")
+"""What belongs to a shapefile, and to a GeoPackage that is being changed."""
 
 
 @contextlib.contextmanager
@@ -34,29 +35,35 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = final.with_name(f"{final.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{final.suffix}")
     try:
         yield temporary
-        if final.suffix.lower() == ".shp":
-            _replace_beside(temporary, final)
+        _replace_beside(temporary, final)
         os.replace(temporary, final)
     except OSError as error:
         raise LandloomError(writing_failed(final, error)) from error
     finally:
-        for left in (temporary, *_beside_shapefile(temporary)):
+        for left in (temporary, *_beside(temporary)):
             left.unlink(missing_ok=True)
 
 
-def _beside_shapefile(path: Path) -> list[Path]:
-    """The files that belong to a shapefile; none of another format."""
-    if path.suffix.lower() != ".shp":
-        return []
-    return [one for one in (path.with_suffix(suffix) for suffix in SHAPEFILE) if one.exists()]
+def _beside(path: Path) -> list[Path]:
+    """The files that belong to a shapefile or a GeoPackage and are there; none of another format."""
+    kind = path.suffix.lower()
+    if kind == ".gpkg":
+        named = [path.with_name(f"{path.name}{suffix}") for suffix in SQLITE]
+    else:
+        named = [path.with_suffix(suffix) for suffix in SHAPEFILE] if kind == ".shp" else []
+    return [one for one in named if one.exists()]
 
 
 def _replace_beside(temporary: Path, final: Path) -> None:
-    """Let the tables of a shapefile take the places of older ones; meanwhile there is no layer of that name."""
-    for older in (final, *_beside_shapefile(final)):
-        older.unlink(missing_ok=True)
-    for part in _beside_shapefile(temporary):
-        os.replace(part, final.with_suffix(part.suffix))
+    """Let the tables of a shapefile take the places of older ones; meanwhile there is no layer of that name.
+
+    SQLite would write what stands in the journal of an older GeoPackage into the new one: both go.
+    """
+    older, parts = _beside(final), _beside(temporary)
+    for one in (final, *older) if older or parts else ():
+        one.unlink(missing_ok=True)
+    for part in parts:
+        os.replace(part, final.with_name(part.name.replace(temporary.stem, final.stem, 1)))
 
 
 @contextlib.contextmanager

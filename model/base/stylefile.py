@@ -5,24 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from pathlib import Path
 
 from .errors import LandloomError
-from .files import write_text
 from .language import tr
 
 
-def save_style(path: str | os.PathLike[str], layer: str, style: str) -> None:
-    """Write a style beside a layer's file, and, for a GeoPackage, into it too, so that it travels with the data.
+def keep_style(path: str | os.PathLike[str], layer: str, style: str) -> None:
+    """Write a style into a GeoPackage that does not have its final name yet, as QGIS's "save style in database" does.
 
     Raises:
         LandloomError: if it cannot be written.
     """
-    path = Path(path)
-    write_text(path.with_suffix(".qml"), style)
-    if path.suffix.lower() != ".gpkg":
-        return
-    # The table of QGIS's own "save style in database".
     try:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             found = connection.execute("SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer,))

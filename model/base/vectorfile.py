@@ -21,10 +21,11 @@ import numpy as np
 from osgeo import gdal, ogr
 
 from .errors import LandloomError
-from .files import whole_file
+from .files import whole_file, write_text
 from .language import tr
 from .progress import Progress
 from .raster import quiet_gdal, spatial_reference
+from .stylefile import keep_style
 
 DRIVERS = {".gpkg": "GPKG", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
 MOST_COLUMNS = 1990
@@ -54,6 +55,7 @@ def write_table(
     geometries: Iterable[bytes | None],
     columns: Mapping[str, np.ndarray | Sequence[Any]],
     progress: Progress,
+    style: str = "",
 ) -> None:
     """Write a layer.
 
@@ -66,6 +68,7 @@ def write_table(
         columns: name -> values, one a row: integers, floats (NaN = empty), bool or texts (None = empty); what a masked
             array hides is empty.
         progress: shown, and asked whether to stop.
+        style: QML, kept beside the file and, of a GeoPackage, in it too, so that it travels with the data.
 
     Raises:
         LandloomError: if the format is unknown, there are too many columns, or the file cannot be written.
@@ -85,8 +88,12 @@ def write_table(
         if driver == "GPKG":
             _create(temporary, driver, layer, crs_wkt, geometry_type, arrays, (), progress)
             _fill(temporary, layer, arrays, geometries, progress)
+            if style:
+                keep_style(temporary, layer, style)
         else:
             _create(temporary, driver, layer, crs_wkt, geometry_type, arrays, geometries, progress)
+        if style:
+            write_text(path.with_suffix(".qml"), style)
 
 
 def _kind(values: np.ndarray) -> tuple[int, int]:

@@ -12,7 +12,6 @@ from osgeo import ogr
 
 from ..base.freedmemory import give_back_freed_memory
 from ..base.progress import Progress
-from ..base.stylefile import save_style
 from ..base.vectorfile import write_table
 from ..stack.grid import Grid
 from .arcs import Arcs, Rings, arcs_of, rings_of
@@ -145,8 +144,7 @@ def write_polygons(
             yield from wkb_of(rings, grid)
 
     ordered = {name: np.asanyarray(values)[order] for name, values in columns.items()}
-    write_table(path, layer, grid.crs_wkt, ogr.wkbPolygon, geometries(), ordered, progress)
-    save_style(path, layer, style)
+    write_table(path, layer, grid.crs_wkt, ogr.wkbPolygon, geometries(), ordered, progress, style)
 
 
 def write_object_polygons(

@@ -216,7 +216,7 @@ def all_runs(maps: dict[str, str], stack: str, reference: str, made: dict[str, s
         "trainobjects-pixelset": ("trainobjects", {**sets, **report}),
         "classifyobjects": (
             "classifyobjects",
-            {**both, "MODEL": made["objects"], "OUTPUT": "{out}/objects.gpkg", "RASTER": "{out}/objects.tif"},
+            {**both, "MODEL": made["objects"], "OUTPUT": "{out}/objects.gpkg", "RASTER": "{out}/raster.tif"},
         ),
         "train": (
             "train",

@@ -92,3 +92,12 @@ def test_the_files_of_a_shapefile_take_their_names_together(tmp_path):
         temporary.with_suffix(".dbf").write_text("half")
         raise ValueError
     assert {one.name: one.read_text() for one in tmp_path.iterdir()} == found
+
+
+def test_the_journal_of_an_older_geopackage_is_not_written_into_the_new_one(tmp_path):
+    path = tmp_path / "map.gpkg"
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        path.with_name(f"{path.name}{suffix}").write_text("older")
+    with whole_file(path) as temporary:
+        temporary.write_text("newer")
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("map.gpkg", "newer")]
