@@ -13,6 +13,14 @@ import numpy as np
 from faulty_runs import LEFT, Run, Zygote
 from osgeo import gdal, ogr
 
+QUICK = ["mosaic", "vectorise"]
+SLOW = [
+    "regularise", "fuse", "difference", "vectorise-shp", "areas", "sampledesign", "coregister", "coregister-image",
+    "addrasters", "composite", "nomenclature", "check", "segment", "objectfeatures", "trainobjects",
+    "trainobjects-pixelset", "classifyobjects", "train", "descriptors", "suggestlabels", "assess", "compare",
+    "landcovermap", "samplescene",
+]  # fmt: skip
+KEPT = ("work",)  # what landcovermap goes on from; its outputs are compared
 CHANGING = {
     "provenance",
     "created",
@@ -309,3 +317,15 @@ def emptied(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+def check_finals(folder: Path, expected: dict[str, object], when: str) -> None:
+    """Whatever has its final name is whole."""
+    for path, held in content_of(folder, KEPT).items():
+        assert path in expected, f"{when}: {path} is left"
+        assert held == expected[path], f"{when}: {path}"
+
+
+def left_of(folder: Path) -> list[str]:
+    """Temporary files."""
+    return [path.name for path in folder.rglob("*") if temporary(path.name)]

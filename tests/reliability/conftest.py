@@ -75,3 +75,32 @@ def undisturbed(inputs, zygote, tmp_path_factory):
         return known[step]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def qgis_zygote():
+    """A process that forks runs of algorithms, through Processing."""
+    if not hasattr(os, "fork"):
+        pytest.skip("processes cannot be forked here")
+    from faulty_runs import Zygote
+
+    made = Zygote("--qgis")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def algorithms(qgis_zygote, make_stack, tmp_path_factory):
+    """Name -> algorithm and parameters; but for the nightly tests only of those that need maps alone."""
+    from algorithm_runs import all_runs, make_models, quick_runs, write_maps
+
+    folder = tmp_path_factory.mktemp("algorithmes")
+    maps = write_maps(folder / "maps")
+    if os.environ.get("LANDLOOM_NIGHTLY") != "1":
+        return quick_runs(maps)
+    import samples_scene
+
+    stack = str(make_stack(folder / "fields", samples_scene.sensors()))
+    reference = str(samples_scene.write_layer(folder / "reference.gpkg", samples_scene.fields()))
+    made = make_models(qgis_zygote, folder / "made", stack, reference, maps)
+    return quick_runs(maps) | all_runs(maps, stack, reference, made)

@@ -158,9 +158,9 @@ def at_event(number, folder):
 
 def at_read(number, action, path):
     """Change a source at the n-th window that is read."""
-    read, count = StackReader.read, [0]
+    reads, count = {name: getattr(StackReader, name) for name in ("read", "read_dates")}, [0]
 
-    def spoiling(self, *arguments, **names):
+    def spoil():
         count[0] += 1
         if count[0] == number:
             if action == "delete":
@@ -174,9 +174,16 @@ def at_read(number, action, path):
             elif action == "wait":
                 Path(path).touch()
                 signal.pause()
-        return read(self, *arguments, **names)
 
-    StackReader.read = spoiling
+    def spoiling(name):
+        def read(self, *arguments, **names):
+            spoil()
+            return reads[name](self, *arguments, **names)
+
+        return read
+
+    for name in reads:
+        setattr(StackReader, name, spoiling(name))
 
 
 def limit(kind, value):
