@@ -43,7 +43,9 @@ def samples_of(folder: Path, climate: str, size: int, seed: int) -> Path:
     return folder / "samples"
 
 
-def judge(samples: Path, name: str, seed: int, folder: Path, sensors: tuple[str, ...]) -> dict[str, Any]:
+def judge(
+    samples: Path, name: str, seed: int, folder: Path, sensors: tuple[str, ...], epochs: int = 0
+) -> dict[str, Any]:
     """Scores per pixel and per polygon of one network on the test polygons, and the seconds of its training."""
     from landloom.model.samples.store import SampleStore
     from landloom.model.training.run import train
@@ -55,6 +57,7 @@ def judge(samples: Path, name: str, seed: int, folder: Path, sensors: tuple[str,
         evaluation="holdout",
         sensors=sensors,
         seed=seed,
+        epochs=epochs,
     )
     start = time.monotonic()
     result = train([SampleStore.open(samples)], settings, folder / f"{name}.safetensors")

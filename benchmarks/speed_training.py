@@ -1,68 +1,133 @@
-"""Speed of training: how much of an epoch is arithmetic, samples larger than memory, a step beside another version.
+"""Speed of training: where the time goes, samples that do not fit into memory, a step beside another version.
 
     python benchmarks/speed_training.py --folder data --against 573e044 --json training.json
 
-``--folder`` is that of ``speed.py``, which leaves its samples there. Two epochs of each network on some of them: the
-share of the second that is spent in steps (forward, backward, weights), the rest being batches and averaging; then once
-more with so little memory that samples are read again in each epoch. ``--against`` takes the sources of a commit and
-times steps of ``twinns`` on random batches of 128 in both versions, taking turns, in processes of their own; the least
-of several counts.
+``--folder`` is that of ``speed.py``, which leaves its samples there. Two epochs of each network on some of them; of the
+second, samples a second of the clock and of the processor, and the share of the processor's seconds in steps (forward,
+backward, weights), in inputs (units, indices, scaling, gaps) and in the rest (reading, shuffling, averaging). Then with
+so little memory that samples are read again in each epoch, and last from the disk: before each epoch the system is told
+to forget the files, and what it reads anew is counted. ``--threads 1`` keeps the shares apart best.
+
+``--against`` takes the sources of a commit and times steps of ``twinns`` on random batches of 128 in both versions,
+taking turns, in processes of their own; the least of several counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
+import mmap
+import os
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from common import ROOT, load_package
 
+if TYPE_CHECKING:
+    from landloom.model.samples.store import SampleStore
+
 BATCH = 128
 SMALL_MB = 16  # the least that MEMORY_MB may be
 STEPS = 8
 
 
-def epochs(folder: Path, network: str, samples: int, memory_mb: int) -> dict[str, float]:
-    """Samples a second of the second epoch, and the share of its time in steps."""
+def epochs(folder: Path, network: str, samples: int, memory_mb: int, threads: int, cold: bool) -> dict[str, float]:
+    """What the second of two epochs took; ``cold``: from the disk."""
     load_package()
     from landloom.model.base.progress import Progress
     from landloom.model.samples.store import SampleStore
+    from landloom.model.training import trainer
     from landloom.model.training.loop import fit
     from landloom.model.training.member import MemberTraining
     from landloom.model.training.settings import TrainingSettings
-
-    spent: list[float] = []
-    plain = MemberTraining._step
-
-    def timed(self: MemberTraining, *arguments: Any) -> float:
-        begin = time.monotonic()
-        try:
-            return plain(self, *arguments)
-        finally:
-            spent.append(time.monotonic() - begin)
+    from landloom.model.training.source import InputSource
 
     store = SampleStore.open(folder / "samples")
-    training = store.indices(0)
-    some = np.sort(np.random.default_rng(0).permutation(training)[:samples])
+    some = np.sort(np.random.default_rng(0).permutation(store.indices(0))[:samples])
     settings = TrainingSettings(network=network, epochs=2, evaluation="holdout", device="cpu", memory_mb=memory_mb)
-    MemberTraining._step = timed  # type: ignore[method-assign]
+    spent: dict[str, float] = {}
+    plain = MemberTraining._epoch
+
+    def epoch(self: MemberTraining, number: int) -> float:
+        if cold:
+            forget(store, folder / "samples")
+        spent.clear()
+        wall, cores, own, read = time.monotonic(), time.process_time(), time.thread_time(), bytes_read()
+        try:
+            return plain(self, number)
+        finally:
+            spent["seconds"], spent["processor"] = time.monotonic() - wall, time.process_time() - cores
+            spent["thread"], spent["read"] = time.thread_time() - own, bytes_read() - read
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(setattr, MemberTraining, "_epoch", plain)
+        stack.callback(setattr, trainer, "thread_count", trainer.thread_count)
+        MemberTraining._epoch = epoch  # type: ignore[method-assign]
+        trainer.thread_count = lambda: threads
+        for owner, method in ((MemberTraining, "_step"), (InputSource, "_inputs"), (InputSource, "_read_batches")):
+            stack.enter_context(watched(owner, method, spent))
+        fit(store, some, some[:0], settings, Progress())
+    inputs, prepared = spent.get("_inputs", 0.0), spent.get("_read_batches", 0.0)
+    rest = prepared - inputs + spent["thread"] - spent["_step"]
+    return {
+        "samples_per_second": len(some) / spent["seconds"],
+        "samples_per_processor_second": len(some) / spent["processor"],
+        "share_of_steps": 1 - (inputs + rest) / spent["processor"],
+        "share_of_inputs": inputs / spent["processor"],
+        "share_of_the_rest": rest / spent["processor"],
+        "mb_from_disk": spent["read"] / 2**20,
+    }
+
+
+@contextlib.contextmanager
+def watched(owner: type, method: str, spent: dict[str, float]) -> Iterator[None]:
+    """Add up the processor's seconds that a method takes in the thread that calls it."""
+    plain = getattr(owner, method)
+
+    def timed(*arguments: Any) -> Any:
+        begin = time.thread_time()
+        try:
+            return plain(*arguments)
+        finally:
+            spent[method] = spent.get(method, 0.0) + time.thread_time() - begin
+
+    setattr(owner, method, timed)
     try:
-        history = fit(store, some, some[:0], settings, Progress()).history
+        yield
     finally:
-        MemberTraining._step = plain  # type: ignore[method-assign]
-    second = spent[len(spent) // 2 :]
-    seconds = history[-1]["seconds"]
-    return {"samples_per_second": len(some) / seconds, "arithmetic_share": sum(second) / seconds}
+        setattr(owner, method, plain)
+
+
+def forget(store: SampleStore, folder: Path) -> None:
+    """Have the system let go of what it holds of a store's files (Linux)."""
+    for array in (*store._values.values(), *store._masks.values()):
+        held: Any = array
+        while held is not None and not isinstance(held, mmap.mmap):
+            held = getattr(held, "base", None)
+        if held is not None:
+            held.madvise(mmap.MADV_DONTNEED)
+    for path in folder.glob("*.npy"):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def bytes_read() -> int:
+    """What this process has read from disks so far; 0 where the system does not tell."""
+    path = Path("/proc/self/io")
+    lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
+    return next((int(line.split()[1]) for line in lines if line.startswith("read_bytes")), 0)
 
 
 def step(root: Path, threads: int) -> dict[str, float]:
@@ -150,8 +215,10 @@ def main(words: list[str] | None = None) -> int:
     figures: dict[str, Any] = {}
     for network in arguments.networks.split(",") if arguments.folder else ():
         samples = arguments.samples // 8 if network == "twinns" else arguments.samples
-        for name, memory in (("in_memory", 1024), ("read_again", SMALL_MB)):
-            figures.setdefault(network, {})[name] = epochs(Path(arguments.folder), network, samples, memory)
+        for name, memory in (("in_memory", 1024), ("read_again", SMALL_MB), ("from_disk", SMALL_MB)):
+            cold = name == "from_disk"
+            one = epochs(Path(arguments.folder), network, samples, memory, arguments.threads, cold)
+            figures.setdefault(network, {})[name] = one
     if arguments.against:
         figures["step_of_twinns"] = beside(arguments.against, arguments.threads, arguments.rounds)
     Path(arguments.json).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
