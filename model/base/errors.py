@@ -47,6 +47,19 @@ class ChangedError(LandloomError):
     """A source changed while it was read: nothing that was made of it may be kept."""
 
 
+class GoneError(ChangedError):
+    """A source is not there, or not seen from this machine.
+
+    Args:
+        message: the sentence.
+        path: of the source.
+    """
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class NoAnswerError(LandloomError):
     """A server does not answer: what it holds is neither there nor gone, and nothing may be skipped for it."""
 

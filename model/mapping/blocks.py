@@ -213,10 +213,13 @@ def scripts(
             f"--time={longest}",
             *(["--gres=gpu:1"] if gpu else []),
         ]
-        header = [f"#SBATCH {one}" for one in ("--ntasks=1", *asked, *options)]
+        # A job whose node failed, or that made room for others, goes on in the same log.
+        header = [f"#SBATCH {one}" for one in ("--ntasks=1", "--requeue", "--open-mode=append", *asked, *options)]
         array, index = f"#SBATCH --array=0-{jobs - 1}", "$SLURM_ARRAY_TASK_ID"
         send = (
-            'job=$(sbatch --parsable "$here/{array}")\nsbatch --dependency="afterok:${{job%%;*}}" "$here/{assemble}"\n'
+            # Without the last option the second job would wait for ever after a failure of the first.
+            'job=$(sbatch --parsable "$here/{array}")\n'
+            'sbatch --dependency="afterok:${{job%%;*}}" --kill-on-invalid-dep=yes "$here/{assemble}"\n'
         )
     else:
         asked = [f"-l select=1:ncpus={cpus}:mem={memory_mb}mb{':ngpus=1' if gpu else ''}", f"-l walltime={longest}"]
@@ -378,6 +381,10 @@ def _assemble(given: argparse.Namespace) -> int:
 
 def _status(given: argparse.Namespace) -> int:
     folder = Path(os.path.abspath(given.parts))
+    output = folder.with_suffix("")
+    if not folder.exists() and output.exists():
+        print(f"{output} is there: nothing is left to be done.")
+        return 0
     total, done = count(folder), len(list(folder.glob("block_*[0-9].npz")))
     print(f"{done} of {total} blocks are there. (Blocks without anything to map never are.)")
     return 0

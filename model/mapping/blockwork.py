@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from ..base.device import resolve_device, thread_count
 from ..base.elsewhere import read_order
-from ..base.errors import Cancelled, ChangedError, LandloomError
+from ..base.errors import Cancelled, ChangedError, GoneError, LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
 from ..samples.tilework import Tiles
@@ -216,6 +216,11 @@ def compute(
             session.compute(numbers, StillWanted(order, run))
         except Cancelled:
             answer["stopped"] = True
+        except GoneError as error:  # here only, it may be: nothing that others made is thrown away for that
+            answer["error"] = tr(
+                "The file {path} of the stack is gone, or this machine does not see it: keep stack and images in "
+                "folders that all machines share, and give PATH_MAP where these have other names here."
+            ).format(path=error.path)
         except ChangedError as error:
             answer |= {"error": str(error), "changed": True}
         except LandloomError as error:

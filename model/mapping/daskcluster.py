@@ -66,6 +66,7 @@ class DaskCluster:
         """Reach the scheduler, or start one with its jobs: done late, when inputs have proved to be sound."""
         if self.client is not None:
             return
+        self._check_certificates()
         try:
             where: Any = self.address
             if self.queue is not None:
@@ -81,6 +82,19 @@ class DaskCluster:
                 ).format(address=self.address, short=short(error))
             ) from error
         self._open.callback(self._close_client)
+
+    def _check_certificates(self) -> None:
+        """Dask itself fails in words about its own arguments."""
+        if not self.address.startswith("tls:"):
+            return
+        known = self._distributed.Security().get_tls_config_for_role("client")
+        if not all(known.get(name) for name in ("ca_file", "cert", "key")):
+            raise LandloomError(
+                tr(
+                    "SCHEDULER {address} is encrypted, and Dask knows no certificates on this machine: name them in "
+                    "~/.config/dask/tls.yaml, as docs/cluster.md shows."
+                ).format(address=self.address)
+            )
 
     def _close_client(self) -> None:
         with contextlib.suppress(Exception):  # a scheduler that is gone: there is nothing left to close
@@ -131,6 +145,7 @@ class DaskCluster:
         """See :class:`~..base.elsewhere.Elsewhere`."""
         if not self.expected:
             raise AssertionError("device() comes first")
+        self._progress = progress
         run = read_order(order)["run"]
         tasks = Tasks(self, self.path(str(order)), run, pieces, part, progress)
         progress.info(tr("Computing on {count} workers of {address}.").format(count=self.count(), address=self.address))
@@ -211,8 +226,7 @@ class DaskCluster:
 
     def _check_dask(self) -> None:
         """Python and Dask first: without these, the workers could not even be asked for the rest."""
-        with self.connection():
-            found = in_time(lambda: self.client.get_versions(check=False), ANSWER, self._progress)
+        found = self._all_answer(lambda: self.client.get_versions(check=False))
         ours = found["client"]
         for who, theirs in (("The scheduler", found["scheduler"]), *found["workers"].items()):
             name = who if who == "The scheduler" else tr("The worker {who}").format(who=who)

@@ -28,6 +28,8 @@ VISIBLE = 60.0
 TRIES = 3
 """Times that a piece is given out, when workers say that they stopped or its part is not there."""
 MOST_IN_TASK = 8
+TELL = 1.0
+"""Seconds between two looks at how far the run is."""
 LAST = 10.0
 """Seconds for the last words with a cluster; it does without them if it must."""
 LOST = (OSError, TimeoutError, asyncio.TimeoutError)  # Dask's CommClosedError is an OSError
@@ -70,6 +72,7 @@ class Tasks:
         self._done: set[int] = set()
         self._function = remote("compute")
         self._begin = self._told = time.monotonic()
+        self._damaged = bool(self._there())  # parts that are there and must be made again
         self._alone: float | None = None
 
     def run(self) -> None:
@@ -177,11 +180,14 @@ class Tasks:
 
     def _tell(self) -> None:
         now = time.monotonic()
-        if now - self._told < 1.0:
+        if now - self._told < TELL:
             return
         self._told = now
         total = max(1, sum(self._pieces.values()))
-        share = sum(self._pieces[number] for number in self._there()) / total
+        there = self._there()
+        if len(there) == len(self._pieces) and not self._damaged:
+            self._done |= there  # a worker that was lost after its last part cannot say so
+        share = sum(self._pieces[number] for number in there) / total
         self._progress.percent(100.0 * share)
         workers = self._cluster.count()
         if share > 0.01 and workers:

@@ -205,6 +205,7 @@ def _naming(kind: type) -> type:
         def _new_worker_name(self, worker_number: int) -> str:
             return f"{self._name}-{next(numbers)}"
 
+    Naming.__name__ = kind.__name__  # by which its workers are called
     return Naming
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..base.errors import ChangedError, LandloomError
+from ..base.errors import ChangedError, GoneError, LandloomError
 from ..base.language import tr
 from ..base.raster import is_remote, open_raster
 from .encoding import factors
@@ -213,10 +213,11 @@ def check_sources(sensors: Sequence[Sensor]) -> None:
             try:
                 size, time = size_and_time(source.path)
             except LandloomError as error:
-                raise ChangedError(
+                raise GoneError(
                     tr("The file {path} of the stack is gone; put it back or make the stack again.").format(
                         path=source.path
-                    )
+                    ),
+                    source.path,
                 ) from error
             if size != source.size or abs(time - source.time) > 2:  # file systems keep times to 2 s at worst
                 raise ChangedError(

@@ -342,7 +342,8 @@ def test_what_fails_on_a_worker_is_told_with_its_machine_and_the_file(scene, sch
     ):
         maps(stack, models["randomforest"], tmp_path / "out", elsewhere=cluster)
     text = str(caught.value)
-    assert f"On {socket.gethostname()} (process" in text and str(lost) in text and "gone" in text
+    assert f"On {socket.gethostname()} (process" in text and str(lost) in text and "gone" in text and "PATH_MAP" in text
+    assert type(caught.value) is LandloomError  # not one that would throw away what other workers have made
     assert cluster.client.status == "closed"
 
 
@@ -377,6 +378,32 @@ def test_nobody_answers(scene, tmp_path, monkeypatch):
         maps(stack, models["randomforest"], tmp_path, elsewhere=cluster)
 
 
+def test_a_worker_that_hangs_is_named(scene, scheduler, workers, tmp_path, monkeypatch):
+    stack, models = scene
+    monkeypatch.setattr(daskcluster, "ANSWER", 4.0)
+    with DaskCluster(scheduler, "", Progress()) as cluster:
+        maps(stack, models["randomforest"], tmp_path / "before", elsewhere=cluster)  # all are there
+        os.killpg(workers[1].pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(
+                LandloomError, match=r"Not all workers answer .* silent longest is tcp://.*start it again"
+            ):
+                maps(stack, models["randomforest"], tmp_path / "out", elsewhere=cluster)
+        finally:
+            os.killpg(workers[1].pid, signal.SIGCONT)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def nothing_open():
+    """Whether a worker has closed stack and model after a run."""
+    from landloom.model.mapping import blockwork
+
+    return blockwork._OPEN._session is None
+
+
+nothing_open.__module__ = "__main__"  # travels by value
+
+
 def test_this_process_keeps_its_settings(scene, scheduler, workers, small_blocks, tmp_path):
     """Neither torch nor Dask is set otherwise, and there is no default client that another plugin might use."""
     import dask
@@ -390,5 +417,6 @@ def test_this_process_keeps_its_settings(scene, scheduler, workers, small_blocks
         client = cluster.client
         with pytest.raises(ValueError):
             distributed.default_client()
+        assert set(client.run(nothing_open).values()) == {True}
     assert (dask.config.config, torch.get_num_threads(), dict(os.environ)) == before
     assert client.status == "closed"

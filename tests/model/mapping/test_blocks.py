@@ -79,6 +79,8 @@ def test_array_jobs_give_the_map_of_one_run(
     for one, other in ((here, there), (tmp_path / "here_c.tif", confidence)):
         assert np.array_equal(gdal.Open(str(one)).ReadAsArray(), gdal.Open(str(other)).ReadAsArray())
     assert not parts.exists()
+    assert console.main(["blocks", "status", str(parts)]) == 0
+    assert f"{there} is there" in capsys.readouterr().out
 
 
 def test_models_of_regions_give_the_map_of_one_run(mapping_stack, forest_model, small_blocks, tmp_path, capsys):
@@ -126,9 +128,11 @@ def test_the_array_comes_first_and_assembling_depends_on_it(
             f"{folder}/m.tif.array.sh",
             "sbatch",
             after,
+            "--kill-on-invalid-dep=yes",
             f"{folder}/m.tif.assemble.sh",
         ]
         assert "#SBATCH --array=0-3\n" in text and "#SBATCH -A team\n" in text and "#SBATCH --mem=3048M\n" in text
+        assert "#SBATCH --requeue\n" in text and "#SBATCH --open-mode=append\n" in text
     else:
         after = "depend=afterok:4712[].server"
         assert sent == ["qsub", f"{folder}/m.tif.array.sh", "qsub", "-W", after, f"{folder}/m.tif.assemble.sh"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 
 import pytest
 from landloom.model.base.elsewhere import write_order
-from landloom.model.base.errors import ChangedError, LandloomError
+from landloom.model.base.errors import Cancelled, ChangedError, LandloomError
 from landloom.model.base.progress import Progress
-from landloom.model.mapping import dasktasks
+from landloom.model.mapping import daskcluster, dasktasks
 from landloom.model.mapping.daskcluster import DaskCluster
 
 pytest.importorskip("distributed")
@@ -159,3 +161,41 @@ def test_a_client_that_has_closed_itself(run):
     client.status = "closed"
     with pytest.raises(LandloomError, match="The connection to SCHEDULER host:8786 was lost"):
         run(client)
+
+
+def test_a_worker_that_is_lost_after_its_last_part_is_not_waited_for(run, monkeypatch):
+    def compute(numbers):
+        done(run, numbers)
+        return Future("pending")
+
+    monkeypatch.setattr(dasktasks, "TELL", 0.0)
+    client = run(Client(compute, (8,)))
+    assert client.cancelled == 1
+
+
+class Cancelling(Told):
+    def is_cancelled(self):
+        return True
+
+
+@pytest.mark.parametrize("progress, kind", [(Told(), LandloomError), (Cancelling(), Cancelled)])
+def test_a_scheduler_that_is_silent(progress, kind, run, monkeypatch):
+    """Its process hangs, or the network swallows: there is no error, and no answer either."""
+    silent = threading.Event()
+    monkeypatch.setattr(daskcluster, "ANSWER", 0.3 if kind is LandloomError else 60.0)
+    monkeypatch.setattr(dasktasks, "LAST", 0.1)
+    client = Client(lambda numbers: Future("pending"))
+    client.nthreads = client.run = lambda *arguments, **names: silent.wait(30)
+    begin = time.monotonic()
+    with pytest.raises(kind, match="was lost .no answer for" if kind is LandloomError else None):
+        run(client, progress)
+    assert time.monotonic() - begin < 10
+    silent.set()
+
+
+def test_an_encrypted_scheduler_without_certificates():
+    with (
+        DaskCluster("tls://host:8786", "", Progress()) as cluster,
+        pytest.raises(LandloomError, match="no certificates"),
+    ):
+        cluster.device("cpu", False)
