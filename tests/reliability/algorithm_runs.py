@@ -33,6 +33,7 @@ CHANGING = {
     "cost",
     "started",
     "fact",
+    "minutes",
 }
 """Keys of JSON that tell when, where and how fast."""
 
