@@ -44,7 +44,7 @@ def _raster(path: Path) -> object:
     assert values is not None, path
     band = dataset.GetRasterBand(1)
     band.GetDescription()  # GDAL 3.6 gives the names of classes only after something else was asked for
-    names, nodata = band.GetCategoryNames(), band.GetNoDataValue()
+    names, nodata = band.GetCategoryNames(), str(band.GetNoDataValue())  # NaN is not equal to itself
     tags = {key: value for key, value in dataset.GetMetadata().items() if not key.startswith("TIFFTAG")}
     pixels = hashlib.sha256(values.tobytes()).hexdigest()
     return pixels, values.shape, names, nodata, sorted(tags), dataset.GetGeoTransform()
