@@ -26,7 +26,10 @@ from .remote import beside
 from .sentjobs import SentJobs
 
 ANSWER = 120.0
-"""Seconds for an answer of a scheduler or of workers; importing torch from a network drive may take a minute."""
+"""Seconds for an answer of a scheduler."""
+ALL = 600.0
+"""Seconds for the answer of all workers: importing torch on busy machines or from a network drive takes minutes. A
+scheduler gives up a worker that hangs before that (``worker-ttl``), and the others' answers count."""
 
 
 class DaskCluster:
@@ -196,7 +199,7 @@ class DaskCluster:
         """
         with self.connection():
             try:
-                return in_time(ask, ANSWER, self._progress)
+                return in_time(ask, ALL, self._progress)
             except TimeoutError as error:
                 seen = in_time(self.client.scheduler_info, LAST, self._progress)["workers"]
                 silent = min(seen, key=lambda address: float(seen[address].get("last_seen", 0)), default="?")
@@ -204,7 +207,7 @@ class DaskCluster:
                     tr(
                         "Not all workers answer within {seconds:.0f} s; the one that was silent longest is {address}: "
                         "end it, or start it again."
-                    ).format(seconds=ANSWER, address=silent)
+                    ).format(seconds=ALL, address=silent)
                 ) from error
 
     def _await_workers(self) -> None:

@@ -380,7 +380,7 @@ def test_nobody_answers(scene, tmp_path, monkeypatch):
 
 def test_a_worker_that_hangs_is_named(scene, scheduler, workers, tmp_path, monkeypatch):
     stack, models = scene
-    monkeypatch.setattr(daskcluster, "ANSWER", 4.0)
+    monkeypatch.setattr(daskcluster, "ALL", 4.0)
     with DaskCluster(scheduler, "", Progress()) as cluster:
         maps(stack, models["randomforest"], tmp_path / "before", elsewhere=cluster)  # all are there
         os.killpg(workers[1].pid, signal.SIGSTOP)
