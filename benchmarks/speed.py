@@ -12,7 +12,8 @@ network, second, ..., peer, ...), each in a process of its own; the median count
 ``classify``, libraries loaded on the way included, and those of the peer's whole process. Peak memory is the process's
 largest resident size. CPU seconds (of the whole process, interpreter included) tell how far a busy machine has spoilt
 the others. The shares of reading, computing and writing are of the seconds on the cores; the ceiling is what the
-network's own matrix products and convolutions take alone, with one copy of the raw values (``speed_ceiling.py``). With
+network's own matrix products and convolutions take alone, with one copy of the raw values, beside one chunk computed in
+turns with them (``speed_ceiling.py``). With
 --repeat N the stack shows every image N x N times (VRTs) in a further run of each network: memory must not grow.
 """
 
@@ -285,14 +286,13 @@ def shares(runs: list[dict[str, Any]], pixels: int) -> dict[str, float]:
     result = {f"{name}_share": seconds / sum(found.values()) for name, seconds in found.items()}
     limit = next((run["ceiling"] for run in runs if run.get("ceiling")), None)
     if limit is not None:
-        computing = found["computing"] / pixels * 1e6
-        least = limit["products_us"] + limit["copy_us"]
         result |= {
-            "computing_us": computing,
+            "computing_us": found["computing"] / pixels * 1e6,
+            "chunk_us": limit["chunk_us"],
             "products_us": limit["products_us"],
             "copy_us": limit["copy_us"],
             "mflop_traced": limit["mflop"],
-            "ceiling_share": least / computing,
+            "ceiling_share": limit["share"],
         }
     return result
 

@@ -1,31 +1,49 @@
 """What a network's arithmetic takes at least: the matrix products and convolutions of its own shapes, each by itself.
 
-They are found by tracing one block as mapping computes it, then done again with random values while nothing else
-happens, by one thread; to them comes one copy of the raw values. What mapping takes beyond that are activations,
-softmax, gap filling, scaling and everything around.
+They are found by tracing one chunk as mapping computes it, then done again with random values, each as often as
+mapping does it, by one thread; to them comes one copy of the raw values. The chunk itself is computed in turns with
+them, in the same process, so that both have the same machine: in a whole run two threads and other programs share
+caches and memory, which the products by themselves would not feel. What mapping takes beyond the products are
+activations, softmax, gap filling, scaling and everything around.
+
+    python benchmarks/speed_ceiling.py stack.json model.safetensors
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
+import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from common import load_package
+
+load_package()
+
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm")
 CONVOLUTION = "aten::mkldnn_convolution"
-REPEATS = 5
+REPEATS = 15
 
 
 def ceiling(stack: str, model: str, precision: str = "float32") -> dict[str, float]:
-    """Microseconds of one core for a pixel: ``products_us`` and ``copy_us``, and its ``mflop``.
+    """What a pixel takes.
 
     Args:
         stack: a ``stack.json``.
         model: of a network.
         precision: of the products.
+
+    Returns:
+        microseconds of one core for a pixel, the best of some turns: ``products_us``, ``copy_us`` and ``chunk_us``, the
+        whole; ``share``, the median over the turns of the first two in the third; and its ``mflop``.
     """
     import torch
     from landloom.model.mapping.chunks import CHUNK
@@ -56,19 +74,35 @@ def ceiling(stack: str, model: str, precision: str = "float32") -> dict[str, flo
                 work()
             events = trace.key_averages(group_by_input_shape=True)
         pixels = CHUNK * CHUNK
-        seconds = flop = 0.0
-        with torch.inference_mode():
-            for event in events:
-                kind = torch.bfloat16 if event.key == CONVOLUTION and precision == "bfloat16" else torch.float32
-                found = _again(event.key, event.input_shapes, kind)
-                if found is not None:
-                    seconds += event.count * best(found[0])
-                    flop += event.count * found[1]
+        flop, products = 0.0, []
+        for event in events:
+            kind = torch.bfloat16 if event.key == CONVOLUTION and precision == "bfloat16" else torch.float32
+            found = _again(event.key, event.input_shapes, kind)
+            if found is not None:
+                products += [found[0]] * event.count
+                flop += event.count * found[1]
         raw = [one.values for one in series.values()]
-        copies = sum(best(values.copy) for values in raw)
+
+        def multiply() -> None:
+            for product in products:
+                product()
+
+        def copy() -> None:
+            for values in raw:
+                values.copy()
+
+        with torch.inference_mode():
+            turns = [[seconds_of(one) for one in (multiply, copy, work)] for _ in range(REPEATS + 1)][1:]
     finally:
         torch.set_num_threads(threads)
-    return {"products_us": seconds / pixels * 1e6, "copy_us": copies / pixels * 1e6, "mflop": flop / pixels / 1e6}
+    best = [min(turn[column] for turn in turns) / pixels * 1e6 for column in range(3)]
+    return {
+        "products_us": best[0],
+        "copy_us": best[1],
+        "chunk_us": best[2],
+        "share": statistics.median((multiplied + copied) / whole for multiplied, copied, whole in turns),
+        "mflop": flop / pixels / 1e6,
+    }
 
 
 def _again(name: str, shapes: Sequence[Sequence[int]], kind: Any) -> tuple[Callable[[], Any], float] | None:
@@ -93,23 +127,25 @@ def _again(name: str, shapes: Sequence[Sequence[int]], kind: Any) -> tuple[Calla
         return None
     first, second = pairs[-1] if name not in ("aten::mm", "aten::bmm") or len(own) == 2 else pairs[-2:][0]
     a, b = torch.randn(*first), torch.randn(*second)
-    return (lambda: torch.matmul(a, b)), 2.0 * float(np.prod(first)) * second[-1]
+    out = torch.empty(*first[:-1], second[-1])
+    return (lambda: torch.matmul(a, b, out=out)), 2.0 * float(np.prod(first)) * second[-1]
 
 
 def _fit(first: Sequence[int], second: Sequence[int]) -> bool:
     return first[-1] == second[-2] and first[:-2] == second[:-2]
 
 
-def best(work: Callable[[], Any]) -> float:
-    """Seconds on a core of the quickest of some repetitions, of at least a millisecond each."""
-    work()
+def seconds_of(work: Callable[[], Any]) -> float:
+    """Seconds on a core."""
     begin = time.thread_time()
     work()
-    count = max(1, round(1e-3 / max(time.thread_time() - begin, 1e-6)))
-    found = []
-    for _ in range(REPEATS):
-        begin = time.thread_time()
-        for _ in range(count):
-            work()
-        found.append((time.thread_time() - begin) / count)
-    return min(found)
+    return time.thread_time() - begin
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stack", help="a stack.json")
+    parser.add_argument("model", help="a model of a network")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    arguments = parser.parse_args()
+    print(json.dumps(ceiling(arguments.stack, arguments.model, arguments.precision), indent=1))
