@@ -7,9 +7,12 @@ import itertools
 import os
 import re
 import shlex
+import signal
 import subprocess  # nosec B404 # asks the queue about jobs, with lists of arguments and no shell
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..base.errors import LandloomError
@@ -87,7 +90,7 @@ class JobQueue:
         self.settings = settings
         self.refusals: list[str] = []
         settings.setdefault("processes", 1)  # dask-jobqueue would take several, each with all of MEMORY_MB
-        need("dask_jobqueue", f"SCHEDULER {kind}")
+        _library(kind)
 
     def _read(self) -> dict[str, Any]:
         yaml = need("yaml", "SCHEDULER")
@@ -169,7 +172,7 @@ class JobQueue:
     @contextlib.contextmanager
     def started(self) -> Iterator[Any]:
         """The cluster, whose scheduler lives in a thread of this process; jobs are cancelled at the end."""
-        dask_jobqueue = need("dask_jobqueue", f"SCHEDULER {self.kind}")
+        dask_jobqueue = _library(self.kind)
         settings = {**self.settings}
         options = {"dashboard_address": ":0", "dashboard": False, **(settings.pop("scheduler_options", None) or {})}
         kind = getattr(dask_jobqueue, KINDS[self.kind])
@@ -195,6 +198,25 @@ class JobQueue:
         finally:
             with contextlib.suppress(Exception):  # nothing is left to be closed
                 cluster.close(timeout=CANCEL)
+
+
+def _library(kind: str) -> ModuleType:
+    """dask-jobqueue, without the handler of SIGINT that it would install: in QGIS that is not its business.
+
+    In a thread, where QGIS runs algorithms, it could not even be imported for that.
+    """
+    original = signal.signal
+
+    def other(number: Any, handler: Any) -> Any:
+        if sys._getframe(1).f_globals.get("__name__", "").startswith("dask_jobqueue"):
+            return signal.getsignal(number)
+        return original(number, handler)
+
+    signal.signal = other  # type: ignore[assignment]
+    try:
+        return need("dask_jobqueue", f"SCHEDULER {kind}")
+    finally:
+        signal.signal = original
 
 
 def _naming(kind: type) -> type:

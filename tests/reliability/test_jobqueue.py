@@ -9,6 +9,7 @@ import signal
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import faulty_runs
@@ -213,6 +214,21 @@ def test_a_configuration_that_would_not_work_is_refused(text, sentence, tmp_path
     pytest.importorskip("dask_jobqueue")
     with pytest.raises(LandloomError, match=sentence):
         JobQueue("slurm", str(write(tmp_path / "jobs.yaml", text)))
+
+
+def test_the_library_is_loaded_in_a_thread_and_leaves_signals_alone(tmp_path, monkeypatch):
+    """QGIS runs algorithms in threads; there dask-jobqueue fails to take over SIGINT, as it tries when imported."""
+    pytest.importorskip("dask_jobqueue")
+    for name in [one for one in sys.modules if one.split(".")[0] == "dask_jobqueue"]:
+        monkeypatch.delitem(sys.modules, name)
+    path = str(write(tmp_path / "jobs.yaml", GOOD))
+    before = signal.getsignal(signal.SIGINT), signal.signal
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(JobQueue, "slurm", path).result()
+    for name in [one for one in sys.modules if one.split(".")[0] == "dask_jobqueue"]:
+        del sys.modules[name]
+    JobQueue("slurm", path)  # in the main thread
+    assert (signal.getsignal(signal.SIGINT), signal.signal) == before
 
 
 def test_settings_may_lie_at_the_top_or_where_dask_jobqueue_has_them(tmp_path):
