@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     has_cuda = torch.cuda.is_available()
     has_mps = torch.backends.mps.is_available()
     if name == "auto":
-        name = "cuda" if has_cuda else "mps" if has_mps else "cpu"
+        name = "cuda" if has_cuda and not gpu_refusal() else "mps" if has_mps else "cpu"
     if name == "cuda" and not has_cuda:
         built = torch.version.cuda or "no CUDA"
         raise LandloomError(
@@ -40,11 +41,32 @@ def resolve_device(name: str = "auto") -> torch.device:
                 "cpu, or install a CUDA build of PyTorch and the driver."
             ).format(version=torch.__version__, built=built)
         )
+    if name == "cuda" and gpu_refusal():
+        raise LandloomError(
+            tr(
+                "DEVICE is cuda but PyTorch {version} cannot compute on this NVIDIA GPU ({reason}): choose auto or "
+                "cpu, or install a build of PyTorch made for it."
+            ).format(version=torch.__version__, reason=gpu_refusal())
+        )
     if name == "mps" and not has_mps:
         raise LandloomError(tr("DEVICE is mps but there is no Apple GPU here: choose auto or cpu."))
     if name not in ("cpu", "cuda", "mps"):
         raise LandloomError(tr("DEVICE is '{name}'; choose one of: auto, cpu, cuda, mps.").format(name=name))
     return torch.device(name)
+
+
+@functools.cache
+def gpu_refusal() -> str:
+    """Why PyTorch cannot compute on the NVIDIA GPU that it finds, as one number shows; empty where it can.
+
+    Newer builds leave older cards out, which are found all the same.
+    """
+    torch = need("torch", "A network")
+    try:
+        torch.ones(1, device="cuda").add_(1).item()
+    except RuntimeError as error:
+        return str(error).split("\n", maxsplit=1)[0].strip().rstrip(".")[:200]
+    return ""
 
 
 def describe_device(device: torch.device) -> str:
@@ -53,11 +75,12 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
         return f"cuda ({torch.cuda.get_device_name(device)}, {memory:.0f} GiB)"
-    return (
-        tr("{type} ({thread_count} threads)").format(type=device.type, thread_count=thread_count())
-        if device.type == "cpu"
-        else device.type
-    )
+    if device.type != "cpu":
+        return device.type
+    words = tr("{type} ({thread_count} threads)").format(type=device.type, thread_count=thread_count())
+    if torch.cuda.is_available() and gpu_refusal():
+        words += tr("; PyTorch cannot compute on the GPU: {reason}").format(reason=gpu_refusal())
+    return words
 
 
 def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:

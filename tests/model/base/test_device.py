@@ -7,7 +7,48 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from landloom.model.base.device import has_bfloat16, is_gpu_full, to_device  # noqa: E402
+from landloom.model.base.device import (  # noqa: E402
+    describe_device,
+    gpu_refusal,
+    has_bfloat16,
+    is_gpu_full,
+    resolve_device,
+    to_device,
+)
+from landloom.model.base.errors import LandloomError  # noqa: E402
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """Pretend that PyTorch finds a card, which then answers as asked for."""
+
+    def answer(error=None):
+        def ones(*_size, **_options):
+            if error:
+                raise error
+            return torch.zeros(1)
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch, "ones", ones)
+        gpu_refusal.cache_clear()
+
+    yield answer
+    gpu_refusal.cache_clear()
+
+
+def test_a_card_that_this_pytorch_leaves_out_is_not_taken(card):
+    """Such a card is found all the same, and every run would fail."""
+    card(RuntimeError("CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors ..."))
+    assert resolve_device("auto").type == "cpu"
+    assert "no kernel image" in describe_device(resolve_device("auto"))
+    with pytest.raises(LandloomError, match=r"no kernel image .* on the device\): choose auto or cpu"):
+        resolve_device("cuda")
+
+
+def test_a_card_that_computes_is_taken(card):
+    card()
+    assert resolve_device("auto").type == resolve_device("cuda").type == "cuda"
+    assert "GPU" not in describe_device(torch.device("cpu"))
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((6, 1), False), ((7, 5), False), ((8, 0), True), ((9, 0), True)])
