@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -183,7 +184,7 @@ def open_descriptors(
             mask,
             memory_mb,
             # of a chunk of 64 x 64: values of all branches' layers, their projection, the result
-            reserve_mb=round(inputs.threads * 4096 * 4 * 3 * axes.length / 2**20),
+            thread_mb=math.ceil(4096 * 4 * 3 * axes.length / 2**20),
             order=arguments,
         )
         yield job, inputs, axes

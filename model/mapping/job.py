@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -13,11 +14,15 @@ from ..base.elsewhere import Elsewhere
 from ..stack.grid import Grid, Window
 from ..stack.lattice import Lattice
 from ..stack.sensors import Series
-from .chunks import Area
+from .chunks import CHUNK, Area
 from .outputs import Layer
 from .stages import Stage
 
 STATISTICS = "statistics"
+CACHED = 16
+"""One part in so many of MEMORY_MB is for GDAL's own cache."""
+HOLES = 0.9
+"""Share of MEMORY_MB that is planned with: freed memory between pieces in use cannot always be given back."""
 
 
 class Reader(Protocol):
@@ -36,8 +41,14 @@ class Files(Protocol):
     def lattices(self) -> dict[Lattice, int]:
         """How the files' blocks lie on the grid, and the bytes of a pixel of all files that lie so."""
 
-    def expect(self, windows: Sequence[Window], halo: int, reach: int, room: int) -> None:
-        """What will be read, in this order; what may be kept from one window to later ones."""
+    def expect(self, windows: Sequence[Window], halo: int, reach: int, room: int, cached: int | None = None) -> None:
+        """What will be read, in this order; what may be kept from one window to later ones, and by GDAL meanwhile."""
+
+    def keep_at_most(self, room: int) -> None:
+        """From now on so many bytes may be kept from one window to later ones."""
+
+    def most_threads(self) -> int:
+        """How many threads may read at once without closing files that they need again."""
 
     def give_back(self, series: Mapping[str, Series]) -> None:
         """Series that are not needed any more."""
@@ -84,7 +95,7 @@ class Job:
         identity: what makes this run the same as another one: stack, model, parameters.
         files: the reader, where all reading threads share one that can be told what will be read.
         mask: polygons or a raster, as :class:`AreaMask` takes them.
-        memory_mb: working memory.
+        memory_mb: what the run may add to the memory that the process holds when it begins.
         reserve_mb: what computing needs of it.
         readers: reading threads at most: a run begins with one and takes more while computing waits for reading.
         threads: computing threads.
@@ -117,10 +128,24 @@ class Job:
         return 3 if self.readers <= 2 else self.readers + 2
 
     @property
+    def cached(self) -> int:
+        """Bytes by which GDAL's own cache may grow."""
+        return self.memory_mb * 2**20 // CACHED
+
+    @property
     def room(self) -> int:
         """Bytes for blocks and for what is kept of the files."""
-        return max(self.memory_mb - self.reserve_mb, self.memory_mb // 4) * 2**20
+        return max(0, int(self.memory_mb * HOLES * 2**20) - self.reserve_mb * 2**20 - self.cached)
 
     def block_pixels(self) -> int:
         """How many pixels a block may have."""
         return int(self.room / (1.2 * self.slots * max(1, self.bytes_per_pixel)))
+
+    def block_bytes(self, pixels: int) -> int:
+        """What a block takes, with its context and results."""
+        return int(1.2 * max(1, self.bytes_per_pixel) * pixels)
+
+    def least_mb(self) -> int:
+        """The least MEMORY_MB that suffices for blocks of one chunk."""
+        needed = self.reserve_mb * 2**20 + 1.2 * self.slots * self.bytes_per_pixel * CHUNK * CHUNK
+        return math.ceil(needed / (HOLES - 1 / CACHED) / 2**20)

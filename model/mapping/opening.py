@@ -29,8 +29,9 @@ from .job import Compute, Job
 from .mask import mask_identity
 from .outputs import Layer
 
-OWN_MB, THREAD_MB = 64, 48
-"""What computing takes: at all, and each thread."""
+COMPUTING_MB = {"randomforest": (48, 24), "ltae": (64, 32), "tempcnn": (48, 32), "twinns": (80, 40)}
+"""What computing on a processor takes once a pixel has been computed: at all, and each thread."""
+OTHERWISE_MB = 80, 48
 
 
 @dataclass
@@ -78,13 +79,13 @@ class Inputs:
         identity: Mapping[str, Any],
         mask: str | None,
         memory_mb: int,
-        reserve_mb: int = 0,
+        thread_mb: int = 0,
         statistics: int = 0,
         order: Mapping[str, Any] | None = None,
     ) -> Job:
         """The job for a block runner.
 
-        As many threads compute as three quarters of ``memory_mb`` suffice for; the pixels do not depend on it.
+        As many threads compute as five eighths of ``memory_mb`` suffice for; the pixels do not depend on it.
 
         Args:
             reader: from :meth:`reader`.
@@ -93,12 +94,18 @@ class Inputs:
             identity: what makes it the same run beside stack, model, mask and device.
             mask: polygons or a raster.
             memory_mb: working memory.
-            reserve_mb: what computing needs of it beside the usual.
+            thread_mb: what each computing thread needs of it beside the usual.
             statistics: as in :class:`Job`.
             order: arguments from which other processes open the same; ``stack``, ``model`` and ``device`` among them.
         """
-        threads = max(1, min(self.threads, (3 * memory_mb // 4 - OWN_MB) // THREAD_MB))
+        own, each = OTHERWISE_MB
+        if self.kind == "cpu":
+            own, each = COMPUTING_MB.get(self.model.header.network, OTHERWISE_MB)
+        each += thread_mb
+        threads = max(1, min(self.threads, (5 * memory_mb // 8 - own) // each))
         self.predictor.threads = threads
+        if self.kind == "cpu" and self.elsewhere is None:
+            _warm_up(self.predictor, reader.specs)
         if self.elsewhere is not None:
             path = self.elsewhere.path
             places = {"stack": path(str(self.stack.path)), "model": path(os.path.abspath(self.model_path))}
@@ -110,7 +117,9 @@ class Inputs:
             open_reader=lambda: _reading(reader),  # each thread gets data sets of its own from it
             compute=compute,
             halo=self.predictor.halo,
-            bytes_per_pixel=reader.bytes_per_pixel + sum(np.dtype(one.dtype).itemsize * one.bands for one in layers),
+            # the results twice: they are there still while they are written
+            bytes_per_pixel=reader.bytes_per_pixel
+            + 2 * sum(np.dtype(one.dtype).itemsize * one.bands for one in layers),
             identity={
                 **identity,
                 **({} if self.precision == FLOAT32 else {"precision": self.precision}),
@@ -122,7 +131,7 @@ class Inputs:
             files=reader,
             mask=mask,
             memory_mb=memory_mb,
-            reserve_mb=OWN_MB + THREAD_MB * threads + reserve_mb,
+            reserve_mb=own + each * threads,
             readers=min(4, max(2, self.threads)),
             threads=threads if self.kind == "cpu" else 2,
             statistics=statistics,
@@ -219,6 +228,20 @@ def _device_kind(model: Any, device: str, progress: Progress) -> str:
     resolved = resolve_device(device)
     progress.info(tr("Device: {describe_device}.").format(describe_device=describe_device(resolved)))
     return resolved.type
+
+
+def _warm_up(predictor: Predictor, specs: Mapping[str, SensorSpec]) -> None:
+    """Compute a pixel: libraries load and functions are compiled before the run's own memory is planned."""
+    side = 1 + 2 * predictor.halo
+    for clear in (True, False):  # gaps are filled in another way
+        batch = {}
+        for name, spec in specs.items():
+            shape = 1, len(spec.days), len(spec.bands), side, side
+            mask = np.ones((*shape[:2], side, side), bool)
+            if not clear:
+                mask[0, :, 0, 0] = np.arange(len(spec.days)) % 2 == 0
+            batch[name] = Series(np.ones(shape, spec.dtype), mask, np.asarray(spec.days, np.int32))
+        predictor.predict(batch)
 
 
 @contextlib.contextmanager

@@ -190,12 +190,13 @@ def _write(
     progress: Progress,
 ) -> None:
     checksums = []
-    parts = _Parts(layer, blocks, journal, memory // 2)
+    parts = _Parts(layer, blocks, journal, memory // 3)
+    cached = gdal.GetCacheUsed() + memory // 3
     with collected_errors() as errors:
         try:
             dataset = create(layer, path, grid, area)
             if dataset is not None:
-                for piece, values in _pieces(layer, area, parts, memory // 2, progress):
+                for piece, values in _pieces(layer, area, parts, memory // 3, progress):
                     checksums.append((piece, checksum(values)))
                     for index in range(layer.bands):
                         band = dataset.GetRasterBand(index + 1)
@@ -204,6 +205,8 @@ def _write(
                     progress.check()
                     if errors:
                         break
+                    if gdal.GetCacheUsed() > cached:  # whole tiles only, so that none is compressed twice
+                        dataset.FlushCache()
                 dataset.FlushCache()
             dataset = None
         except RuntimeError as error:  # when someone switched GDAL's exceptions on
@@ -322,6 +325,7 @@ def reads_back(layer: Layer, path: Path, area: Area, checksums: list[tuple[Area,
             window = (piece.column - area.column, piece.row - area.row, piece.width, piece.height)
             if checksum(read_array(dataset, window)) != expected:
                 return False
+            dataset.FlushCache()  # GDAL would keep these tiles, which nobody reads again
     except Cancelled:
         raise
     except LandloomError:

@@ -16,13 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from ..base.device import device_failure
+from ..base.device import device_failure, thread_count
 from ..base.errors import LandloomError
 from ..base.files import writing_failed
+from ..base.freedmemory import give_back_freed_memory
+from ..base.language import tr
 from ..base.lock import start
 from ..base.progress import Progress
 from ..stack.grid import Window
 from ..stack.sensors import Series
+from .calibrating import MOST_READERS, READER_MB, Calibration, Chosen, Limits, choose
 from .chunks import CHUNK, Area, Block
 from .job import STATISTICS, Job
 from .journal import Journal
@@ -31,6 +34,8 @@ from .stages import COMPUTING, READING, WRITING, Readers, Stages
 from .watch import Watch
 
 POLL = 0.1
+TIDY = 2.0
+"""Seconds after which freed memory is given back: several threads leave holes of a hundred megabytes else."""
 PATIENCE = 1.2
 """Seconds that a cancelled run waits for reading and computing threads; they write nothing and end by themselves."""
 
@@ -69,17 +74,27 @@ class Pipeline:
         self._stop = threading.Event()
         self._errors: list[BaseException] = []
         self._slots = threading.Semaphore(job.slots)
+        self._room_for = job.slots
+        self._block_bytes = 0
+        self._source = _Pending([])
         self._tasks: queue.Queue[tuple[_Work, Area] | None] = queue.Queue()
-        self._finished: queue.Queue[_Work | None] = queue.Queue(maxsize=2)
+        self._finished: queue.Queue[_Work | None] = queue.Queue(maxsize=1)
         self._counting = threading.Lock()
+        self._tidied = time.monotonic()
         self._chunks = 0
         self._chunk_seconds: list[float] = []
         self.pixels = 0
         self.statistics = np.zeros(job.statistics)
+        self._readers = Readers(Stages(), 1, 1)
+        self._computers: list[threading.Thread] = []
+        self._calibration = Calibration(Limits(job.threads, job.threads, job.readers, job.slots), 1.0)
+        self._chosen: Chosen | None = None
         self.stages = Stages()
         self.readers = 0
 
-    def run(self, pending: Sequence[Block], reach: int, room: int, before: float = 0.0) -> None:
+    def run(
+        self, pending: Sequence[Block], reach: int, room: int, before: float = 0.0, kept: int | None = None
+    ) -> None:
         """Compute blocks, in this order.
 
         Args:
@@ -87,6 +102,7 @@ class Pipeline:
             reach: see :class:`Layout`.
             room: likewise.
             before: share of the whole that an earlier run did.
+            kept: see :class:`Layout`; None where it is not known: then no more blocks are in memory than was planned.
 
         Raises:
             Cancelled: if the user asked to stop.
@@ -94,22 +110,23 @@ class Pipeline:
         """
         job = self._job
         if job.files is not None:
-            job.files.expect([Window(*block.chunked) for block in pending], job.halo, reach, room)
-        source = _Pending(pending)
-        readers = Readers(self.stages, job.threads, min(job.readers, len(pending)))
+            job.files.expect([Window(*block.chunked) for block in pending], job.halo, reach, room, job.cached)
+        source = self._source = _Pending(pending)
+        largest = max(block.chunked.pixels for block in pending)
+        self._calibration = Calibration(self._limits(largest, kept), largest / (CHUNK * CHUNK))
+        readers = self._readers = Readers(self.stages, job.threads, min(job.readers, len(pending)))
         readers.more(self._thread("reader", self._read, source))
-        computers = [self._thread("computer", self._compute) for _ in range(job.threads)]
+        computers = self._computers = [self._thread("computer", self._compute, n) for n in range(job.threads)]
         writer = self._thread("writer", self._write)
         total = sum(count_pixels(block, self._mask) for block in pending)
         watch = Watch(self._progress, job.threads, total, before)
         try:
-            for thread in (writer, *readers.threads, *computers):
+            for thread in (writer, *readers.threads, *computers[: self._calibration.first_threads]):
                 start(thread)
             while readers.alive():
                 self._look(watch)
                 if readers.too_slow():
-                    readers.more(self._thread("reader", self._read, source))
-                    start(readers.threads[-1])
+                    self._one_more_reader()
             self.readers = len(readers.threads)
             self._look(watch)
             for _ in computers:
@@ -127,6 +144,56 @@ class Pipeline:
                     thread.join(max(0.0, deadline - time.monotonic()))
             raise
 
+    def _limits(self, pixels: int, kept: int | None) -> Limits:
+        """What the first blocks' times may lead to, for blocks of so many pixels."""
+        job = self._job
+        self._block_bytes = job.block_bytes(pixels) + READER_MB * 2**20
+        if kept is None:
+            return Limits(job.threads, max(thread_count(), job.threads), job.readers, job.slots)
+        slots = max(job.slots, (job.room - kept) // self._block_bytes)
+        readers = MOST_READERS if job.files is None else min(MOST_READERS, job.files.most_threads())
+        return Limits(job.threads, max(thread_count(), job.threads), max(job.readers, readers), slots)
+
+    def _adapt(self) -> None:
+        """Once the first blocks have shown what takes how long: take as many threads and blocks as that asks for."""
+        calibration, job = self._calibration, self._job
+        if calibration.others_may_begin:
+            for thread in self._computers:
+                if thread.ident is None:
+                    start(thread)
+        if self._chosen is not None or not calibration.enough or self.stages.count(READING) < 2 or self._source.empty:
+            return
+        reading, writing = self.stages.mean(READING), self.stages.mean(WRITING)
+        measured = calibration.measured(reading.seconds, reading.cpu_seconds, writing.seconds)
+        chosen = self._chosen = choose(measured, calibration.limits)
+        self._progress.info(
+            tr(
+                "A block takes {reading:.1f} s to read, {computing:.1f} s to compute and {writing:.1f} s to write: "
+                "reading threads {readers}, computing threads {threads}, blocks in memory {slots}."
+            ).format(
+                reading=measured.reading,
+                computing=measured.computing / job.threads,
+                writing=measured.writing,
+                readers=chosen.readers,
+                threads=chosen.threads,
+                slots=chosen.slots,
+            )
+        )
+        self._readers.most = max(self._readers.most, chosen.readers)
+        while len(self._readers.threads) < chosen.readers:
+            self._one_more_reader()
+
+    def _one_more_reader(self) -> None:
+        """Let one more thread read, into one more block where there is room for it."""
+        count = len(self._readers.threads) + 1
+        if self._room_for < count + 2 <= self._calibration.limits.slots:
+            self._room_for += 1
+            self._slots.release()
+            if self._job.files is not None:
+                self._job.files.keep_at_most(self._job.room - self._room_for * self._block_bytes)
+        self._readers.more(self._thread("reader", self._read, self._source))
+        start(self._readers.threads[-1])
+
     def _wait(self, threads: Sequence[threading.Thread], watch: Watch) -> None:
         for thread in threads:
             while thread.is_alive():
@@ -136,10 +203,14 @@ class Pipeline:
             raise self._errors[0]
 
     def _look(self, watch: Watch) -> None:
-        """Raise what went wrong, ask whether to stop, and tell how far it is."""
+        """Raise what went wrong, ask whether to stop, tell how far it is, and give freed memory back now and then."""
         if self._errors:
             raise self._errors[0]
         self._progress.check()
+        if time.monotonic() - self._tidied > TIDY:
+            give_back_freed_memory()
+            self._tidied = time.monotonic()
+        self._adapt()
         with self._counting:
             state = self.pixels, self._chunks, self._chunk_seconds[:]
         watch.show(*state)
@@ -162,12 +233,14 @@ class Pipeline:
             while self._acquire_slot():
                 block = source.next()
                 if block is None:
+                    self._slots.release()
                     break
                 area = block.chunked
                 chunks = [chunk for chunk in block.chunks() if mask is None or mask.touches(chunk)]
                 with self.stages.doing(READING):
                     series = reader.read(Window(*area), halo=job.halo)
                     reader.let_go()
+                    give_back_freed_memory()
                 if self._stop.is_set():
                     return
                 arrays = {layer.name: layer.empty(block.area.height, block.area.width) for layer in job.layers}
@@ -177,6 +250,7 @@ class Pipeline:
                 work = _Work(block, series, inside, arrays, len(chunks))
                 for chunk in chunks:
                     self._tasks.put((work, chunk))
+                del work, series, arrays, inside  # else they would be held while the next block is read
 
     def _acquire_slot(self) -> bool:
         while not self._stop.is_set():
@@ -184,8 +258,10 @@ class Pipeline:
                 return True
         return False
 
-    def _compute(self) -> None:
+    def _compute(self, number: int) -> None:
         while not self._stop.is_set():
+            if self._chosen is not None and number >= self._chosen.threads:
+                return
             try:
                 with self.stages.idle():
                     task = self._tasks.get(timeout=POLL)
@@ -195,14 +271,17 @@ class Pipeline:
                 return
             work, chunk = task
             begin = time.monotonic()
+            running = sum(thread.ident is not None for thread in self._computers)
             with self.stages.doing(COMPUTING):
-                self._compute_chunk(work, chunk)
+                computed = self._compute_chunk(work, chunk)
             seconds = time.monotonic() - begin
             with self._counting:
                 self.pixels += chunk.intersection(work.block.area).pixels
                 self._chunks += 1
                 if len(self._chunk_seconds) < 1000:
                     self._chunk_seconds.append(seconds)
+                if computed and not self._calibration.enough:
+                    self._calibration.chunk(seconds, running)
             with work.lock:
                 work.left -= 1
                 last = work.left == 0
@@ -210,10 +289,12 @@ class Pipeline:
                 if self._job.files is not None and work.series is not None:
                     self._job.files.give_back(work.series)
                 work.series = work.inside = None
-                self._slots.release()
                 self._put_finished(work)
+                self._slots.release()
+            del task, work  # else it would be held until the next chunk comes
 
-    def _compute_chunk(self, work: _Work, chunk: Area) -> None:
+    def _compute_chunk(self, work: _Work, chunk: Area) -> bool:
+        """Compute a chunk of a block; False where there is nothing in it."""
         block, halo = work.block, self._job.halo
         top, left = chunk.row - block.chunked.row, chunk.column - block.chunked.column
         size = CHUNK + 2 * halo
@@ -233,7 +314,7 @@ class Pipeline:
             chunk,
         )
         if results is None:
-            return
+            return False
         both = chunk.intersection(block.area)
         target = (
             slice(None),
@@ -253,6 +334,7 @@ class Pipeline:
         if STATISTICS in work.arrays and STATISTICS in results:
             with work.lock:
                 work.arrays[STATISTICS] += results[STATISTICS]
+        return True
 
     def _put_finished(self, work: _Work | None) -> None:
         while not self._stop.is_set():
@@ -276,6 +358,7 @@ class Pipeline:
                 raise LandloomError(writing_failed(journal.folder, error)) from error
             if STATISTICS in work.arrays:
                 self.statistics += work.arrays[STATISTICS]
+            del work
 
 
 class _Pending:
@@ -283,11 +366,19 @@ class _Pending:
 
     def __init__(self, blocks: Sequence[Block]) -> None:
         self._blocks: Iterator[Block] = iter(blocks)
+        self._left = len(blocks)
         self._lock = threading.Lock()
 
     def next(self) -> Block | None:
         with self._lock:
-            return next(self._blocks, None)
+            found = next(self._blocks, None)
+            self._left -= found is not None
+            return found
+
+    @property
+    def empty(self) -> bool:
+        """Whether none is left."""
+        return self._left == 0
 
 
 def count_pixels(block: Block, mask: AreaMask | None) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from ..base.elsewhere import Elsewhere, Planned, write_order
 from ..base.errors import Cancelled, ChangedError, LandloomError
 from ..base.files import check_writable, writing_failed
+from ..base.freedmemory import give_back_freed_memory
 from ..base.language import tr
 from ..base.lock import Lock, lock_path, tidy
 from ..base.progress import Progress
@@ -47,7 +48,7 @@ class BlockRunner:
         self._progress = progress
         self._pixels = 0
         self._statistics = np.zeros(job.statistics)
-        self._reach = self._room = 0
+        self._reach = self._room = self._kept = 0
 
     def run(self) -> Summary:
         """Do the job."""
@@ -99,13 +100,14 @@ class BlockRunner:
             self._elsewhere(job.elsewhere, journal, blocks, pending, mask)
         elif pending:
             pipeline = Pipeline(job, progress, journal, mask)
-            pipeline.run(pending, self._reach, self._room, 1.0 - len(pending) / len(blocks))
+            pipeline.run(pending, self._reach, self._room, 1.0 - len(pending) / len(blocks), self._kept)
             stages, reading = pipeline.stages, pipeline.readers
             self._pixels += pipeline.pixels
             self._statistics += pipeline.statistics
         seconds = time.monotonic() - begin
         progress.text(tr("Assembling the files"))
-        memory = job.memory_mb * 2**20 // 3
+        give_back_freed_memory()
+        memory = job.memory_mb * 2**20 // 2
         with stages.doing(WRITING):
             assemble(job.layers, job.grid, job.area, blocks, journal, memory, progress.part(97, 100))
         progress.percent(100)
@@ -185,9 +187,16 @@ class BlockRunner:
         job = self._job
         lattices = {} if job.files is None else job.files.lattices()
         most = min(LARGEST_BLOCK, job.block_pixels())
+        if job.memory_mb < job.least_mb():
+            raise LandloomError(
+                tr(
+                    "MEMORY_MB {memory_mb} is too small for these images and this model: give {least} or more, and "
+                    "the run goes on in the smallest blocks that there are."
+                ).format(memory_mb=job.memory_mb, least=job.least_mb())
+            )
         check = self._progress.check
         layout = choose_layout(job.area, job.halo, lattices, job.bytes_per_pixel, job.slots, job.room, most, check)
-        self._reach, self._room = layout.reach, layout.room
+        self._reach, self._room, self._kept = layout.reach, layout.room, layout.kept
         if layout.decoded > WORTH_A_WORD:
             needed = -(-layout.memory_needed // 2**20) + job.reserve_mb
             self._progress.info(

@@ -33,6 +33,7 @@ class Stages:
         self._lock = threading.Lock()
         self._seconds = dict.fromkeys((READING, COMPUTING, WRITING), 0.0)
         self._cpu = dict.fromkeys((READING, COMPUTING, WRITING), 0.0)
+        self._count = dict.fromkeys((READING, COMPUTING, WRITING), 0)
         self._idle: dict[int, float] = {}
         self._idled = 0.0
         self._begin = time.process_time()
@@ -47,6 +48,7 @@ class Stages:
             with self._lock:
                 self._seconds[stage] += time.monotonic() - begin
                 self._cpu[stage] += time.thread_time() - cpu
+                self._count[stage] += 1
 
     @contextlib.contextmanager
     def idle(self) -> Iterator[None]:
@@ -67,6 +69,16 @@ class Stages:
         with self._lock:
             return self._idled + sum(now - begin for begin in self._idle.values())
 
+    def count(self, stage: str) -> int:
+        """How often it was done."""
+        return self._count[stage]
+
+    def mean(self, stage: str) -> Stage:
+        """Seconds that it takes a thread to do once; 0 before the first time."""
+        with self._lock:
+            times = max(1, self._count[stage])
+            return Stage(self._seconds[stage] / times, self._cpu[stage] / times)
+
     def summary(self) -> dict[str, Stage]:
         """The stages; networks compute in threads of their own, so computing is what the others do not account for."""
         with self._lock:
@@ -76,11 +88,11 @@ class Stages:
 
 
 class Readers:
-    """The reading threads: one, and more while computing waits for them."""
+    """The reading threads: one, and more while computing waits for them; ``most`` of them."""
 
     def __init__(self, stages: Stages, computers: int, most: int) -> None:
         self.threads: list[threading.Thread] = []
-        self._stages, self._computers, self._most = stages, computers, most
+        self._stages, self._computers, self.most = stages, computers, most
         self._since, self._idle = time.monotonic(), 0.0
 
     def more(self, thread: threading.Thread) -> None:
@@ -98,7 +110,7 @@ class Readers:
     def too_slow(self) -> bool:
         """Whether computing waited for much of the last seconds, and there may be one more."""
         passed = time.monotonic() - self._since
-        if passed < TRIAL or len(self.threads) >= self._most:
+        if passed < TRIAL or len(self.threads) >= self.most:
             return False
         idle = self._stages.idle_seconds()
         waited, self._since, self._idle = idle - self._idle, time.monotonic(), idle

@@ -47,6 +47,11 @@ class BlockCache:
         self._first = 0  # all windows before it are done
         self._due: dict[int, list[tuple[Layer, _Cell]]] = {}
 
+    def keep_at_most(self, room: int) -> None:
+        """Keep so many bytes at most from now on."""
+        with self._lock:
+            self._room = room
+
     @property
     def used(self) -> int:
         """Bytes kept now."""

@@ -12,6 +12,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.freedmemory import give_back_freed_memory
 from ..base.raster import open_raster, quiet_gdal, reading_failed
 from .grid import Window
 
@@ -47,6 +48,7 @@ class OpenFiles:
         self.pools: dict[int, dict[str, gdal.Dataset]] = {}
         self._lock = threading.Lock()
         self._scratch = threading.local()
+        self._allowed: int | None = None
 
     def close(self) -> None:
         """Close every data set; no thread may be reading."""
@@ -59,9 +61,26 @@ class OpenFiles:
             self.pools.pop(threading.get_ident(), None)
 
     def let_go(self) -> None:
-        """Free the blocks that GDAL has cached for the calling thread's data sets."""
+        """Free the blocks that GDAL has cached for the calling thread's data sets; not for sources of virtual ones."""
         for dataset in list(self.pools.get(threading.get_ident(), {}).values()):
             dataset.FlushCache()
+
+    def bound(self, room: int) -> None:
+        """From now on GDAL's cache may grow by so many bytes; what it holds then is let go, file by file.
+
+        The sources of virtual rasters are in nobody's reach but GDAL's: their blocks go when the raster is closed.
+        """
+        self._allowed = gdal.GetCacheUsed() + room
+
+    def _shrink(self) -> None:
+        """Let go what GDAL holds for the calling thread, if it is more than allowed."""
+        if self._allowed is None or gdal.GetCacheUsed() <= self._allowed:
+            return
+        self.let_go()
+        pool = self.pools.get(threading.get_ident(), {})
+        for path in [path for path in pool if path.endswith(".vrt")]:
+            del pool[path]
+        give_back_freed_memory()  # GDAL's blocks are small pieces of the heap
 
     def get(self, path: str) -> gdal.Dataset:
         """The calling thread's data set of a file.
@@ -78,6 +97,7 @@ class OpenFiles:
             LandloomError: naming the file.
         """
         self._patiently(path, lambda: _read_into(self._open(path), path, bands, box, target))
+        self._shrink()
 
     def read_once(self, path: str, bands: list[int], box: Window, target: np.ndarray) -> None:
         """As :meth:`read`, for blocks that are not needed again: they leave GDAL's cache at once.
@@ -85,8 +105,9 @@ class OpenFiles:
         Raises:
             LandloomError: naming the file.
         """
-        self.read(path, bands, box, target)
+        self._patiently(path, lambda: _read_into(self._open(path), path, bands, box, target))
         self.get(path).FlushCache()
+        self._shrink()
 
     def scratch(self, use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Memory of the calling thread that is used again and again; it holds nothing after the next call."""

@@ -144,7 +144,7 @@ class StackReader:
             sizes[lattice] = sizes.get(lattice, 0) + size
         return sizes
 
-    def expect(self, windows: Sequence[Window], halo: int, reach: int, room: int) -> None:
+    def expect(self, windows: Sequence[Window], halo: int, reach: int, room: int, cached: int | None = None) -> None:
         """Foretell what will be read, so that of each block is kept what later windows need.
 
         Args:
@@ -152,12 +152,24 @@ class StackReader:
             halo: as for :meth:`read`.
             reach: windows between two needs of a pixel at most, if it is to be kept from one to the other.
             room: bytes to keep at most.
+            cached: bytes by which GDAL's own cache may grow; None for as many as GDAL likes.
         """
+        if cached is not None:
+            self._files.bound(cached)
         layers = self._layers()
         self._once = {path for path, count in Counter(path for path, _ in layers).items() if count == 1}
         grown = [window.grown(halo) for window in windows]
         lattices = {layer: lattice for layer, (lattice, _) in layers.items()}
         self._cache = BlockCache(lattices, grown, reach, room, self._files.scratch)
+
+    def keep_at_most(self, room: int) -> None:
+        """From now on keep so many bytes for later windows, at most; see :meth:`expect`."""
+        if self._cache is not None:
+            self._cache.keep_at_most(room)
+
+    def most_threads(self) -> int:
+        """How many threads may read at once without closing files that they need again."""
+        return max(1, self._files.limit // max(1, len({path for path, _ in self._layers()})))
 
     def _layers(self) -> dict[Layer, tuple[Lattice, int]]:
         """The lattice of each file and its bands, and the bytes of one of its pixels."""

@@ -7,26 +7,32 @@ import threading
 
 import numpy as np
 
+MOST_WASTED, SMALL = 2, 2**20
+"""An array is used again for one of at least half its size, or that is smaller by ``SMALL`` bytes at most."""
+
 
 class SpareMemory:
-    """Arrays given back, to be used again by any thread. It holds no more of them than were in use at once."""
+    """Arrays given back, to be used again by any thread.
+
+    Those in use and those kept take no more memory together than what was in use at once.
+    """
 
     def __init__(self) -> None:
         self._spare: list[np.ndarray] = []
         self._lock = threading.Lock()
+        self._used = self._most = 0
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """An array whose values are anything, as of ``numpy.empty``."""
         size = math.prod(shape) * dtype.itemsize
         with self._lock:
             self._spare.sort(key=len)
-            fits = [index for index, one in enumerate(self._spare) if len(one) >= size]
-            if fits:
-                memory = self._spare.pop(fits[0])
-            else:
-                if self._spare:
-                    self._spare.pop()  # too small even so: the new one takes its place
-                memory = np.empty(size, np.uint8)
+            most = max(MOST_WASTED * size, size + SMALL)
+            fits = [index for index, one in enumerate(self._spare) if size <= len(one) <= most]
+            memory = self._spare.pop(fits[0]) if fits else np.empty(size, np.uint8)
+            self._used += len(memory)
+            self._most = max(self._most, self._used)
+            self._shrink()
         return memory[:size].view(dtype).reshape(shape)
 
     def give_back(self, array: np.ndarray) -> None:
@@ -38,3 +44,10 @@ class SpareMemory:
             with self._lock:
                 if all(memory is not one for one in self._spare):
                     self._spare.append(memory)
+                    self._used -= len(memory)
+
+    def _shrink(self) -> None:
+        """Drop the largest of what is kept, until it is no more than was in use at once."""
+        kept = sum(map(len, self._spare))
+        while self._spare and self._used + kept > self._most:
+            kept -= len(self._spare.pop())

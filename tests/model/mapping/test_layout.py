@@ -127,7 +127,7 @@ def test_classify_decodes_each_block_once(tiled_stack, tmp_path):
     there = bytes_of_all_blocks(tiled_stack, 640)
     before = bytes_read()
     bounds = (x, y - 6400, x + 6400, y)
-    done = classify(tiled_stack, model, tmp_path / "map.tif", bounds=bounds, memory_mb=48, threads=1)
+    done = classify(tiled_stack, model, tmp_path / "map.tif", bounds=bounds, memory_mb=124, threads=1)
     asked = bytes_read() - before - 3 * model.stat().st_size
     assert done.summary.blocks > 4 and done.summary.pixels == 640 * 640
     assert asked / there <= 1.5, asked / there

@@ -56,7 +56,7 @@ def small_blocks(job, pixels=CHUNK * CHUNK):
     """The same job in blocks of about that many pixels."""
     job.memory_mb = 64
     job.reserve_mb = 0
-    job.bytes_per_pixel = int(64 * 2**20 / (1.2 * job.slots * pixels))
+    job.bytes_per_pixel = int(job.room / (1.2 * job.slots * pixels))
     return job
 
 
@@ -332,7 +332,7 @@ def slow(series, chunk):
     return fakes.compute(series, chunk)
 reader = fakes.FakeReader(fakes.utm_grid(640, 320))
 job = fakes.make_job(pathlib.Path({str(tmp_path)!r}), reader, compute=slow, memory_mb=64, reserve_mb=0)
-job.bytes_per_pixel = int(64 * 2**20 / (1.2 * job.slots * 4096))
+job.bytes_per_pixel = int(job.room / (1.2 * job.slots * 4096))
 BlockRunner(job, Progress()).run()
 """
     folder = parts_folder(tmp_path / "map.tif")

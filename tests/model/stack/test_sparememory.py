@@ -32,12 +32,32 @@ def test_foreign_arrays_are_left_alone():
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), KINDS, st.booleans()), max_size=30))
 def test_arrays_in_use_never_share_memory(steps):
-    spare, used, most = SpareMemory(), [], 0
+    spare, used, held, most = SpareMemory(), [], [], 0
     for height, width, dtype, back in steps:
         array = spare.take((height, width), dtype)
         assert not any(np.shares_memory(array, other) for other in used)
         used.append(array)
-        most = max(most, len(used))
+        held.append(memory_of(array))
+        most = max(most, sum(held))
         if back:
             spare.give_back(used.pop(0))
-        assert len(spare._spare) + len(used) <= most
+            held.pop(0)
+        assert sum(map(len, spare._spare)) + sum(held) <= most
+
+
+def memory_of(array):
+    """Bytes of the array that ``take`` cut one from."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array.nbytes
+
+
+def test_a_small_array_does_not_hold_a_large_ones_memory():
+    """A mask in the memory of the values: the values that come next would need as much again."""
+    spare = SpareMemory()
+    values = spare.take((8 * 2**20,), np.dtype(np.uint8))
+    spare.give_back(values)
+    mask = spare.take((2**20,), np.dtype(bool))
+    assert not np.shares_memory(mask, values)
+    again = spare.take((8 * 2**20,), np.dtype(np.uint8))
+    assert memory_of(mask) + memory_of(again) + sum(map(len, spare._spare)) <= 9 * 2**20
