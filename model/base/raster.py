@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -49,16 +49,37 @@ def gdal_options(**options: str) -> Iterator[None]:
             gdal.SetThreadLocalConfigOption(key, value)
 
 
+def gdal_handler(keep: Callable[[int, str], None]) -> Callable[..., None]:
+    """A handler of GDAL's messages, also of those that are no UTF-8, since they quote what files hold.
+
+    Such a message reaches Python as a call without arguments and with an error pending, which would come out of the
+    next call of anything; another error that is caught takes it along.
+
+    Args:
+        keep: called with the level and the message.
+    """
+
+    def handle(level: int = gdal.CE_Warning, _code: int = 0, message: str | None = None) -> None:
+        if message is None:
+            try:
+                raise ValueError
+            except Exception:
+                message = "what GDAL says is no text"
+        keep(level, message)
+
+    return handle
+
+
 @contextlib.contextmanager
 def quiet_gdal() -> Iterator[list[str]]:
     """Collect GDAL's messages of this thread in the yielded list instead of printing them."""
     messages: list[str] = []
 
-    def collect(level: int, _code: int, message: str) -> None:
+    def collect(level: int, message: str) -> None:
         if level >= gdal.CE_Warning:
             messages.append(message)
 
-    gdal.PushErrorHandler(collect)
+    gdal.PushErrorHandler(gdal_handler(collect))
     try:
         yield messages
     finally:

@@ -18,7 +18,7 @@ from ..base.errors import Cancelled, LandloomError
 from ..base.files import PARTIAL, make_folder, writing_failed
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.raster import DTYPES, gdal_options, open_raster, read_array
+from ..base.raster import DTYPES, gdal_handler, gdal_options, open_raster, read_array
 from ..stack.grid import Grid
 from .chunks import Area, Block
 from .journal import Journal
@@ -167,12 +167,12 @@ def collected_errors() -> Iterator[list[str]]:
     """GDAL's errors of this thread; ``.aux.xml`` is allowed, since category names live there."""
     errors: list[str] = []
 
-    def collect(level: int, _code: int, message: str) -> None:
+    def collect(level: int, message: str) -> None:
         if level >= gdal.CE_Failure:
             errors.append(message.strip())
 
     with gdal_options(GDAL_PAM_ENABLED="YES"):
-        gdal.PushErrorHandler(collect)
+        gdal.PushErrorHandler(gdal_handler(collect))
         try:
             yield errors
         finally:

@@ -34,6 +34,8 @@ CHANGING = {
     "started",
     "fact",
     "minutes",
+    "microseconds",
+    "hours",
 }
 """Keys of JSON that tell when, where and how fast."""
 

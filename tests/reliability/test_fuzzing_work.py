@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import samples_scene
 from hostile import HOSTILE, as_json, read_or_refused, spoilt, spoilt_bytes
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from landloom.model.accuracy.compareunits import Finished
 from landloom.model.base.elsewhere import read_order, write_order
@@ -172,7 +172,6 @@ REGIONS = {
 }
 
 
-@settings(max_examples=40)
 @given(data=st.data())
 def test_layers_of_regions(data, folder):
     path = folder / "regions.geojson"

@@ -114,3 +114,18 @@ def test_a_killed_run_publishes_no_map_with_the_classes_of_another(tmp_path, mon
     outputs.publish(outputs.Layer("map", final, 1, "uint8", 0, qml="newer"), temporary)
     assert seen[-1] == {"map.tif": "newer", "map.tif.aux.xml": "newer", "map.qml": "newer"}
     assert all("map.tif" not in one for one in seen[:-1]) and "older" not in str(seen)
+
+
+def test_a_layer_of_which_gdal_says_what_is_no_text(tmp_path):
+    """GDAL quotes what a file holds; Python's interface to it then fails with a SystemError of its own."""
+    from landloom.model.base.raster import quiet_gdal
+    from landloom.model.samples.regions import Regions
+    from osgeo import gdal
+
+    path = tmp_path / "regions.geojson"
+    path.write_bytes(b'{"type":"FeatureCollection","features":[\xff\xfe')
+    with quiet_gdal() as messages:
+        gdal.OpenEx(str(path), gdal.OF_VECTOR)
+        assert messages and str(messages)
+    with pytest.raises(LandloomError, match=r"regions\.geojson"):
+        Regions(str(path), "zone")
