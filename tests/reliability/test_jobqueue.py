@@ -133,6 +133,7 @@ def test_jobs_compute_are_replaced_and_are_cancelled_at_the_end(kind, queue, inp
 
 def test_jobs_that_end_at_once_are_not_waited_for(queue, inputs, monkeypatch):
     pytest.importorskip("dask_jobqueue")
+    before = threading.enumerate()
     monkeypatch.setattr(sentjobs, "EVERY", 0.5)
     file = write(
         queue / "jobs.yaml", GOOD.replace("/env/bin/python", "/none") + f"interface: lo\nlog-directory: {queue}\n"
@@ -143,7 +144,10 @@ def test_jobs_that_end_at_once_are_not_waited_for(queue, inputs, monkeypatch):
         pytest.raises(LandloomError, match=r"All jobs of .*jobs.yaml have ended before they finished anything"),
     ):
         classify(stack, model, queue / "map.tif", device="cpu", elsewhere=cluster)
-    assert not [one for one in threading.enumerate() if one.name == "IO loop"]
+    own = [one for one in threading.enumerate() if one.name == "IO loop" and one not in before]
+    for one in own:
+        one.join(20)
+    assert not [one for one in own if one.is_alive()]
 
 
 @pytest.mark.parametrize(
