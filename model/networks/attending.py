@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .planar import PlanarLinear
-from .scripting import Scripted, remembered
+from .scripting import Scripted, pixels_at_once, remembered
 
 if TYPE_CHECKING:
     from .ltae import AttentionBranch, LightTemporalAttention
@@ -64,7 +64,7 @@ def summarise(
         days: ``[T]``.
         places: ``[T]`` the sensor of each date among those of the branch.
     """
-    tile, group = _at_once(x), 1
+    tile, group = pixels_at_once(x, x.shape[2], PIXELS_AT_ONCE), 1
     if x.device.type != "cpu":
         group = max(1, VALUES_ON_GPU // tile)
     key = (tuple(days.tolist()), tuple(places), x.dtype, group)
@@ -82,11 +82,7 @@ def join(network: LightTemporalAttention, summaries: list[Tensor], flags: list[T
     """
     precision = next(iter(network.attention_branches().values())).precision
     own = remembered(network, precision, lambda: _fusion(network, precision))
-    return JOINED(summaries, flags, *own, _at_once(flags[0]))
-
-
-def _at_once(planes: Tensor) -> int:
-    return PIXELS_AT_ONCE if planes.device.type == "cpu" else max(1, planes.shape[-1])
+    return JOINED(summaries, flags, *own, pixels_at_once(flags[0], flags[0].shape[1], PIXELS_AT_ONCE))
 
 
 def _fusion(

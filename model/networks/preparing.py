@@ -17,7 +17,7 @@ from ..stack.sensors import RADAR, SensorSpec, Series
 from .base import SensorInput
 from .channels import DB_FLOOR
 from .inputs import CLIP, SensorRecipe, planes_of, scaling
-from .scripting import Scripted
+from .scripting import Scripted, pixels_at_once
 
 DIFFERENCE, NORMALISED, BRIGHTNESS = 0, 1, 2
 """Kinds of indices, as :func:`scaled` is told them."""
@@ -83,7 +83,7 @@ class Preparer:
             x = self._scaled(PHYSICAL(source, *self._units), 0)
             x = x if whole else HIDE(x, there)
         else:
-            tile = PIXELS_AT_ONCE if self._device.type == "cpu" else max(1, valid.shape[1])
+            tile = pixels_at_once(source, source.shape[2], PIXELS_AT_ONCE)
             x = DATED(source, there, whole, *self._units, self._indices, self._factor, self._shift, *CLIP, tile)
         return SensorInput(shaped(x), shaped(there), torch.from_numpy(days).to(self._device), filled)
 
