@@ -42,9 +42,14 @@ class Until(Progress):
     def __init__(self, blocks: int, seconds: float) -> None:
         super().__init__()
         self.folder: Path | None = None
-        self._blocks, self._end = blocks, time.monotonic() + seconds
+        self._blocks, self._seconds = blocks, seconds
+        self._end = float("inf")
         self._looked = 0.0
         self.done = 0
+
+    def begin(self) -> None:
+        """From now on the seconds count."""
+        self._end = time.monotonic() + self._seconds
 
     def is_cancelled(self) -> bool:
         now = time.monotonic()
@@ -59,15 +64,16 @@ def measured(task: dict[str, Any]) -> dict[str, Any]:
     from landloom.model.mapping.pipeline import Pipeline
 
     found: dict[str, Any] = {}
+    progress = Until(task["blocks"], task["seconds"])
     run = Pipeline.run
 
     def noting(self: Pipeline, pending: Any, *rest: Any) -> None:
         job = self._job
         found.update(held_mb=resident_mb(), threads=job.threads, block=max(one.chunked.pixels for one in pending))
+        progress.begin()
         run(self, pending, *rest)
 
     Pipeline.run = noting  # type: ignore[method-assign]
-    progress = Until(task["blocks"], task["seconds"])
     progress.folder = Path(f"{task['output']}.parts")
     begin = time.process_time()
     with contextlib.suppress(Cancelled):
