@@ -233,6 +233,10 @@ def start_qgis():
     Processing.initialize()
     plugin = sys.modules["landloom"].classFactory(None)
     plugin.initProcessing()
+    import numpy as np
+    from scipy.linalg import lu_factor
+
+    lu_factor(np.eye(3))  # OpenBLAS takes its memory once, and waits for ever where a limit leaves it none
     return application, plugin
 
 
