@@ -134,14 +134,17 @@ class Tasks:
     def _take_back(self) -> None:
         for future in [one for one in self._under_way if one.status not in ("pending",)]:
             numbers = self._under_way.pop(future)
-            if future.status in ("cancelled", "lost"):
+            if future.status == "cancelled":
                 raise LandloomError(
                     tr("SCHEDULER {address} was lost, or has cancelled the run.").format(address=self._cluster.address)
                 )
             if future.status == "error":
                 raise LandloomError(failure(future.exception(timeout=CONNECT)))
             try:
-                answer = future.result(timeout=CONNECT)
+                # Lost: its worker ended with the answer, before anybody had asked for it.
+                answer = {"machine": "A worker", "stopped": True}
+                if future.status != "lost":
+                    answer = future.result(timeout=CONNECT)
             except LOST:  # the worker ended with its answer: the folder shows what it has done
                 answer = {"machine": "A worker", "stopped": True}
             future.release()

@@ -116,6 +116,19 @@ def test_an_answer_that_is_lost_is_made_good_from_the_folder(run):
     assert lost and list(itertools.chain.from_iterable(client.given)).count(5) == 2
 
 
+def test_an_answer_that_was_lost_before_it_was_asked_for(run):
+    lost = []
+
+    def compute(numbers):
+        if not lost:
+            lost.append(list(numbers))
+            return Future("lost")
+        return done(run, numbers)
+
+    client = run(Client(compute))
+    assert [number for number in lost[0] if sum(number in one for one in client.given) == 2] == lost[0]
+
+
 def test_workers_that_come_back(run, monkeypatch):
     monkeypatch.setattr(dasktasks, "NO_WORKERS", 60.0)
     told = Told()
