@@ -316,7 +316,7 @@ class ObjectModel:
                 dict(content["provenance"]),
                 dict(content["descriptors"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise LandloomError(
                 tr("{path} is damaged ({error!r}): train the model again.").format(path=path, error=error)
             ) from error

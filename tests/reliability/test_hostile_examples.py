@@ -129,3 +129,25 @@ def test_a_layer_of_which_gdal_says_what_is_no_text(tmp_path):
         assert messages and str(messages)
     with pytest.raises(LandloomError, match=r"regions\.geojson"):
         Regions(str(path), "zone")
+
+
+def test_a_model_of_objects_with_a_day_without_end(tmp_path):
+    import numpy as np
+    from landloom.model.networks.tensorfile import write_tensors
+    from landloom.model.objects.objectmodel import FORMAT, VERSION, ObjectModel
+
+    spec = {"name": "S2", "kind": "optical", "bands": ["B4"], "dates": ["2021-01-05"], "days": [4], "dtype": "int16"}
+    chosen = {"statistics": ["mean"], "percentiles": [], "partial": True, "shape": False}
+    sensors = {"S2": {"spec": spec, "target_days": [float("inf")]}}
+    recipe = {"settings": chosen, "sensors": sensors, "rasters": [], "names": [], "medians": [], "indices": []}
+    sound = tmp_path / "objects.safetensors"
+    write_tensors(sound, {"a": np.zeros(1)}, {"format": FORMAT, "version": VERSION, "recipe": "here"})
+    raw = sound.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    listed = json.loads(raw[8 : 8 + length])
+    described = {"format": FORMAT, "version": VERSION, "recipe": {**recipe, "texture": False}}
+    listed["__metadata__"]["landloom"] = json.dumps(described)
+    encoded = json.dumps(listed).encode()
+    sound.write_bytes(len(encoded).to_bytes(8, "little") + encoded + raw[8 + length :])
+    with pytest.raises(LandloomError, match="is damaged"):
+        ObjectModel.load(sound)
