@@ -1,4 +1,6 @@
-"""Writing tables with geometries, whole or not at all: GeoPackages of any size quickly, other formats by GDAL.
+"""Reading layers to their end; writing tables with geometries, whole or not at all.
+
+GeoPackages of any size are written quickly, other formats by GDAL.
 
 GDAL's Python interface sets one value of one feature at a time, which takes minutes for a hundred thousand objects with
 hundreds of columns. A GeoPackage is a SQLite file with a documented content (OGC 12-128r18): GDAL creates it and its
@@ -94,6 +96,33 @@ def write_table(
             _create(temporary, driver, layer, crs_wkt, geometry_type, arrays, geometries, progress)
         if style:
             write_text(path.with_suffix(".qml"), style)
+
+
+def features_of(layer: ogr.Layer, source: str) -> Iterator[ogr.Feature]:
+    """The features of a layer, to its last one, whether GDAL's exceptions are on or off.
+
+    Raises:
+        LandloomError: naming the source, where a feature cannot be read: without exceptions GDAL only ends there.
+    """
+    layer.ResetReading()
+    while True:
+        with quiet_gdal() as messages:
+            gdal.ErrorReset()
+            try:
+                feature = layer.GetNextFeature()
+                broken = feature is None and gdal.GetLastErrorType() >= gdal.CE_Failure
+            except RuntimeError as error:
+                broken = True
+                messages.append(str(error))
+        if broken:
+            raise LandloomError(
+                tr("The layer {source} cannot be read to its end ({reason}): repair it, or export it anew.").format(
+                    source=source, reason=" ".join(one for one in messages if one) or tr("a feature is damaged")
+                )
+            )
+        if feature is None:
+            return
+        yield feature
 
 
 def _kind(values: np.ndarray) -> tuple[int, int]:

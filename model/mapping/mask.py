@@ -15,6 +15,7 @@ from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import open_raster, quiet_gdal, read_array, spatial_reference
+from ..base.vectorfile import features_of
 from ..stack.grid import Grid
 from .chunks import CHUNK, Area
 from .outputs import collected_errors
@@ -110,7 +111,7 @@ def mask_identity(source: str) -> list[object]:
 
         layer = dataset[1]
         digest = hashlib.sha256()
-        for feature in layer:
+        for feature in features_of(layer, source):
             geometry = feature.GetGeometryRef()
             digest.update(b"" if geometry is None else bytes(geometry.ExportToWkb()))
         reference = layer.GetSpatialRef()

@@ -17,6 +17,7 @@ from ..base.language import tr
 from ..base.nomenclature import source_value
 from ..base.progress import Progress
 from ..base.raster import quiet_gdal, spatial_reference
+from ..base.vectorfile import features_of
 from ..stack.grid import Grid
 
 EQUAL_AREA = "EPSG:6933"
@@ -317,9 +318,8 @@ class ReferenceLayer:
         ).format(parameter=parameter, field=field, name=self.name)
 
     def _each(self, progress: Progress) -> Iterator[Any]:
-        self.layer.ResetReading()
         with quiet_gdal():
-            for number, feature in enumerate(self.layer):
+            for number, feature in enumerate(features_of(self.layer, self.name)):
                 if number % 200 == 0:
                     progress.check()
                 yield feature

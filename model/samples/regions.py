@@ -11,6 +11,7 @@ from osgeo import gdal, ogr, osr
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.raster import quiet_gdal, spatial_reference
+from ..base.vectorfile import features_of
 from ..stack.grid import Grid, Window
 
 OUTSIDE = -1
@@ -51,7 +52,7 @@ class Regions:
             )
         self._crs = reference.ExportToWkt()
         self._shapes: list[tuple[str, ogr.Geometry]] = []
-        for feature in layer:
+        for feature in features_of(layer, source):
             geometry = feature.GetGeometryRef()
             name = (feature.GetFieldAsString(field) or "").strip()
             if geometry is None or geometry.IsEmpty() or not name:

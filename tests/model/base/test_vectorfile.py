@@ -7,7 +7,7 @@ import pytest
 from landloom.model.base.errors import Cancelled, LandloomError
 from landloom.model.base.progress import Progress
 from landloom.model.base.raster import spatial_reference
-from landloom.model.base.vectorfile import MOST_COLUMNS, write_table
+from landloom.model.base.vectorfile import MOST_COLUMNS, features_of, write_table
 from osgeo import gdal, ogr
 
 CRS = spatial_reference("EPSG:32738").ExportToWkt()
@@ -65,3 +65,24 @@ def test_nothing_is_left_when_it_fails_or_is_cancelled(tmp_path):
     with pytest.raises(LandloomError, match="unknown format"):
         write_table(tmp_path / "a.xyz", "a", CRS, ogr.wkbPoint, [point(0, 0)], {"a": [1]}, Progress())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("exceptions", [False, True])
+def test_a_layer_that_breaks_off_is_not_taken_for_a_short_one(tmp_path, exceptions):
+    """Without exceptions GDAL ends the layer at the damage, and half of the polygons would be gone in silence."""
+    n = 100
+    path = tmp_path / "points.fgb"
+    write_table(path, "points", CRS, ogr.wkbPoint, (point(i, i) for i in range(n)), {"id": range(n)}, Progress())
+    dataset = gdal.OpenEx(str(path))
+    assert len(list(features_of(dataset.GetLayer(0), "points"))) == n
+    del dataset
+    damaged = tmp_path / "damaged.fgb"
+    damaged.write_bytes(path.read_bytes()[:-200])
+    before = gdal.GetUseExceptions()
+    (gdal.UseExceptions if exceptions else gdal.DontUseExceptions)()
+    try:
+        dataset = gdal.OpenEx(str(damaged))
+        with pytest.raises(LandloomError, match=r"The layer damaged\.fgb cannot be read to its end \("):
+            list(features_of(dataset.GetLayer(0), "damaged.fgb"))
+    finally:
+        (gdal.UseExceptions if before else gdal.DontUseExceptions)()
