@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 TEXT = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text(encoding="utf-8")
-MEASURED = TEXT.split("measured on two cores")[1].split("busy")[0]
-SPEEDS = dict(re.findall(r"(?:`(\w+)`|forest) ([\d,]+)(?=,|, on)", MEASURED))
+MEASURED = TEXT.split("measured on two cores")[1].split(":\n")[0]
+SPEEDS = dict(re.findall(r"(?:`(\w+)`|forest) ([\d,]+)(?=,|\))", MEASURED))
 
 
 def number(text):
