@@ -19,6 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,9 @@ def child(task: dict[str, Any]) -> dict[str, Any]:
         ](task, progress)
         progress.reached = 100.0
     except Cancelled:
-        pass
+        for thread in threading.enumerate():  # left in a chunk; the process may not end in one
+            if thread.name.startswith("landloom"):
+                thread.join()
     return {
         "seconds": time.monotonic() - begin,
         "cpu_seconds": time.process_time() - used,
