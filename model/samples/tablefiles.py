@@ -19,6 +19,7 @@ from ..base.language import tr
 from ..base.nomenclature import hex_color, source_value
 from ..base.raster import gdal_options, quiet_gdal
 from ..base.tablefile import SHEETS, write_rows
+from ..base.vectorfile import features_of
 from .stylefiles import read_style_table, write_style_table
 from .table import NomenclatureTable, Row
 
@@ -267,7 +268,7 @@ def _read_sheet(path: Path) -> list[list[str]]:
         count = layer.GetLayerDefn().GetFieldCount()
         return [
             [feature.GetFieldAsString(i) if feature.IsFieldSetAndNotNull(i) else "" for i in range(count)]
-            for feature in layer
+            for feature in features_of(layer, str(path))
         ]
 
 
