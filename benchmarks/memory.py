@@ -82,17 +82,6 @@ def measured(task: dict[str, Any]) -> dict[str, Any]:
     return {**found, "added_mb": found["peak_mb"] - found["held_mb"]}
 
 
-def run_child(task: dict[str, Any]) -> dict[str, Any]:
-    """Do a task in a process of its own."""
-    import subprocess
-
-    command = [sys.executable, str(Path(__file__).resolve()), "--child", json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main() -> None:
     """Run what was asked for and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -127,7 +116,8 @@ def main() -> None:
             for memory_mb in map(int, chosen.memory_mb.split(",")):
                 task = {"do": name, "stack": stack, "model": str(model), "memory_mb": memory_mb}
                 task |= {"blocks": chosen.blocks, "seconds": chosen.seconds}
-                found = run_child({**task, "output": str(folder / f"{name}_{memory_mb}.tif")})
+                task["output"] = str(folder / f"{name}_{memory_mb}.tif")
+                found = size.result_of(size.start(task, __file__))
                 rows.append({"what": name, "memory_mb": memory_mb, **found})
                 print(
                     f"| {name} | {memory_mb:,} | {found['threads']} | {found['block']:,} | {found['held_mb']:,.0f} | "

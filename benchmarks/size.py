@@ -127,9 +127,9 @@ def segment(task: dict[str, Any], progress: Progress) -> None:
     segmentation.segment(image, task["output"], segmentation.SegmentSettings(memory_mb=task["memory_mb"]), progress)
 
 
-def start(task: dict[str, Any]) -> subprocess.Popen[str]:
-    """Begin a task in a process of its own."""
-    command = [sys.executable, str(Path(__file__).resolve()), "--child", json.dumps(task)]
+def start(task: dict[str, Any], script: str = __file__) -> subprocess.Popen[str]:
+    """Begin a task of a script in a process of its own."""
+    command = [sys.executable, str(Path(script).resolve()), "--child", json.dumps(task)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

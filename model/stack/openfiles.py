@@ -96,7 +96,7 @@ class OpenFiles:
         Raises:
             LandloomError: naming the file.
         """
-        self._patiently(path, lambda: _read_into(self._open(path), path, bands, box, target))
+        self._read(path, bands, box, target)
         self._shrink()
 
     def read_once(self, path: str, bands: list[int], box: Window, target: np.ndarray) -> None:
@@ -105,9 +105,12 @@ class OpenFiles:
         Raises:
             LandloomError: naming the file.
         """
-        self._patiently(path, lambda: _read_into(self._open(path), path, bands, box, target))
+        self._read(path, bands, box, target)
         self.get(path).FlushCache()
         self._shrink()
+
+    def _read(self, path: str, bands: list[int], box: Window, target: np.ndarray) -> None:
+        self._patiently(path, lambda: _read_into(self._open(path), path, bands, box, target))
 
     def scratch(self, use: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Memory of the calling thread that is used again and again; it holds nothing after the next call."""

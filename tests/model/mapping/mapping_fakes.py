@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+from landloom.model.base.progress import Progress
 from landloom.model.mapping.job import Job
 from landloom.model.mapping.outputs import Layer
 from landloom.model.stack.grid import Grid
@@ -20,6 +21,19 @@ def utm_grid(width: int, height: int) -> Grid:
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(32738)
     return Grid(reference.ExportToWkt(), (500000.0, 10.0, 0.0, 8000000.0, 0.0, -10.0), width, height)
+
+
+class Told(Progress):
+    """Keeps what a run says."""
+
+    def __init__(self):
+        self.infos, self.warnings = [], []
+
+    def info(self, message):
+        self.infos.append(message)
+
+    def warning(self, message):
+        self.warnings.append(message)
 
 
 class FakeReader:

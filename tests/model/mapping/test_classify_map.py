@@ -8,7 +8,6 @@ import mapping_scene as scene
 import numpy as np
 import pytest
 from landloom.model.base.errors import LandloomError
-from landloom.model.base.progress import Progress
 from landloom.model.base.raster import write_raster
 from landloom.model.mapping import job
 from landloom.model.mapping.classify import classify
@@ -17,18 +16,8 @@ from landloom.model.networks.modelfile import Model
 from landloom.model.networks.predictor import Predictor
 from landloom.model.stack.grid import Window
 from landloom.model.stack.reader import StackReader
+from mapping_fakes import Told
 from osgeo import gdal, ogr
-
-
-class Told(Progress):
-    def __init__(self):
-        self.infos, self.warnings = [], []
-
-    def info(self, message):
-        self.infos.append(message)
-
-    def warning(self, message):
-        self.warnings.append(message)
 
 
 def read(path):

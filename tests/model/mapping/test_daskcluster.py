@@ -12,6 +12,7 @@ from landloom.model.base.errors import Cancelled, ChangedError, LandloomError
 from landloom.model.base.progress import Progress
 from landloom.model.mapping import daskcluster, dasktasks
 from landloom.model.mapping.daskcluster import DaskCluster
+from mapping_fakes import Told
 
 pytest.importorskip("distributed")
 
@@ -60,14 +61,6 @@ class Client:
 
     def run(self, function, *arguments, **names):
         pass
-
-
-class Told(Progress):
-    def __init__(self):
-        self.warnings = []
-
-    def warning(self, message):
-        self.warnings.append(message)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from landloom.model.mapping.fuse import fuse
 from landloom.model.mapping.fuseinputs import BELIEFS, masses_of
 from landloom.model.mapping.fuserules import UNDECIDED, dempster_shafer, majority, mean_probability
 from landloom.model.mapping.outputs import create
+from mapping_fakes import Told
 from osgeo import gdal
 
 CODES = [1, 2, 3, 7]
@@ -235,14 +236,6 @@ def test_other_grids_are_refused(tmp_path, changes, word):
     assert not (tmp_path / "o.tif").exists()
 
 
-class Remembering(Progress):
-    def __init__(self):
-        self.warnings = []
-
-    def warning(self, message):
-        self.warnings.append(message)
-
-
 def name_classes(path, names, colors):
     dataset = gdal.OpenEx(path, gdal.OF_UPDATE | gdal.OF_RASTER)
     table = gdal.ColorTable()
@@ -259,7 +252,7 @@ def test_names_and_colours_are_merged_by_code(tmp_path):
     second = write_map(tmp_path / "b.tif", np.array([[1, 30]], np.uint8))
     name_classes(second, {1: "maïs, irrigué", 2: "forêt", 30: "eau"}, {30: (0, 0, 255)})
     third = write_map(tmp_path / "c.tif", np.array([[1, 31]], np.uint8))
-    progress = Remembering()
+    progress = Told()
     done = fuse([first, second, third], "majority", tmp_path / "o.tif", undecided=99, progress=progress)
     assert [(one.code, one.name) for one in done.nomenclature][:-1] == [
         (1, "maïs, irrigué"), (2, "riz"), (30, "eau"), (31, "31"),

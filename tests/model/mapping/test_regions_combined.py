@@ -10,7 +10,6 @@ import pytest
 from landloom.model.base.calibration import RiskCurve
 from landloom.model.base.errors import LandloomError
 from landloom.model.base.nomenclature import Nomenclature
-from landloom.model.base.progress import Progress
 from landloom.model.base.raster import spatial_reference
 from landloom.model.mapping.chunks import Area
 from landloom.model.mapping.classify import classify
@@ -18,22 +17,12 @@ from landloom.model.mapping.regionblend import RegionChoice, RegionWeights
 from landloom.model.networks.modelfile import Model
 from landloom.model.samples.regions import Regions
 from landloom.model.stack.reader import StackReader
+from mapping_fakes import Told
 from osgeo import gdal, ogr
 
 HALF = scene.WIDTH // 2
 BOTH = {0: slice(0, HALF), 1: slice(HALF, None)}
 PARENTS = (("culture",), ("culture",), ("naturel",), ("naturel",))
-
-
-class Told(Progress):
-    def __init__(self):
-        self.infos, self.warnings = [], []
-
-    def info(self, message):
-        self.infos.append(message)
-
-    def warning(self, message):
-        self.warnings.append(message)
 
 
 def curve(skill: float, groups: int = 200) -> dict:

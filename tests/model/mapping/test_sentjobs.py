@@ -6,17 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 from landloom.model.base.errors import LandloomError
-from landloom.model.base.progress import Progress
 from landloom.model.mapping import sentjobs
 from landloom.model.mapping.sentjobs import SentJobs
-
-
-class Told(Progress):
-    def __init__(self):
-        self.warnings = []
-
-    def warning(self, message):
-        self.warnings.append(message)
+from mapping_fakes import Told
 
 
 class Queue:

@@ -16,20 +16,10 @@ from landloom.model.mapping.classify import classify
 from landloom.model.mapping.unsure import LEVEL_TAG, UNSURE_TAG, count_unsure, error_share, unsure_class, unsure_of
 from landloom.model.networks.modelfile import Model, ModelHeader
 from landloom.model.networks.tensorfile import read_tensors, write_tensors
+from mapping_fakes import Told
 from osgeo import gdal
 
 PARENTS = (("culture", "annuelle"), ("culture", "annuelle"), ("naturel", "forêt"), ("naturel", "eau"))
-
-
-class Told(Progress):
-    def __init__(self):
-        self.infos, self.warnings = [], []
-
-    def info(self, message):
-        self.infos.append(message)
-
-    def warning(self, message):
-        self.warnings.append(message)
 
 
 def curve(groups: int = 200) -> RiskCurve:

@@ -17,17 +17,22 @@ from landloom.model.stack.gapfill import fill_planes  # noqa: E402
 from landloom.model.stack.indices import compute_index, index_bands  # noqa: E402
 
 
-def by_numpy(recipe, name, series):
-    """The scaled gap-filled series, as the forest's formulas give it."""
-    part = recipe.sensors[name]
-    planes, valid, days = recipe._physical(name, series)
-    values, validity = fill_planes(planes, valid, days, part.target_days)
+def scaled(part, values):
+    """Bands and indices of physical values [T, C, N], scaled as a network takes them."""
     channels = [values]
     for index in part.indices:
         bands = index_bands(index, part.spec.kind, part.spec.bands)
         channels.append(compute_index(index, [values[:, band] for band in bands])[:, None])
     factor, shift = scaling(part)
-    whole = np.clip(np.concatenate(channels, axis=1) * factor + shift, *CLIP)
+    return np.clip(np.concatenate(channels, axis=1) * factor + shift, *CLIP)
+
+
+def by_numpy(recipe, name, series):
+    """The scaled gap-filled series, as the forest's formulas give it."""
+    part = recipe.sensors[name]
+    planes, valid, days = recipe._physical(name, series)
+    values, validity = fill_planes(planes, valid, days, part.target_days)
+    whole = scaled(part, values)
     whole = np.concatenate([whole, validity[:, None]], axis=1)
     whole[:, :, ~valid.any(axis=0)] = 0
     return whole
@@ -54,13 +59,7 @@ def test_dates_equal_those_of_numpy(make_world, monkeypatch):
     monkeypatch.setattr(preparing, "PIXELS_AT_ONCE", 4)
     for name, part in recipe.sensors.items():
         planes, valid, _days = recipe._physical(name, batch[name])
-        channels = [planes]
-        for index in part.indices:
-            bands = index_bands(index, part.spec.kind, part.spec.bands)
-            channels.append(compute_index(index, [planes[:, band] for band in bands])[:, None])
-        factor, shift = scaling(part)
-        expected = np.clip(np.concatenate(channels, axis=1) * factor + shift, *CLIP)
-        expected = np.where(valid[:, None], expected, 0)
+        expected = np.where(valid[:, None], scaled(part, planes), 0)
         found = recipe.network_inputs(batch)[name].x.permute(1, 2, 0, 3, 4).flatten(2).numpy()
         np.testing.assert_allclose(found, expected, atol=2e-6)
 
