@@ -7,6 +7,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -144,7 +145,7 @@ class Tasks:
                 # Lost: its worker ended with the answer, before anybody had asked for it.
                 answer = {"machine": "A worker", "stopped": True}
                 if future.status != "lost":
-                    answer = future.result(timeout=CONNECT)
+                    answer = in_time(partial(future.result, timeout=CONNECT), 2 * CONNECT, self._progress)
             except LOST:  # the worker ended with its answer: the folder shows what it has done
                 answer = {"machine": "A worker", "stopped": True}
             future.release()

@@ -52,6 +52,7 @@ class JobQueue:
         path: the YAML file: ``jobqueue: {slurm: {...}}`` as dask-jobqueue documents it, or the inner part alone.
 
     Attributes:
+        sent: the numbers of the jobs that were sent off, by the names that dask-jobqueue gives them.
         refusals: why jobs could not be sent off, in the words of the queue.
 
     Raises:
@@ -88,6 +89,7 @@ class JobQueue:
         if " " in python and Path(python).exists():  # a path, not a command with arguments; a shell will read it
             settings["python"] = shlex.quote(python)
         self.settings = settings
+        self.sent: dict[str, str] = {}
         self.refusals: list[str] = []
         settings.setdefault("processes", 1)  # dask-jobqueue would take several, each with all of MEMORY_MB
         _library(kind)
@@ -154,18 +156,25 @@ class JobQueue:
         return found & set(numbers)
 
     def _telling(self, kind: type) -> type:
-        """Jobs that keep why they could not be sent off: dask-jobqueue only logs it and waits in vain."""
-        refusals = self.refusals
+        """Jobs that keep their numbers, or why they could not be sent off.
+
+        dask-jobqueue forgets a job 15 s after its worker was lost; of one that was refused it only writes a log line.
+        """
+        sent, refusals = self.sent, self.refusals
 
         class Telling(kind):
             status: Any
+            name: Any
+            job_id: Any
 
             async def start(self) -> None:
                 try:
                     await super().start()
                 except Exception as error:
                     refusals.append(_reason(error))
-                    self.status = type(self.status).running  # without a number: see SentJobs
+                    self.status = type(self.status).running  # as if it had been sent off: see SentJobs
+                else:
+                    sent[str(self.name)] = str(self.job_id)
 
         return Telling
 

@@ -31,7 +31,6 @@ class SentJobs:
 
     def __init__(self, queue: JobQueue, cluster: Any) -> None:
         self._queue, self._cluster = queue, cluster
-        self._known: dict[str, str] = {}
         self._looked = time.monotonic()
         self._sent, self._refused, self._done, self._told = queue.jobs, 0, 0, 0
 
@@ -48,8 +47,9 @@ class SentJobs:
         """
         if workers >= self._queue.workers:
             return
+        known = dict(self._queue.sent)
         refusals = self._queue.refusals[self._refused :]
-        if not workers and not self._known and len(refusals) >= self._sent:
+        if not workers and not known and len(refusals) >= self._sent:
             raise LandloomError(
                 tr("The job queue takes no job of {path} ({reason}): mend it, or ask those who run the queue.").format(
                     path=self._queue.path, reason=refusals[-1]
@@ -65,20 +65,18 @@ class SentJobs:
         if time.monotonic() - self._looked < EVERY:
             return
         self._looked = time.monotonic()
-        jobs = dict(self._cluster.workers)
-        self._known.update({name: str(job.job_id) for name, job in jobs.items() if job.job_id})
-        left = self._left(progress) if self._known else None
+        left = self._left(list(known.values()), progress) if known else None
         if left is None:
             return
         so_far = done()
-        ended = [name for name, number in self._known.items() if number not in left]
-        if not workers and len(ended) == len(self._known) and so_far <= self._done:
+        ended = [name for name, number in known.items() if number not in left]
+        if not workers and len(ended) == len(known) and so_far <= self._done:
             raise LandloomError(
                 tr(
                     "All jobs of {path} have ended before they finished anything, the last was {number}: their logs "
                     "say why (log-directory in that file names their folder). 'python', or the time or memory of a "
                     "job, may be wrong."
-                ).format(path=self._queue.path, number=max(self._known.values(), key=int))
+                ).format(path=self._queue.path, number=max(known.values(), key=int))
             )
         if ended and so_far > self._done:
             progress.warning(
@@ -89,9 +87,9 @@ class SentJobs:
             self._renew(ended, progress)
             self._sent, self._refused, self._done, self._told = len(ended), len(self._queue.refusals), so_far, 0
 
-    def _left(self, progress: Progress) -> set[str] | None:
+    def _left(self, numbers: list[str], progress: Progress) -> set[str] | None:
         try:
-            return in_time(lambda: self._queue.in_queue(list(self._known.values())), PATIENCE, progress)
+            return in_time(lambda: self._queue.in_queue(numbers), PATIENCE, progress)
         except TimeoutError:
             return None
 
@@ -103,5 +101,5 @@ class SentJobs:
             self._cluster.scale(jobs=self._queue.jobs)
 
         for name in ended:
-            del self._known[name]
+            del self._queue.sent[name]
         in_time(lambda: self._cluster.sync(renew), PATIENCE, progress)

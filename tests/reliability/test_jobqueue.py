@@ -105,6 +105,7 @@ def test_jobs_compute_are_replaced_and_are_cancelled_at_the_end(kind, queue, inp
     monkeypatch.setattr(job.Job, "block_pixels", lambda self: 4096)
     monkeypatch.setattr(dasktasks, "MOST_IN_TASK", 1)  # or all blocks might be there before the job ends
     monkeypatch.setattr(sentjobs, "EVERY", 0.5)
+    monkeypatch.setattr(dasktasks, "CONNECT", 1.0)  # the answer of the first job will not come
     stack, model = inputs["classify"]["stack"], inputs["classify"]["model"]
     ended = TimeLimit(queue)
     maps = [queue / name for name in ("here.tif", "there.tif")]
