@@ -91,8 +91,9 @@ def run_window(temporary: Path, work: Path, size: int = 360) -> Path:
         "LC_ALL": "C.UTF-8",
     }
     command = ["xvfb-run", "-a", "-s", "-screen 0 1920x1200x24", "qgis", "--nologo", "--noversioncheck", "--code"]
-    script = str(ROOT / "scripts" / "screenshots_window.py")
-    subprocess.run([*command, script], env=environment, timeout=MINUTES * 60, check=False)
+    # QGIS puts the name between quotation marks into a line of Python: it must not lie in a folder with an apostrophe.
+    script = shutil.copy(ROOT / "scripts" / "screenshots_window.py", temporary)
+    subprocess.run([*command, str(script)], env=environment, timeout=MINUTES * 60, check=False)
     said = taken / "done.txt"
     text = said.read_text(encoding="utf-8") if said.exists() else "QGIS ended before the tutorial did"
     if text != "ok":
