@@ -7,9 +7,10 @@ export QT_QPA_PLATFORM ?= offscreen
 demo: setup-run
 	$(PYTHON) scripts/demo.py
 
-# Two processes, each with a QGIS of its own; the tests of a file stay together, since they share what they made.
+# Two processes, each with a QGIS of its own; the tests of a file stay together, since they share what they made. If a
+# process is lost, the run ends: a new one in its place has been seen to be waited for in vain.
 test: setup-test lint types
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest -n 2 --dist loadfile --max-worker-restart 0
 
 # Kills, faults and fuzzing as in tests/reliability, but more than fifty kills and thousands of examples: about an hour.
 nightly: setup-test
