@@ -8,7 +8,7 @@ from faulty_runs import NIGHTLY, content
 CHOICES = [
     {"threads": 1},
     {"threads": 3, "block_pixels": 4096},
-    {"threads": 2, "block_pixels": 20_000, "memory_mb": 128},
+    {"threads": 2, "block_pixels": 20_000, "memory_mb": 160},
 ]
 
 
