@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterString,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from ..model.stack.addrasters import UNITS, RasterSeries, add_rasters
 from ..model.stack.sensors import KINDS
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .stackinputs import (
     add_grid_and_season,
     add_output,
-    add_stack,
+    add_stack_to_extend,
     crs_or_none,
     number_or_none,
-    optional_number,
     raster_paths,
     year_or_none,
 )
@@ -48,67 +41,63 @@ class AddRasters(LandloomAlgorithm):
     TAGS = ("stack", "time series", "raster", "sentinel", "landsat", "planet", "radar", "import")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        add_stack(self, "A stack to which the rasters are added; its grid is used. Empty: a new stack is made.")
+        add_stack_to_extend(
+            self, "A stack to which the rasters are added; its grid is used. Empty: a new stack is made."
+        )
         self.add(
-            QgsProcessingParameterString("SENSOR", self.tr("Sensor")),
+            declare.text("SENSOR", "Sensor"),
             "Name of the series: capitals, digits and underscores, such as S2, S1_ASC, L8, PLANET or STATIC. An "
             "existing one gets new bands on equal dates, and new dates.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "KIND", self.tr("Kind"), options=list(KINDS), defaultValue="optical", usesStaticStrings=True
-            ),
+            declare.choice("KIND", "Kind", KINDS, "optical"),
             "optical, radar, or static for layers without dates such as elevation.",
         )
         self.add(
-            QgsProcessingParameterMultipleLayers("RASTERS", self.tr("Rasters"), QgsProcessing.SourceType.TypeRaster),
+            declare.rasters("RASTERS", "Rasters"),
             "Files with a date in the name (S2_20210103.tif), with dates in the band descriptions (20210103_B4), or "
             "any with DATES. Files of one date may hold different bands at different resolutions.",
         )
         self.add(
-            QgsProcessingParameterString("DATES", self.tr("Dates"), optional=True, multiLine=True),
+            declare.text("DATES", "Dates", lines=True, optional=True),
             "Dates such as 2021-01-03 or 20210103, separated by commas, or a text file of them: one for each raster in "
             "their order, or one for each group of bands of a single raster. Empty: from names and band descriptions.",
         )
         self.add(
-            QgsProcessingParameterString("BANDS", self.tr("Band names"), optional=True),
+            declare.text("BANDS", "Band names", optional=True),
             "Names separated by commas, in the order of the bands: B2,B3,B4,B8. Empty: from band descriptions and file "
             "names. B02 of a sensor S2 becomes B2; VV_dB of radar becomes VV.",
         )
         self.add(
-            optional_number("SCALE", self.tr("Scale")),
+            declare.number("SCALE", "Scale", optional=True),
             "Factor that turns values into reflectance or the radar unit: value * scale + offset. Empty: deduced, and "
             "the log says so.",
         )
         self.add(
-            optional_number("OFFSET", self.tr("Offset")),
+            declare.number("OFFSET", "Offset", optional=True),
             "Added after the scale, in physical units; such as -0.1 for Sentinel-2 baseline 04.00. Empty: 0.",
             advanced=True,
         )
         self.add(
-            optional_number("NODATA", self.tr("No data value")),
+            declare.number("NODATA", "No data value", optional=True),
             "Value of pixels without data, in place of what the files declare. NaN and infinite values never count.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "RADAR_UNIT", self.tr("Radar unit"), options=list(UNITS), optional=True, usesStaticStrings=True
-            ),
+            declare.choice("RADAR_UNIT", "Radar unit", UNITS, optional=True),
             "Unit of radar values: db, power or amplitude. Empty: deduced from the values, and the log says so.",
         )
         self.add(
-            QgsProcessingParameterMultipleLayers(
-                "MASKS", self.tr("Masks"), QgsProcessing.SourceType.TypeRaster, optional=True
-            ),
+            declare.rasters("MASKS", "Masks", optional=True),
             "Rasters that say where the images are invalid, matched by the date in their names; one without a date "
             "holds for all dates. Any resolution.",
         )
         self.add(
-            QgsProcessingParameterString("INVALID_VALUES", self.tr("Invalid mask values"), optional=True),
+            declare.text("INVALID_VALUES", "Invalid mask values", optional=True),
             "Mask values that mean invalid, separated by commas: 0,1,3,8,9,10 for Sen2Cor's SCL. Empty, and "
             "VALID_VALUES too: every value but 0 is invalid.",
         )
         self.add(
-            QgsProcessingParameterString("VALID_VALUES", self.tr("Valid mask values"), optional=True),
+            declare.text("VALID_VALUES", "Valid mask values", optional=True),
             "Mask values that mean valid, separated by commas; every other one is invalid. Instead of INVALID_VALUES.",
         )
         add_grid_and_season(self)

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingParameterBoolean,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterRasterLayer,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.language import tr
+from . import declare
 from .assess import raster_path
 from .base import FeedbackProgress, LandloomAlgorithm
 from .nomenclature import reference_path
@@ -40,53 +31,25 @@ class Areas(LandloomAlgorithm):
     TAGS = ("area", "hectares", "zonal", "statistics", "districts", "histogram")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        self.add(
-            QgsProcessingParameterRasterLayer("MAP", self.tr("Map")),
+        self.add_map(
             "A raster of class codes with one band, whoever made it, in any CRS: in degrees, pixels are measured on "
-            "the ellipsoid.",
+            "the ellipsoid."
+        )
+        self.add_zones(
+            "Polygons in any CRS; a pixel lies in a zone when its centre does. Without zones, the whole map alone."
         )
         self.add(
-            QgsProcessingParameterFeatureSource(
-                "ZONES", self.tr("Zones"), [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
-            ),
-            "Polygons in any CRS; a pixel lies in a zone when its centre does. Without zones, the whole map alone.",
-        )
-        self.add(
-            QgsProcessingParameterField(
-                "ZONE_FIELD", self.tr("Zone field"), parentLayerParameterName="ZONES", optional=True
-            ),
-            "Names the zones; polygons with the same value are one. Without it each polygon is a zone, named by its "
-            "number.",
-        )
-        self.add(
-            QgsProcessingParameterFile(
-                "ASSESSMENT",
-                self.tr("Assessment"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                optional=True,
-                fileFilter="JSON (*.json)",
-            ),
+            declare.file("ASSESSMENT", "Assessment", declare.JSON, optional=True),
             "The TABLE of 'Assess map' for this very map, from a probability sample.",
         )
-        self.add(
-            QgsProcessingParameterBoolean("ZERO_IS_CLASS", self.tr("0 is a class"), defaultValue=False),
-            "Whether 0 is a class of the map, as in maps of 0 and 1, where it is not declared as no data.",
-            advanced=True,
-        )
+        self.add_zero_is_class()
         self.add_memory()
         self.add(
-            QgsProcessingParameterFileDestination(
-                "OUTPUT", self.tr("Table"), fileFilter="CSV (*.csv);;OpenDocument (*.ods);;Excel (*.xlsx)"
-            ),
+            declare.output_file("OUTPUT", "Table", declare.TABLE),
             "Table with a row for each zone and class: pixels, hectares, percent, and, for the whole map, the "
             "estimate.",
         )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", self.tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=True
-            ),
-            "Page with the same figures, zones in rows and classes in columns.",
-        )
+        self.add_report("Page with the same figures, zones in rows and classes in columns.")
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -5,25 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import (
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterVectorDestination,
 )
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
-from .nomenclature import TABLE_FILTER, reference_path
+from .nomenclature import reference_path
 from .train import sample_folders
 
 DESIGNS = ["auto", "purposive", "random", "stratified"]
@@ -48,115 +39,82 @@ class Assess(LandloomAlgorithm):
     TAGS = ("accuracy", "confusion matrix", "kappa", "validation", "area estimate", "olofsson", "iota2")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        file = QgsProcessingParameterFile.Behavior.File
-        self.add(
-            QgsProcessingParameterRasterLayer("MAP", self.tr("Map")),
+        self.add_map(
             "A raster of class codes with one band, whoever made it. What it declares as no data is not judged, nor is "
-            "0, unless 0 is a class of the reference.",
+            "0, unless 0 is a class of the reference."
         )
-        self.add(
-            QgsProcessingParameterFeatureSource(
-                "REFERENCE",
-                self.tr("Reference data"),
-                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
-            ),
-            "Polygons or points whose land cover is known, in any CRS; best some that did not train the map.",
+        self.add_reference(
+            "Polygons or points whose land cover is known, in any CRS; best some that did not train the map."
         )
-        self.add(
-            QgsProcessingParameterField("CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE"),
+        self.add_class_field(
             "The field that holds the class: a code or a name of the map, or a value that NOMENCLATURE lists. Features "
-            "without a class are left out.",
+            "without a class are left out."
         )
-        self.add(
-            QgsProcessingParameterMultipleLayers(
-                "SAMPLES", self.tr("Sample folders"), QgsProcessing.SourceType.TypeFile, optional=True
-            ),
+        self.add_samples(
             "Folders of 'Extract samples' that trained the map: reference features whose group is in their training or "
             "validation part are not judged. Without it the report says that independence is unknown.",
+            optional=True,
         )
-        self.add(
-            QgsProcessingParameterFile(
-                "MODEL", self.tr("Model"), behavior=file, optional=True, fileFilter="Model (*.safetensors)"
-            ),
+        self.add_model(
             "The model that made the map: its file says which groups trained it (with EVALUATION folds all of them) "
             "and in which folders they are, so that SAMPLES may be left out.",
+            optional=True,
             advanced=True,
         )
-        self.add_field("GROUP_FIELD", "Group field", "Features with the same value, such as a farm, count as one draw.")
         self.add(
-            QgsProcessingParameterFile(
-                "NOMENCLATURE", self.tr("Nomenclature"), behavior=file, optional=True, fileFilter=TABLE_FILTER
-            ),
+            declare.field("GROUP_FIELD", "Group field", optional=True),
+            "Features with the same value, such as a farm, count as one draw.",
+            advanced=True,
+        )
+        self.add_nomenclature(
             "A table that says which value of CLASS_FIELD is which code of the map; those with use = no are left out. "
-            "Without it classes are matched by the map's names or by code.",
-        )
-        self.add_whole(
-            "LEVEL", "Level of the nomenclature", 0, 0, 20, "0 for the classes themselves; 1, 2... for coarser.", True
+            "Without it classes are matched by the map's names or by code."
         )
         self.add(
-            QgsProcessingParameterRasterLayer("CONFIDENCE", self.tr("Confidence"), optional=True),
+            declare.whole("LEVEL", "Level of the nomenclature", 0, 0, 20),
+            "0 for the classes themselves; 1, 2... for coarser.",
+            advanced=True,
+        )
+        self.add(
+            declare.raster("CONFIDENCE", "Confidence", optional=True),
             "The map's confidence, 0 to 100 percent or shares of 0 to 1; its mean goes into OBJECTS.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "DESIGN", self.tr("How the reference was chosen"), DESIGNS, False, "auto", usesStaticStrings=True
-            ),
+            declare.choice("DESIGN", "How the reference was chosen", DESIGNS, "auto"),
             "purposive: not by chance, so that the figures hold for the inside of these polygons only. random: simple "
             "or systematic sample of points. stratified: drawn by strata. auto: stratified where STRATUM_FIELD or "
             "PROBABILITY_FIELD is given, else purposive.",
         )
-        self.add_field(
-            "STRATUM_FIELD",
-            "Stratum field",
+        self.add(
+            declare.field("STRATUM_FIELD", "Stratum field", optional=True),
             "Stratum of each point. Without PROBABILITY_FIELD strata must be the classes of this map.",
+            advanced=True,
         )
-        self.add_field(
-            "PROBABILITY_FIELD",
-            "Probability field",
+        self.add(
+            declare.field("PROBABILITY_FIELD", "Probability field", optional=True),
             "Inclusion probability of each unit, above 0 to 1: pixels drawn over pixels in the stratum. Points without "
             "a class stay in the layer: they say how large the strata are.",
+            advanced=True,
         )
         self.add_seed()
         self.add_memory()
-        for parameter, text in self._outputs():
-            self.add(parameter, text)
-        for name, description in (
-            ("OVERALL_ACCURACY", "Overall accuracy, 0 to 1; by area from a probability sample, else per pixel"),
-            ("KAPPA", "Cohen's kappa per pixel"),
-            ("MACRO_F1", "Mean F1 of the classes per pixel, 0 to 1"),
-        ):
-            self.addOutput(QgsProcessingOutputNumber(name, self.tr(description)))
-
-    def _outputs(self) -> list[tuple[Any, str]]:
-        html, table, matrix = "HTML (*.html)", "JSON (*.json)", "CSV (*.csv)"
-        destination = QgsProcessingParameterFileDestination
-        return [
-            (
-                destination("REPORT", self.tr("Report"), fileFilter=html, optional=True, createByDefault=True),
-                "Page with scores, intervals, matrices and the places where classes are mixed up; beside it the same "
-                "figures as JSON, which 'Areas' takes, and CSV.",
-            ),
-            (
-                destination("TABLE", self.tr("Table"), fileFilter=table, optional=True, createByDefault=False),
-                "All figures as JSON; 'Areas' takes it.",
-            ),
-            (
-                destination(
-                    "MATRIX", self.tr("Confusion matrix"), fileFilter=matrix, optional=True, createByDefault=False
-                ),
-                "Confusion matrix in pixels as CSV: codes of the reference in rows, of the map in columns.",
-            ),
-            (
-                QgsProcessingParameterVectorDestination(
-                    "OBJECTS",
-                    self.tr("Reference objects"),
-                    QgsProcessing.SourceType.TypeVectorAnyGeometry,
-                    optional=True,
-                    createByDefault=True,
-                ),
-                "The reference features with mapped class, agreement, confidence and verdict, styled.",
-            ),
-        ]
+        self.add_report(
+            "Page with scores, intervals, matrices and the places where classes are mixed up; beside it the same "
+            "figures as JSON, which 'Areas' takes, and CSV."
+        )
+        self.add(
+            declare.output_file("TABLE", "Table", declare.JSON, optional=True, by_default=False),
+            "All figures as JSON; 'Areas' takes it.",
+        )
+        self.add(
+            declare.output_file("MATRIX", "Confusion matrix", declare.CSV, optional=True, by_default=False),
+            "Confusion matrix in pixels as CSV: codes of the reference in rows, of the map in columns.",
+        )
+        self.add(
+            declare.output_vector("OBJECTS", "Reference objects", optional=True),
+            "The reference features with mapped class, agreement, confidence and verdict, styled.",
+        )
+        self.add_scores("Overall accuracy, 0 to 1; by area from a probability sample, else per pixel")
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

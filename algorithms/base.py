@@ -13,15 +13,11 @@ from qgis.core import (
     Qgis,
     QgsApplication,
     QgsProcessing,
-    QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
-    QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterField,
     QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterNumber,
     QgsProcessingUtils,
 )
 from qgis.PyQt.QtCore import QVariant
@@ -35,9 +31,9 @@ from ..model.base.language import language, tr, use_language
 from ..model.base.progress import Progress
 from ..model.base.provenance import Command, running
 from ..model.base.raster import open_raster
+from .declare import Declaring
 from .outputlocks import locked_outputs
 
-DEVICES = ["auto", "cpu", "cuda", "mps"]
 LAYERS = ("source", "vector", "raster", "layer")  # types of parameters
 
 translate_with(tr)  # install/ imports nothing of ours
@@ -65,10 +61,10 @@ class FeedbackProgress(Progress):
         return self._feedback.isCanceled()
 
 
-class LandloomAlgorithm(QgsProcessingAlgorithm):
+class LandloomAlgorithm(Declaring):
     """Base of all algorithms.
 
-    A subclass sets the class attributes, declares its parameters in ``initAlgorithm`` with :meth:`add` and does its
+    A subclass sets the class attributes, declares its parameters in ``initAlgorithm`` (``declare.py``) and does its
     work in :meth:`work`, which may raise :class:`LandloomError`: the user sees its one sentence, exit code 1.
     """
 
@@ -126,66 +122,6 @@ class LandloomAlgorithm(QgsProcessingAlgorithm):
                 f"<p><b>{html.escape(self.tr('Example'))}</b></p><p><code>{html.escape(self.EXAMPLE)}</code></p>"
             )
         return "\n".join(parts)
-
-    def add(self, parameter: QgsProcessingParameterDefinition, help: str, advanced: bool = False) -> None:
-        """Declare a parameter with its help (unit, range, advice)."""
-        parameter.setHelp(self.tr(help))
-        if advanced:
-            parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
-        self.addParameter(parameter)
-
-    def add_whole(
-        self, name: str, label: str, default: int, low: int, high: int, help: str, advanced: bool = False
-    ) -> None:
-        """A parameter that is a whole number from ``low`` to ``high``."""
-        kind = QgsProcessingParameterNumber.Type.Integer
-        parameter = QgsProcessingParameterNumber(name, self.tr(label), kind, default, minValue=low, maxValue=high)
-        self.add(parameter, help, advanced)
-
-    def add_field(self, name: str, label: str, help: str) -> None:
-        """An advanced, optional parameter that names a field of REFERENCE."""
-        parameter = QgsProcessingParameterField(
-            name, self.tr(label), parentLayerParameterName="REFERENCE", optional=True
-        )
-        self.add(parameter, help, advanced=True)
-
-    def add_device(self) -> None:
-        """The common parameter DEVICE."""
-        self.add(
-            QgsProcessingParameterEnum(
-                "DEVICE", self.tr("Device"), options=DEVICES, defaultValue="auto", usesStaticStrings=True
-            ),
-            "Where networks compute: auto takes a GPU where there is one. The resolved device is printed.",
-            advanced=True,
-        )
-
-    def add_memory(self, default: int = 1024) -> None:
-        """The common parameter MEMORY_MB."""
-        self.add(
-            QgsProcessingParameterNumber(
-                "MEMORY_MB",
-                self.tr("Memory (MB)"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=default,
-                minValue=128,
-            ),
-            "Working memory in megabytes, 128 or more; larger rasters take longer, never more memory.",
-            advanced=True,
-        )
-
-    def add_seed(self) -> None:
-        """The common parameter SEED."""
-        self.add(
-            QgsProcessingParameterNumber(
-                "SEED",
-                self.tr("Seed"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=0,
-                minValue=0,
-            ),
-            "Start of the random numbers, 0 or more: the same seed and inputs give the same result on a CPU.",
-            advanced=True,
-        )
 
     def checkParameterValues(  # noqa: N802
         self, parameters: dict[str, Any], context: QgsProcessingContext

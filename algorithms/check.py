@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from ..model.base.provenance import gather
 from ..model.base.words import counted
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
-from .nomenclature import TABLE_FILTER, reference_path
+from .nomenclature import reference_path
 
 
 class Check(LandloomAlgorithm):
@@ -41,37 +33,14 @@ class Check(LandloomAlgorithm):
     TAGS = ("verify", "validate", "problems", "preflight", "estimate", "disk space")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
-        file = QgsProcessingParameterFile.Behavior.File
-        self.add(
-            QgsProcessingParameterFile("STACK", tr("Stack"), behavior=file, fileFilter="Stack (*.json)"),
-            "A stack.json made by 'Prepare stack' or 'Add rasters'.",
+        self.add_stack("A stack.json made by 'Prepare stack' or 'Add rasters'.")
+        self.add_reference("Polygons or points whose land cover is known, in any CRS.")
+        self.add_class_field("The field that holds the class, whole numbers or text.")
+        self.add_nomenclature(
+            "The table that will be given to 'Extract samples'; values that it does not list are named."
         )
-        self.add(
-            QgsProcessingParameterFeatureSource(
-                "REFERENCE",
-                tr("Reference data"),
-                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
-            ),
-            "Polygons or points whose land cover is known, in any CRS.",
-        )
-        self.add(
-            QgsProcessingParameterField("CLASS_FIELD", tr("Class field"), parentLayerParameterName="REFERENCE"),
-            "The field that holds the class, whole numbers or text.",
-        )
-        self.add(
-            QgsProcessingParameterFile(
-                "NOMENCLATURE", tr("Nomenclature"), behavior=file, optional=True, fileFilter=TABLE_FILTER
-            ),
-            "The table that will be given to 'Extract samples'; values that it does not list are named.",
-        )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", tr("Report"), "HTML (*.html)", optional=True, createByDefault=True
-            ),
-            "The list of problems, what was looked at, and the estimates, as an HTML page.",
-        )
-        self.addOutput(QgsProcessingOutputNumber("PROBLEMS", tr("Number of problems")))
+        self.add_report("The list of problems, what was looked at, and the estimates, as an HTML page.")
+        self.addOutput(declare.output_number("PROBLEMS", "Number of problems"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

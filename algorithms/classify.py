@@ -5,17 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from qgis.core import (
-    QgsMapLayer,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingLayerPostProcessorInterface,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterDestination,
-)
+from qgis.core import QgsMapLayer, QgsProcessingContext, QgsProcessingFeedback, QgsProcessingLayerPostProcessorInterface
 
-from .base import DEVICES, FeedbackProgress
+from . import declare
+from .base import FeedbackProgress
 from .mapinputs import PRECISIONS, MapAlgorithm, add_classes, add_precision, add_scheduler, scheduler
 from .regioninputs import MOST_BLEND, add_regions, region_source
 
@@ -54,14 +47,7 @@ class Classify(MapAlgorithm):
             "without one, and what is outside all, by that of all samples.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "BLEND",
-                self.tr("Blending at borders of regions (m)"),
-                QgsProcessingParameterNumber.Type.Double,
-                500.0,
-                minValue=0.0,
-                maxValue=MOST_BLEND,
-            ),
+            declare.number("BLEND", "Blending at borders of regions (m)", 500.0, 0.0, MOST_BLEND),
             "Metres, 0 to 50,000, across which the probabilities of two regions' models go over into each other, half "
             "on each side of the border; 0 = each up to the border.",
             advanced=True,
@@ -71,23 +57,19 @@ class Classify(MapAlgorithm):
         add_precision(self)
         add_scheduler(self)
         self.add(
-            QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Land-cover map")),
+            declare.output_raster("OUTPUT", "Land-cover map"),
             "GeoTIFF of class codes, Byte or UInt16 by the largest code, 0 = no data, with colours, names and a style.",
         )
         self.add(
-            QgsProcessingParameterRasterDestination(
-                "CONFIDENCE", self.tr("Confidence"), optional=True, createByDefault=True
-            ),
+            declare.output_raster("CONFIDENCE", "Confidence", optional=True),
             "GeoTIFF: probability of the mapped class in percent, 0 to 100; 255 = no data.",
         )
         self.add(
-            QgsProcessingParameterRasterDestination(
-                "PROBABILITIES", self.tr("Probabilities of all classes"), optional=True, createByDefault=False
-            ),
+            declare.output_raster("PROBABILITIES", "Probabilities of all classes", optional=True, by_default=False),
             "GeoTIFF with one band a class: 0 to 10000, scale 0.0001; 65535 = no data.",
         )
-        self.addOutput(QgsProcessingOutputNumber("PIXELS_PER_SECOND", self.tr("Pixels per second")))
-        self.addOutput(QgsProcessingOutputNumber("UNSURE_SHARE", self.tr("Share of the map that is unsure, 0 to 1")))
+        self.addOutput(declare.output_number("PIXELS_PER_SECOND", "Pixels per second"))
+        self.addOutput(declare.output_number("UNSURE_SHARE", "Share of the map that is unsure, 0 to 1"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -118,7 +100,7 @@ class Classify(MapAlgorithm):
                 bounds=self.bounds(parameters, stack, context),
                 mask=self.mask_source(parameters, context, feedback),
                 memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
-                device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+                device=self.parameterAsEnumString(parameters, "DEVICE", context) or declare.DEVICES[0],
                 progress=progress,
                 level=level,
                 unsure_error=error,

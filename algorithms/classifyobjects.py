@@ -5,19 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterRasterDestination,
-    QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterVectorDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
-from .base import DEVICES, FeedbackProgress
+from . import declare
+from .base import FeedbackProgress
 from .classify import MapLayer
 from .objectinputs import ObjectAlgorithm
 
@@ -43,32 +36,25 @@ class ClassifyObjects(ObjectAlgorithm):
         self.add_segments()
         self.add_model("A model made by 'Train on objects'.")
         self.add_rasters()
-        self.add_model(
-            "The pixel model whose descriptors the model of objects reads, if it is not where it was in training.",
-            "DESCRIPTORS",
-            self.tr("Pixel model whose descriptors are features"),
-            optional=True,
+        self.add_descriptors(
+            "The pixel model whose descriptors the model of objects reads, if it is not where it was in training."
         )
         self.add(
-            QgsProcessingParameterRasterLayer("MAP", self.tr("Map of pixels"), optional=True),
+            declare.raster("MAP", "Map of pixels", optional=True),
             "A map of 'Classify' with the same codes: the share of each class in every object is written too.",
         )
         self.add_device()
         self.add_memory()
         self.add(
-            QgsProcessingParameterVectorDestination(
-                "OUTPUT", self.tr("Classified objects"), QgsProcessing.SourceType.TypeVectorPolygon
-            ),
+            declare.output_vector("OUTPUT", "Classified objects", declare.POLYGONS),
             "Polygons with class (code; 0 outside the images), name, confidence in percent, second and second_name, "
             "p_CODE (probability 0 to 1), share_CODE (of MAP, 0 to 1), object, pixels and small (fewer than four).",
         )
         self.add(
-            QgsProcessingParameterRasterDestination(
-                "RASTER", self.tr("The same as a raster"), optional=True, createByDefault=False
-            ),
+            declare.output_raster("RASTER", "The same as a raster", optional=True, by_default=False),
             "GeoTIFF of class codes on the stack's grid, 0 = no object, with colours and names.",
         )
-        self.addOutput(QgsProcessingOutputNumber("OBJECTS", self.tr("Number of objects")))
+        self.addOutput(declare.output_number("OBJECTS", "Number of objects"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -109,7 +95,7 @@ class ClassifyObjects(ObjectAlgorithm):
             self.parameterAsFile(parameters, "DESCRIPTORS", context) or "",
             raster,
             self.parameterAsInt(parameters, "MEMORY_MB", context),
-            self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+            self.parameterAsEnumString(parameters, "DEVICE", context) or declare.DEVICES[0],
             progress,
         )
         name = Path(model).stem

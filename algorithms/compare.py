@@ -5,21 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterString,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .train import sample_folders
 
@@ -47,157 +37,107 @@ class Compare(LandloomAlgorithm):
     TAGS = ("accuracy", "benchmark", "validation", "random forest", "iota2", "significance", "confidence interval")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        self.add(
-            QgsProcessingParameterMultipleLayers(
-                "SAMPLES", self.tr("Sample folders"), QgsProcessing.SourceType.TypeFile
-            ),
+        self.add_samples(
             "One or more folders made by 'Extract samples'. In the dialog, add the samples.json of each folder, or the "
-            "folder. Classes are matched by code.",
+            "folder. Classes are matched by code."
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "NETWORKS",
-                self.tr("Networks"),
-                options=NETWORKS,
-                allowMultiple=True,
-                defaultValue=["ltae"],
-                optional=True,
-                usesStaticStrings=True,
-            ),
+            declare.choice("NETWORKS", "Networks", NETWORKS, ["ltae"], several=True, optional=True),
             "Networks to compare, one or more; both forests always take part. twinns needs samples with HALO 2 and "
             "takes several times as long as the others. None: only the forests and MAPS are compared, which needs no "
             "PyTorch.",
         )
-        self.add_whole(
-            "RUNS",
-            "Runs",
-            3,
-            1,
-            100,
+        self.add(
+            declare.whole("RUNS", "Runs", 3, 1, 100),
             "Times that everything is split and trained anew, 1 to 100: the report shows the spread over the runs. "
             "Time grows with it.",
         )
         self.add(
-            QgsProcessingParameterString("SENSOR_SETS", self.tr("Sets of sensors"), optional=True),
+            declare.text("SENSOR_SETS", "Sets of sensors", optional=True),
             "Sets of sensors separated by semicolons, the sensors of a set joined by +, such as S1;S2;S1+S2 (S1 means "
             "every S1_*). Empty: each sensor alone and all together.",
         )
         self.add(
-            QgsProcessingParameterMultipleLayers(
-                "MAPS", self.tr("Maps made elsewhere"), QgsProcessing.SourceType.TypeRaster, optional=True
-            ),
+            declare.rasters("MAPS", "Maps made elsewhere", optional=True),
             "Rasters of classes made by other programs, such as iota2's Classif_Seed_0.tif or a map of sits, scored at "
             "the samples of the held-out groups. Classes are matched by name where the raster names them, else by "
             "code.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "EVALUATION", self.tr("Evaluation"), options=EVALUATIONS, defaultValue="folds", usesStaticStrings=True
-            ),
+            declare.choice("EVALUATION", "Evaluation", EVALUATIONS, "folds"),
             "folds: in each run, every group is judged once by models that have learnt from the other folds; the "
             "surest. holdout: a share TEST of the groups, drawn anew in each run, FOLDS times as quick. split: the "
             "parts dealt by 'Extract samples', for MAPS made from the training part alone.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "SPLIT_BY", self.tr("Split by"), options=UNITS, defaultValue="group", usesStaticStrings=True
-            ),
+            declare.choice("SPLIT_BY", "Split by", UNITS, "group"),
             "What is never split between training and test, and what the intervals take for independent: group, the "
             "group of polygons of the samples; block, squares of BLOCK_SIZE with all groups in them, which tells how "
             "well the map does at some distance from the reference.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "BLOCK_SIZE",
-                self.tr("Block size (m)"),
-                QgsProcessingParameterNumber.Type.Double,
-                defaultValue=5000.0,
-                minValue=1.0,
-            ),
+            declare.number("BLOCK_SIZE", "Block size (m)", 5000.0, 1.0),
             "With SPLIT_BY block: side of a square, metres, above 0.",
             advanced=True,
         )
-        self.add_whole("FOLDS", "Folds", 5, 2, 100, "With EVALUATION folds: number of folds of a run, 2 to 100.", True)
         self.add(
-            QgsProcessingParameterNumber(
-                "TEST",
-                self.tr("Test share"),
-                QgsProcessingParameterNumber.Type.Double,
-                defaultValue=0.2,
-                minValue=0.01,
-                maxValue=0.9,
-            ),
+            declare.whole("FOLDS", "Folds", 5, 2, 100),
+            "With EVALUATION folds: number of folds of a run, 2 to 100.",
+            advanced=True,
+        )
+        self.add(
+            declare.number("TEST", "Test share", 0.2, 0.01, 0.9),
             "With EVALUATION holdout: share of the groups of each class that judges, 0.01 to 0.9.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterBoolean("LEARNING_CURVE", self.tr("Learning curve"), defaultValue=False),
+            declare.flag("LEARNING_CURVE", "Learning curve"),
             "Also train with 10, 25 and 50 % of the training groups, all sensors: shows whether more reference "
             "polygons would help. Costs three more trainings for each of the first run.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterBoolean("SEASON_CURVE", self.tr("Season curve"), defaultValue=False),
+            declare.flag("SEASON_CURVE", "Season curve"),
             "Also train with the images up to SEASON_DATES dates of the season, all sensors, and name the first date "
             "within 2 points of the full season. Costs SEASON_DATES - 1 more trainings for each of the first run.",
             advanced=True,
         )
-        self.add_whole(
-            "SEASON_DATES",
-            "Dates of the season curve",
-            6,
-            2,
-            100,
+        self.add(
+            declare.whole("SEASON_DATES", "Dates of the season curve", 6, 2, 100),
             "With SEASON_CURVE: how many last dates are tried, evenly spread over the season and the last image "
             "included, 2 to 100.",
-            True,
+            advanced=True,
         )
-        self.add_whole(
-            "EPOCHS",
-            "Epochs",
-            0,
-            0,
-            100_000,
+        self.add(
+            declare.whole("EPOCHS", "Epochs", 0, 0, 100_000),
             "Most passes over the training samples, 0 to 100000; 0 chooses by their number, as 'Train model' does. Not "
             "for the forests.",
-            True,
+            advanced=True,
         )
-        self.add_whole(
-            "STEP",
-            "Days between regular dates",
-            10,
-            1,
-            366,
+        self.add(
+            declare.whole("STEP", "Days between regular dates", 10, 1, 366),
             "For the forests, tempcnn and twinns, which read gap-filled dates: days from one to the next, 1 to 366.",
-            True,
+            advanced=True,
         )
         self.add_device()
         self.add_seed()
         self.add_memory()
+        self.add_report("Page with the gains and their intervals, scores, classes, cost and curves.")
         self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", self.tr("Report"), self.tr("HTML (*.html)"), optional=True, createByDefault=True
-            ),
-            "Page with the gains and their intervals, scores, classes, cost and curves.",
-        )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "TABLE", self.tr("Table"), self.tr("JSON (*.json)"), optional=True, createByDefault=True
-            ),
+            declare.output_file("TABLE", "Table", declare.JSON, optional=True),
             "All figures as JSON. Beside it <TABLE>.csv holds the scores, <TABLE>_gains.csv the gains and their tests, "
             "<TABLE>_classes.csv the scores by class. While it works, <TABLE>.parts (or <REPORT>.parts) holds the "
             "finished trainings.",
         )
-        for name, description in (
-            (
+        self.addOutput(
+            declare.output_number(
                 "GAIN",
                 "Gain in macro F1 per pixel of the first network with all sensors over the better forest, -1 to 1",
-            ),
-            ("GAIN_LOW", "Lower end of the gain's interval of 95 %"),
-            ("GAIN_HIGH", "Upper end of the gain's interval of 95 %"),
-            ("P_VALUE", "Chance of a gain as large if there were none"),
-        ):
-            self.addOutput(QgsProcessingOutputNumber(name, self.tr(description)))
+            )
+        )
+        self.addOutput(declare.output_number("GAIN_LOW", "Lower end of the gain's interval of 95 %"))
+        self.addOutput(declare.output_number("GAIN_HIGH", "Upper end of the gain's interval of 95 %"))
+        self.addOutput(declare.output_number("P_VALUE", "Chance of a gain as large if there were none"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsCoordinateReferenceSystem,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFolderDestination,
-    QgsProcessingParameterString,
-)
+from qgis.core import QgsCoordinateReferenceSystem, QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
@@ -22,6 +12,7 @@ from ..model.stack.composite import STATISTICS, CompositeSettings, composite
 from ..model.stack.indices import parse_indices
 from ..model.stack.manifest import Stack
 from ..model.stack.periods import PERIODS
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 
 
@@ -43,50 +34,37 @@ class Composite(LandloomAlgorithm):
     TAGS = ("mosaic", "cloud free", "median", "ndvi", "monthly", "temporal", "percentile")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
+        self.add_stack("A stack.json made by 'Prepare stack' or 'Add rasters'; its masks are used as in training.")
         self.add(
-            QgsProcessingParameterFile(
-                "STACK",
-                tr("Stack"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Stack (*.json)",
-            ),
-            "A stack.json made by 'Prepare stack' or 'Add rasters'; its masks are used as in training.",
-        )
-        self.add(
-            QgsProcessingParameterString("SENSOR", tr("Sensor"), defaultValue="S2"),
+            declare.text("SENSOR", "Sensor", "S2"),
             "The sensor of the stack to composite, such as S2 or S1_ASC. Radar is averaged as power and written in dB.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "PERIOD", tr("Period"), options=list(PERIODS), defaultValue="month", usesStaticStrings=True
-            ),
+            declare.choice("PERIOD", "Period", PERIODS, "month"),
             "month: a calendar month; quarter: three, season: twelve months from the start of the stack's season; all: "
             "one composite of all dates.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "STATISTIC", tr("Statistic"), options=list(STATISTICS), defaultValue="median", usesStaticStrings=True
-            ),
+            declare.choice("STATISTIC", "Statistic", STATISTICS, "median"),
             "Of the valid dates of a pixel: their median or a percentile (10 to 90) band by band, or all bands of the "
             "date with the highest NDVI.",
         )
         self.add(
-            QgsProcessingParameterString("INDICES", tr("Indices"), optional=True),
+            declare.text("INDICES", "Indices", optional=True),
             "Indices, each written as a raster of its own, separated by commas: NDVI, NDWI (as iota2: SWIR and NIR, "
             "minus NDMI), NDMI, MNDWI, BRIGHTNESS, VV-VH, or expressions such as EVI=2.5*(B8-B4)/(B8+6*B4-7.5*B2+1).",
         )
         self.add(
-            QgsProcessingParameterExtent("EXTENT", tr("Extent"), optional=True),
+            declare.extent("EXTENT", "Extent", optional=True),
             "Part of the stack to composite, in any coordinate system; all of it by default.",
         )
         self.add_memory()
         self.add(
-            QgsProcessingParameterFolderDestination("OUTPUT", tr("Composites")),
+            declare.output_folder("OUTPUT", "Composites"),
             "A folder of GeoTIFFs named by sensor, statistic, first and last day, each with a style (.qml) that holds "
             "its period; composite.json lists them with the dates used.",
         )
-        self.addOutput(QgsProcessingOutputNumber("RASTERS", tr("Number of rasters")))
+        self.addOutput(declare.output_number("RASTERS", "Number of rasters"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

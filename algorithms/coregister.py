@@ -9,14 +9,6 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterFolderDestination,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterString,
 )
 
 from ..model.base.errors import LandloomError
@@ -32,6 +24,7 @@ from ..model.stack.grid import Bounds
 from ..model.stack.manifest import Stack
 from ..model.stack.rasterinfo import inspect
 from ..model.stack.shiftreport import write_report, write_table
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 
 
@@ -53,121 +46,88 @@ class Coregister(LandloomAlgorithm):
     TAGS = ("registration", "shift", "alignment", "phase correlation", "misregistration", "georeferencing", "spot")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
-        self.add(
-            QgsProcessingParameterFile(
-                "STACK",
-                tr("Stack"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Stack (*.json)",
-                optional=True,
-            ),
+        self.add_stack(
             "A stack.json whose dates are to be aligned; with INPUT, the stack that the image is aligned to.",
+            optional=True,
         )
         self.add(
-            QgsProcessingParameterString("SENSOR", tr("Sensor"), optional=True),
+            declare.text("SENSOR", "Sensor", optional=True),
             "The sensors to align, separated by commas, such as S2 or S1_ASC; S1 means every S1_*. Empty: all with "
             "dates. With INPUT, the one sensor that is the reference.",
         )
         self.add(
-            QgsProcessingParameterRasterLayer("INPUT", tr("Image to align"), optional=True),
+            declare.raster("INPUT", "Image to align", optional=True),
             "In place of the dates of a stack: one image, such as SPOT, Pléiades or an orthophoto, in any CRS and of "
             "any pixel size.",
         )
         self.add(
-            QgsProcessingParameterRasterLayer("REFERENCE", tr("Reference"), optional=True),
+            declare.raster("REFERENCE", "Reference", optional=True),
             "A raster that lies right, in any CRS. Empty: of each date the median of the others, or for series of "
             "fewer than 5 dates the clearest one; for INPUT the median of the dates of STACK.",
         )
         self.add(
-            QgsProcessingParameterString("REFERENCE_DATE", tr("Date as reference"), optional=True),
+            declare.text("REFERENCE_DATE", "Date as reference", optional=True),
             "In place of REFERENCE: a date of the sensor itself, such as 2021-01-13.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterString("BAND", tr("Band"), optional=True),
+            declare.text("BAND", "Band", optional=True),
             "The band to compare: of a stack a name such as B8 or VV (empty: near infrared, else red, else the first); "
             "of INPUT a name or number (empty: the first).",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterString("REFERENCE_BAND", tr("Band of the reference"), optional=True),
+            declare.text("REFERENCE_BAND", "Band of the reference", optional=True),
             "Name or number of its band to compare with; empty: the band of the same name, else the first.",
             advanced=True,
         )
-        kind = QgsProcessingParameterNumber.Type.Double
         self.add(
-            QgsProcessingParameterNumber(
-                "MAX_SHIFT", tr("Longest shift (pixels)"), kind, 2.0, minValue=0.0, maxValue=100.0
-            ),
+            declare.number("MAX_SHIFT", "Longest shift (pixels)", 2.0, 0.0, 100.0),
             "Shifts longer than this, 0 to 100 pixels of the stack, are reported and not applied; of INPUT in the "
             "larger pixels of image and reference.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "MIN_SHIFT", tr("Shortest shift (pixels)"), kind, 0.2, minValue=0.0, maxValue=100.0
-            ),
+            declare.number("MIN_SHIFT", "Shortest shift (pixels)", 0.2, 0.0, 100.0),
             "Shifts shorter than this, in pixels, are not applied; what is this near to whole pixels is rounded to "
             "them, since they need no resampling.",
         )
         self.add(
-            QgsProcessingParameterExtent("EXTENT", tr("Extent"), optional=True),
+            declare.extent("EXTENT", "Extent", optional=True),
             "Where windows are placed, in any coordinate system; everywhere by default. The shift holds for all.",
             advanced=True,
         )
-        self.add_whole(
-            "WINDOW",
-            "Size of windows (pixels)",
-            WINDOW,
-            32,
-            512,
+        self.add(
+            declare.whole("WINDOW", "Size of windows (pixels)", WINDOW, 32, 512),
             "Edge of the square windows in which shifts are measured, 32 to 512 pixels, twice as much for radar: "
             "larger ones bear more noise, smaller ones lie between clouds.",
             advanced=True,
         )
-        self.add_whole(
-            "WINDOWS",
-            "Number of windows",
-            100,
-            3,
-            10000,
+        self.add(
+            declare.whole("WINDOWS", "Number of windows", 100, 3, 10000),
             "How many windows are spread over the images, 3 to 10,000; they overlap by half at most.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterFolderDestination(
-                "COPY", tr("Folder for a copy"), optional=True, createByDefault=False
-            ),
+            declare.output_folder("COPY", "Folder for a copy", optional=True, by_default=False),
             "The moved pixels of the stack are copied to this folder, as by 'Prepare stack': quicker to read than what "
             "is resampled at each reading. Empty: nothing is copied.",
             advanced=True,
         )
         self.add_memory()
         self.add(
-            QgsProcessingParameterFileDestination(
-                "OUTPUT", tr("Aligned stack or image"), fileFilter="Stack (*.json);;Virtual raster (*.vrt)"
-            ),
+            declare.output_file("OUTPUT", "Aligned stack or image", "Stack (*.json);;Virtual raster (*.vrt)"),
             "The stack.json that is read with the shifts, which may be STACK itself; of INPUT a .vrt of the image in "
             "its new place.",
         )
         self.add(
-            QgsProcessingParameterFileDestination(
-                "TABLE",
-                tr("Table"),
-                fileFilter="CSV (*.csv);;OpenDocument (*.ods)",
-                optional=True,
-                createByDefault=False,
-            ),
+            declare.output_file("TABLE", "Table", "CSV (*.csv);;OpenDocument (*.ods)", optional=True, by_default=False),
             "A line for each date: shift in pixels (dx to the right, dy down) and metres, windows, share that agrees, "
             "spread, applied or why not.",
         )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=False
-            ),
-            "An HTML page with a picture of the shifts by date, and the same as JSON beside it.",
+        self.add_report(
+            "An HTML page with a picture of the shifts by date, and the same as JSON beside it.", by_default=False
         )
-        self.addOutput(QgsProcessingOutputNumber("APPLIED", tr("Number of images moved")))
+        self.addOutput(declare.output_number("APPLIED", "Number of images moved"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

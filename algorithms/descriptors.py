@@ -5,21 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterDestination,
-    QgsProcessingParameterString,
-    QgsProcessingParameterVectorDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
-from .base import DEVICES, FeedbackProgress
+from . import declare
+from .base import FeedbackProgress
 from .classify import MapLayer
 from .mapinputs import PRECISIONS, MapAlgorithm, add_precision, add_scheduler, scheduler
 from .nomenclature import reference_path
@@ -48,35 +39,23 @@ class Descriptors(MapAlgorithm):
         self.add_stack("A stack.json with the sensors and bands of the model; its dates and year may differ.")
         self.add_model("A model of a network, made by 'Train'. A random forest has no descriptors.")
         self.add(
-            QgsProcessingParameterString("BRANCH", self.tr("Branch"), defaultValue="fused", optional=True),
+            declare.text("BRANCH", "Branch", "fused", optional=True),
             "fused (default) joins all sensors. Or one branch, such as S1 or S2 of ltae and tempcnn, or S2_recurrent "
             "of twinns; a wrong name is answered with the list of those the model has.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "DIMENSIONS",
-                self.tr("Dimensions"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=16,
-                minValue=0,
-                maxValue=64,
-            ),
+            declare.whole("DIMENSIONS", "Dimensions", 16, 0, 64),
             "Number of bands, 1 to 64: the main axes (principal components) of the descriptors of the training pixels, "
             "the same for every raster made with the model. 0: all descriptors as they are, often 128 or more bands.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "TYPE", self.tr("Type of values"), options=TYPES, defaultValue="float32", usesStaticStrings=True
-            ),
+            declare.choice("TYPE", "Type of values", TYPES, "float32"),
             "float32 (no data: NaN); or int16, half the size, with a scale that QGIS and GDAL apply (no data: -32768).",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterFeatureSource(
-                "POINTS",
-                self.tr("Points or polygons for the table"),
-                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
-                optional=True,
+            declare.features(
+                "POINTS", "Points or polygons for the table", [declare.POINTS, declare.POLYGONS], optional=True
             ),
             "Points (their pixel) or polygons (means over their pixels, partial ones by their share), in any CRS: "
             "their descriptors are written to TABLE.",
@@ -90,13 +69,11 @@ class Descriptors(MapAlgorithm):
         add_precision(self)
         add_scheduler(self)
         self.add(
-            QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Descriptors")),
+            declare.output_raster("OUTPUT", "Descriptors"),
             "GeoTIFF with one band a dimension, named by branch and share of variance; a style shows the first three.",
         )
         self.add(
-            QgsProcessingParameterVectorDestination(
-                "TABLE", self.tr("Table of points or polygons"), optional=True, createByDefault=False
-            ),
+            declare.output_vector("TABLE", "Table of points or polygons", optional=True, by_default=False),
             "The features of POINTS with the fields feature (their number there), pixels (of polygons) and d1, d2 ...: "
             "the values of the bands of OUTPUT; empty outside it.",
         )
@@ -137,7 +114,7 @@ class Descriptors(MapAlgorithm):
                 bounds=self.bounds(parameters, stack, context),
                 mask=self.mask_source(parameters, context, feedback),
                 memory_mb=memory,
-                device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+                device=self.parameterAsEnumString(parameters, "DEVICE", context) or declare.DEVICES[0],
                 progress=progress.part(0, 90) if table else progress,
                 elsewhere=elsewhere,
                 precision=self.parameterAsEnumString(parameters, "PRECISION", context) or PRECISIONS[0],

@@ -5,29 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterRasterDestination,
-    QgsProcessingParameterRasterLayer,
-    QgsProcessingUtils,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback, QgsProcessingUtils
 
 from ..model.base.nomenclature import MOST_LEVELS
+from . import declare
 from .assess import raster_path
 from .base import FeedbackProgress
 from .classify import MapLayer
 from .mapinputs import MapAlgorithm
-from .nomenclature import TABLE_FILTER, reference_path
-
-TABLES = "CSV (*.csv);;OpenDocument (*.ods);;Excel (*.xlsx)"
+from .nomenclature import reference_path
 
 
 class Difference(MapAlgorithm):
@@ -48,56 +34,30 @@ class Difference(MapAlgorithm):
     TAGS = ("change", "transition", "from-to", "gain", "loss", "compare", "cross", "years")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
         self.add(
-            QgsProcessingParameterRasterLayer("BEFORE", tr("Map before")),
+            declare.raster("BEFORE", "Map before"),
             "A raster of class codes with one band, whoever made it, such as that of the earlier year or of the first "
             "run; its pixels are those of the result.",
         )
         self.add(
-            QgsProcessingParameterRasterLayer("AFTER", tr("Map after")),
+            declare.raster("AFTER", "Map after"),
             "The map of the later year or of the other run. Its CRS, pixels and extent may be others: each pixel of "
             "BEFORE is then compared with the one at its centre, where both lie.",
         )
-        self.add(
-            QgsProcessingParameterFeatureSource(
-                "ZONES", tr("Zones"), [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
-            ),
-            "Polygons in any CRS, for a matrix of each; a pixel lies in a zone when its centre does.",
-        )
-        self.add(
-            QgsProcessingParameterField(
-                "ZONE_FIELD", tr("Zone field"), parentLayerParameterName="ZONES", optional=True
-            ),
-            "Names the zones; polygons with the same value are one. Without it each polygon is a zone, named by its "
-            "number.",
-        )
-        self.add(
-            QgsProcessingParameterFile(
-                "NOMENCLATURE",
-                tr("Nomenclature"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                optional=True,
-                fileFilter=TABLE_FILTER,
-            ),
+        self.add_zones("Polygons in any CRS, for a matrix of each; a pixel lies in a zone when its centre does.")
+        self.add_nomenclature(
             "Names, colours and coarser classes for both maps. By default those of the maps hold: classes are the "
             "same when their names are; where a map has no names, when their codes are.",
             advanced=True,
         )
-        self.add_whole(
-            "LEVEL",
-            "Level of the classes",
-            0,
-            0,
-            MOST_LEVELS,
+        self.add(
+            declare.whole("LEVEL", "Level of the classes", 0, 0, MOST_LEVELS),
             "0: the classes of the maps. 1, 2...: the coarser classes of the nomenclature's columns level1, "
             "level2...: differences inside one of them do not count.",
             advanced=True,
         )
-        self.add(
-            QgsProcessingParameterBoolean("ZERO_IS_CLASS", tr("0 is a class"), defaultValue=False),
-            "Whether 0 is a class of both maps, as in maps of 0 and 1, where it is not declared as no data.",
-            advanced=True,
+        self.add_zero_is_class(
+            "Whether 0 is a class of both maps, as in maps of 0 and 1, where it is not declared as no data."
         )
         self.add_area(
             "Part of the maps to compare, in any coordinate system; all that both cover by default.",
@@ -105,30 +65,23 @@ class Difference(MapAlgorithm):
         )
         self.add_memory()
         self.add(
-            QgsProcessingParameterRasterDestination("OUTPUT", tr("Map of differences")),
+            declare.output_raster("OUTPUT", "Map of differences"),
             "GeoTIFF of from-to classes, 0 = no data, with names and colours: a change has the colour of the class "
             "that came, what did not change is pale. Codes are 100 x code before + code after where all codes are at "
             "most 99, else numbers from 1 on, listed in TABLE.",
         )
         self.add(
-            QgsProcessingParameterFileDestination(
-                "TABLE", tr("Table from-to"), fileFilter=TABLES, optional=True, createByDefault=True
-            ),
+            declare.output_file("TABLE", "Table from-to", declare.TABLE, optional=True),
             "Table with a row for each pair of classes that occurs, by zone: codes, pixels, hectares, percent.",
         )
         self.add(
-            QgsProcessingParameterFileDestination(
-                "CLASSES", tr("Table of losses and gains"), fileFilter=TABLES, optional=True, createByDefault=False
-            ),
+            declare.output_file("CLASSES", "Table of losses and gains", declare.TABLE, optional=True, by_default=False),
             "Table with a row for each class, by zone: hectares before, after, unchanged, lost, gained and net.",
         )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=True
-            ),
-            "Page with the matrix in hectares, losses and gains of each class, the largest differences, and the zones.",
+        self.add_report(
+            "Page with the matrix in hectares, losses and gains of each class, the largest differences, and the zones."
         )
-        self.addOutput(QgsProcessingOutputNumber("CHANGED", tr("Share of the compared pixels that differ, 0 to 1")))
+        self.addOutput(declare.output_number("CHANGED", "Share of the compared pixels that differ, 0 to 1"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from qgis.core import (
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterFolderDestination,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterVectorDestination,
 )
 
 from ..model.base.language import tr
 from ..model.base.words import counted
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .mapinputs import add_scheduler, scheduler
-from .nomenclature import TABLE_FILTER, reference_path
+from .nomenclature import reference_path
 
 SPLIT_RULES = ["group", "block", "field"]
 
@@ -45,196 +37,96 @@ class ExtractSamples(LandloomAlgorithm):
     )
     TAGS = ("training", "reference", "polygons", "time series", "split", "ground truth")
 
-    # name, label, default, least, most (None = any), advanced, help
-    NUMBERS: ClassVar[list[tuple]] = [
-        (
-            "LEVEL",
-            "Level of the nomenclature",
-            0,
-            0,
-            20,
-            True,
-            "0 for the classes themselves; 1, 2... for the coarser classes in the columns level1, level2... of the "
-            "nomenclature.",
-        ),
-        (
-            "GROUP_DISTANCE",
-            "Group distance (m)",
-            0.0,
-            0,
-            None,
-            True,
-            "Polygons nearer to each other than this, in metres, stay together in training or test; 0 keeps each on "
-            "its own. More gives a stricter test.",
-        ),
-        (
-            "HALO",
-            "Context (pixels)",
-            2,
-            0,
-            64,
-            True,
-            "Pixels round each sample, 0 to 64: twinns needs 2; the others need none, and 0 saves disk.",
-        ),
-        (
-            "INNER_BUFFER",
-            "Inner buffer (m)",
-            0.0,
-            0,
-            None,
-            True,
-            "Polygons are shrunk by this, in metres, so that mixed pixels of their border are left out. One that "
-            "vanishes keeps the pixel it covers most.",
-        ),
-        (
-            "MIN_SHARE",
-            "Least share of a pixel",
-            0.5,
-            0,
-            1,
-            True,
-            "A pixel belongs to a polygon when at least this share of it, 0 to 1, lies inside. 1 keeps pure pixels "
-            "only; a polygon without any keeps the pixel it covers most.",
-        ),
-        (
-            "MAX_PER_CLASS",
-            "Most pixels of a class",
-            0,
-            0,
-            None,
-            True,
-            "0 for no limit. Polygons take turns, so that large ones lose pixels first.",
-        ),
-        (
-            "MAX_PER_GROUP",
-            "Most pixels of a group",
-            200,
-            0,
-            None,
-            True,
-            "So that a large polygon does not drown small fields; 0 for no limit.",
-        ),
-        (
-            "VALIDATION",
-            "Share for validation",
-            0.2,
-            0,
-            0.9,
-            False,
-            "Share of the groups of each class that decides when training stops, 0 to 0.9.",
-        ),
-        (
-            "TEST",
-            "Share for the test",
-            0.2,
-            0,
-            0.9,
-            False,
-            "Share of the groups of each class that training never reads, 0 to 0.9. A class with one group is for "
-            "training only, with two for training and test.",
-        ),
-        ("FOLDS", "Folds", 5, 2, 50, True, "Folds of the cross-validation, 2 to 50."),
-        (
-            "BLOCK_SIZE",
-            "Block size (m)",
-            5000.0,
-            1,
-            None,
-            True,
-            "Side of the square blocks of SPLIT_BY block, in metres: more than the distance over which fields are "
-            "alike.",
-        ),
-    ]
-
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        file = QgsProcessingParameterFile.Behavior.File
-        self.add(
-            QgsProcessingParameterFile("STACK", self.tr("Stack"), behavior=file, fileFilter="Stack (*.json)"),
-            "A stack.json made by 'Prepare stack' or 'Add rasters'.",
-        )
-        self.add(
-            QgsProcessingParameterFeatureSource(
-                "REFERENCE",
-                self.tr("Reference data"),
-                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
-            ),
-            "Polygons or points whose land cover is known, in any CRS.",
-        )
-        self.add(
-            QgsProcessingParameterField("CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE"),
-            "The field that holds the class, whole numbers or text.",
-        )
-        self.add(
-            QgsProcessingParameterFile(
-                "NOMENCLATURE", self.tr("Nomenclature"), behavior=file, optional=True, fileFilter=TABLE_FILTER
-            ),
+        self.add_stack("A stack.json made by 'Prepare stack' or 'Add rasters'.")
+        self.add_reference("Polygons or points whose land cover is known, in any CRS.")
+        self.add_class_field("The field that holds the class, whole numbers or text.")
+        self.add_nomenclature(
             "A table of 'Nomenclature' (CSV, ODS, XLSX) that groups, renames, recodes and leaves out classes, or "
             "iota2's nomenclature.txt, whose colours are taken from colors.txt beside it. Every value of the field "
-            "must be listed.",
+            "must be listed."
         )
-        self._add_number("LEVEL")
-        self.add_field("GROUP_FIELD", "Group field", "Features with the same value stay together, such as a farm.")
-        for name in ("GROUP_DISTANCE", "HALO", "INNER_BUFFER", "MIN_SHARE", "MAX_PER_CLASS", "MAX_PER_GROUP"):
-            self._add_number(name)
-        self._add_number("VALIDATION")
-        self._add_number("TEST")
-        self._add_number("FOLDS")
         self.add(
-            QgsProcessingParameterEnum(
-                "SPLIT_BY",
-                self.tr("Split by"),
-                options=SPLIT_RULES,
-                defaultValue="group",
-                usesStaticStrings=True,
-            ),
+            declare.whole("LEVEL", "Level of the nomenclature", 0, 0, 20),
+            "0 for the classes themselves; 1, 2... for the coarser classes in the columns level1, level2... of the "
+            "nomenclature.",
+            advanced=True,
+        )
+        self.add(
+            declare.field("GROUP_FIELD", "Group field", optional=True),
+            "Features with the same value stay together, such as a farm.",
+            advanced=True,
+        )
+        self.add(
+            declare.number("GROUP_DISTANCE", "Group distance (m)", 0.0, 0.0),
+            "Polygons nearer to each other than this, in metres, stay together in training or test; 0 keeps each on "
+            "its own. More gives a stricter test.",
+            advanced=True,
+        )
+        self.add(
+            declare.whole("HALO", "Context (pixels)", 2, 0, 64),
+            "Pixels round each sample, 0 to 64: twinns needs 2; the others need none, and 0 saves disk.",
+            advanced=True,
+        )
+        self.add(
+            declare.number("INNER_BUFFER", "Inner buffer (m)", 0.0, 0.0),
+            "Polygons are shrunk by this, in metres, so that mixed pixels of their border are left out. One that "
+            "vanishes keeps the pixel it covers most.",
+            advanced=True,
+        )
+        self.add(
+            declare.number("MIN_SHARE", "Least share of a pixel", 0.5, 0.0, 1.0),
+            "A pixel belongs to a polygon when at least this share of it, 0 to 1, lies inside. 1 keeps pure pixels "
+            "only; a polygon without any keeps the pixel it covers most.",
+            advanced=True,
+        )
+        self.add(
+            declare.whole("MAX_PER_CLASS", "Most pixels of a class", 0, 0),
+            "0 for no limit. Polygons take turns, so that large ones lose pixels first.",
+            advanced=True,
+        )
+        self.add(
+            declare.whole("MAX_PER_GROUP", "Most pixels of a group", 200, 0),
+            "So that a large polygon does not drown small fields; 0 for no limit.",
+            advanced=True,
+        )
+        self.add(
+            declare.number("VALIDATION", "Share for validation", 0.2, 0.0, 0.9),
+            "Share of the groups of each class that decides when training stops, 0 to 0.9.",
+        )
+        self.add(
+            declare.number("TEST", "Share for the test", 0.2, 0.0, 0.9),
+            "Share of the groups of each class that training never reads, 0 to 0.9. A class with one group is for "
+            "training only, with two for training and test.",
+        )
+        self.add(declare.whole("FOLDS", "Folds", 5, 2, 50), "Folds of the cross-validation, 2 to 50.", advanced=True)
+        self.add(
+            declare.choice("SPLIT_BY", "Split by", SPLIT_RULES, "group"),
             "group: whole groups, class by class; block: whole squares of the map, a stricter test; field: as "
             "SPLIT_FIELD says.",
             advanced=True,
         )
-        self._add_number("BLOCK_SIZE")
-        self.add_field(
-            "SPLIT_FIELD",
-            "Split field",
+        self.add(
+            declare.number("BLOCK_SIZE", "Block size (m)", 5000.0, 1.0),
+            "Side of the square blocks of SPLIT_BY block, in metres: more than the distance over which fields are "
+            "alike.",
+            advanced=True,
+        )
+        self.add(
+            declare.field("SPLIT_FIELD", "Split field", optional=True),
             "For SPLIT_BY field: a field that holds training, validation or test (apprentissage, validation, test).",
+            advanced=True,
         )
         self.add_seed()
         self.add_memory()
         add_scheduler(self)
+        self.add(declare.output_folder("OUTPUT", "Samples"), "A new folder, or one of samples, which is replaced.")
         self.add(
-            QgsProcessingParameterFolderDestination("OUTPUT", self.tr("Samples")),
-            "A new folder, or one of samples, which is replaced.",
-        )
-        self.add(
-            QgsProcessingParameterVectorDestination(
-                "POINTS",
-                self.tr("Points"),
-                QgsProcessing.SourceType.TypeVectorPoint,
-                optional=True,
-                createByDefault=False,
-            ),
+            declare.output_vector("POINTS", "Points", declare.POINTS, optional=True, by_default=False),
             "The samples as points with class, group, split, fold and suspect, styled by the .qml beside. The same "
             "layer lies in the folder of samples.",
         )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", self.tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=True
-            ),
-            "Counts and hectares, curves of each class, valid dates by month, suspect polygons.",
-        )
-
-    def _add_number(self, name: str) -> None:
-        _, label, default, least, most, advanced, help_text = next(one for one in self.NUMBERS if one[0] == name)
-        kind = QgsProcessingParameterNumber.Type
-        parameter = QgsProcessingParameterNumber(
-            name,
-            self.tr(label),
-            kind.Double if isinstance(default, float) else kind.Integer,
-            defaultValue=default,
-            minValue=least,
-        )
-        if most is not None:
-            parameter.setMaximum(most)
-        self.add(parameter, help_text, advanced)
+        self.add_report("Counts and hectares, curves of each class, valid dates by month, suspect polygons.")
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -7,19 +7,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import write_text
 from ..model.base.html import Report
 from ..model.base.iota2config import read_config
 from ..model.base.language import tr
+from . import declare
 from .base import LandloomAlgorithm
 from .iota2keys import Translation, translate
 
@@ -39,25 +34,15 @@ class FromIota2(LandloomAlgorithm):
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
         self.add(
-            QgsProcessingParameterFile(
-                "CONFIG",
-                self.tr("iota2 configuration"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="iota2 configuration (*.cfg);;All files (*.*)",
-            ),
+            declare.file("CONFIG", "iota2 configuration", "iota2 configuration (*.cfg);;All files (*.*)"),
             "The .cfg file that Iota2.py is started with, of any version since 2018.",
         )
         self.add(
-            QgsProcessingParameterFileDestination("OUTPUT", self.tr("Parameters"), "JSON (*.json)"),
+            declare.output_file("OUTPUT", "Parameters", declare.JSON),
             "Parameters of 'Land-cover map' as JSON for qgis_process (key inputs), and of single steps (key steps).",
         )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", self.tr("Report"), "HTML (*.html)", optional=True, createByDefault=True
-            ),
-            "What each setting became, and those without a counterpart, as an HTML page.",
-        )
-        self.addOutput(QgsProcessingOutputNumber("WITHOUT_COUNTERPART", self.tr("Settings without a counterpart")))
+        self.add_report("What each setting became, and those without a counterpart, as an HTML page.")
+        self.addOutput(declare.output_number("WITHOUT_COUNTERPART", "Settings without a counterpart"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from ..model.base.nomenclature import HIGHEST_CODE
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
-from .nomenclature import TABLE_FILTER
 
 METHODS = ["majority", "mean", "dempstershafer"]
 BELIEFS = ["precision", "recall", "accuracy", "kappa"]
@@ -45,72 +35,49 @@ class Fuse(LandloomAlgorithm):
     TAGS = ("vote", "majority", "dempster", "shafer", "ensemble", "fusion", "combine")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
         self.add(
-            QgsProcessingParameterMultipleLayers("MAPS", tr("Maps"), QgsProcessing.SourceType.TypeRaster),
+            declare.rasters("MAPS", "Maps"),
             "Two or more maps of class codes (for mean: the PROBABILITIES that 'Classify' writes) with the same CRS "
             "and pixel corners; the result covers all of them. 0, no data and 'unsure' pixels of a map have no say.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "METHOD", tr("Method"), options=METHODS, defaultValue=METHODS[0], usesStaticStrings=True
-            ),
+            declare.choice("METHOD", "Method", METHODS, METHODS[0]),
             "majority: the class that most maps give. mean: the class with the highest mean probability. "
             "dempstershafer: the class of highest belief, a map counting for more where its matrix says that it is "
             "right more often.",
         )
         self.add(
-            QgsProcessingParameterMultipleLayers(
-                "MATRICES", tr("Confusion matrices"), QgsProcessing.SourceType.TypeFile, optional=True
-            ),
+            declare.files("MATRICES", "Confusion matrices", optional=True),
             "For dempstershafer: a CSV file for each map, in the order of the maps: the MATRIX of 'Assess', or that of "
             "the Orfeo ToolBox.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "BELIEF", tr("Mass of belief"), options=BELIEFS, defaultValue=BELIEFS[0], usesStaticStrings=True
-            ),
+            declare.choice("BELIEF", "Mass of belief", BELIEFS, BELIEFS[0]),
             "For dempstershafer: what of a matrix tells how far to believe a map, 0 to 1. precision or recall of the "
             "class that it gives, or overall accuracy or kappa of the whole map.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "UNDECIDED",
-                tr("Code of undecided pixels"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=0,
-                minValue=0,
-                maxValue=HIGHEST_CODE,
-            ),
+            declare.whole("UNDECIDED", "Code of undecided pixels", 0, 0, HIGHEST_CODE),
             "What pixels get where two or more classes tie, 1 to 65535, a code that no class has; 0 leaves them "
             "without data.",
             advanced=True,
         )
-        self.add(
-            QgsProcessingParameterFile(
-                "NOMENCLATURE",
-                tr("Nomenclature"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                optional=True,
-                fileFilter=TABLE_FILTER,
-            ),
+        self.add_nomenclature(
             "Names and colours of the codes, for maps that have none, such as those of iota2 (its nomenclature.txt "
-            "does). By default they come from the maps, the first that has them.",
+            "does). By default they come from the maps, the first that has them."
         )
         self.add_memory()
         self.add(
-            QgsProcessingParameterRasterDestination("OUTPUT", tr("Fused map")),
+            declare.output_raster("OUTPUT", "Fused map"),
             "GeoTIFF of class codes, Byte or UInt16 by the largest code, 0 = no data, with colours, names and a style.",
         )
         self.add(
-            QgsProcessingParameterRasterDestination(
-                "CONFIDENCE", tr("Agreement"), optional=True, createByDefault=False
-            ),
+            declare.output_raster("CONFIDENCE", "Agreement", optional=True, by_default=False),
             "GeoTIFF in percent, 0 to 100, 255 = no data. majority: share of the maps with data that give the class; "
             "mean: its mean probability; dempstershafer: the belief in it.",
         )
-        self.addOutput(QgsProcessingOutputNumber("UNDECIDED_SHARE", tr("Share of undecided pixels, 0 to 1")))
+        self.addOutput(declare.output_number("UNDECIDED_SHARE", "Share of undecided pixels, 0 to 1"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

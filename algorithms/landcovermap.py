@@ -7,21 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
     QgsProcessingOutputRasterLayer,
-    QgsProcessingParameterBoolean,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterFolderDestination,
-    QgsProcessingParameterRasterDestination,
 )
 
 from ..model.base.errors import Cancelled, LandloomError
@@ -31,6 +20,7 @@ from ..model.base.provenance import Provenance, gather
 from ..model.base.reportfiles import beside
 from ..model.networks.regionfile import regions_path
 from ..model.networks.registry import network_info
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .mapinputs import add_classes
 from .overview import write_overview
@@ -62,71 +52,40 @@ class LandCoverMap(LandloomAlgorithm):
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
         self.add(
-            QgsProcessingParameterFile(
-                "INPUT",
-                self.tr("Folder of downloaded products"),
-                behavior=QgsProcessingParameterFile.Behavior.Folder,
-                optional=True,
-            ),
+            declare.folder("INPUT", "Folder of downloaded products", optional=True),
             "Folder searched through for Sentinel-2 and Sentinel-1 products, nothing renamed. Give this or a stack.",
         )
         self.add(
-            QgsProcessingParameterFile(
-                "STACK",
-                self.tr("Stack (instead of a folder)"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Stack (*.json)",
-                optional=True,
-            ),
+            declare.file("STACK", "Stack (instead of a folder)", declare.STACK, optional=True),
             "A stack.json made by 'Prepare stack' or 'Add rasters'. Give this or a folder.",
         )
         self.add(
-            QgsProcessingParameterFeatureSource(
-                "REFERENCE",
-                self.tr("Reference polygons or points"),
-                [QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeVectorPoint],
-            ),
+            declare.features("REFERENCE", "Reference polygons or points", [declare.POLYGONS, declare.POINTS]),
             "Places whose land cover is known, in any coordinate system; 10 or more of each class, spread out.",
         )
+        self.add_class_field("Field of the reference layer that holds the class, as text or as a whole number.")
         self.add(
-            QgsProcessingParameterField("CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE"),
-            "Field of the reference layer that holds the class, as text or as a whole number.",
-        )
-        self.add(
-            QgsProcessingParameterFile(
-                "NOMENCLATURE",
-                self.tr("Nomenclature table"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                optional=True,
-            ),
+            declare.file("NOMENCLATURE", "Nomenclature table", optional=True),
             "Table of classes, names and colours made by 'Nomenclature', or iota2's nomenclature text file.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "NETWORK", self.tr("Network"), options=NETWORKS, defaultValue="ltae", usesStaticStrings=True
-            ),
+            declare.choice("NETWORK", "Network", NETWORKS, "ltae"),
             "ltae: fast, takes clouds and irregular dates as they are. twinns: sees the 5x5 surroundings, slower. "
             "tempcnn: convolutions in time. randomforest: iota2's forest, needs no PyTorch.",
         )
         self.add(
-            QgsProcessingParameterBoolean("PREVIEW", self.tr("Map with the random forest first"), defaultValue=False),
+            declare.flag("PREVIEW", "Map with the random forest first"),
             "Trains a random forest first and writes its map to preview.tif in the work folder, minutes before the "
             "network is ready; it comes back as a layer too.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "EVALUATION",
-                self.tr("Evaluation"),
-                options=EVALUATIONS,
-                defaultValue="auto",
-                usesStaticStrings=True,
-            ),
+            declare.choice("EVALUATION", "Evaluation", EVALUATIONS, "auto"),
             "holdout: the delivered model is the one evaluated on groups set apart. folds: every group is scored "
             "once by a model that has not seen it, then the model is trained on all. auto: folds where labels are few.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterExtent("EXTENT", self.tr("Extent of the map"), optional=True),
+            declare.extent("EXTENT", "Extent of the map", optional=True),
             "Part of the stack to map; all of it by default.",
             advanced=True,
         )
@@ -141,46 +100,32 @@ class LandCoverMap(LandloomAlgorithm):
         self.add_device()
         self.add_memory()
         self.add(
-            QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Land-cover map")),
+            declare.output_raster("OUTPUT", "Land-cover map"),
             "GeoTIFF of class codes with colours and names; 0 is no data.",
         )
         self.add(
-            QgsProcessingParameterRasterDestination(
-                "CONFIDENCE", self.tr("Confidence"), optional=True, createByDefault=True
-            ),
+            declare.output_raster("CONFIDENCE", "Confidence", optional=True),
             "Probability of the mapped class in percent, 255 is no data.",
         )
         self.add(
-            QgsProcessingParameterRasterDestination(
-                "PROBABILITIES", self.tr("Probabilities of all classes"), optional=True, createByDefault=False
-            ),
+            declare.output_raster("PROBABILITIES", "Probabilities of all classes", optional=True, by_default=False),
             "GeoTIFF with one band a class: 0 to 10000, scale 0.0001; 65535 = no data.",
         )
         self.add(
-            QgsProcessingParameterFileDestination(
-                "MODEL", self.tr("Model"), "Model (*.safetensors)", optional=True, createByDefault=True
-            ),
+            declare.output_file("MODEL", "Model", declare.MODEL, optional=True),
             "The trained model, to map other places and years with 'Classify'.",
         )
+        self.add_report("Accuracy, areas and warnings, with links to the reports of each step.")
         self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", self.tr("Report"), "HTML (*.html)", optional=True, createByDefault=True
-            ),
-            "Accuracy, areas and warnings, with links to the reports of each step.",
-        )
-        self.add(
-            QgsProcessingParameterFolderDestination(
-                "WORK_FOLDER", self.tr("Work folder"), optional=True, createByDefault=False
-            ),
+            declare.output_folder("WORK_FOLDER", "Work folder", optional=True, by_default=False),
             "Where stack, samples and reports of the steps are kept; by default <OUTPUT>_work beside the map.",
         )
-        for name, label in (
-            ("OVERALL_ACCURACY", "Overall accuracy"),
-            ("KAPPA", "Kappa"),
-            ("MACRO_F1", "Macro F1"),
-            ("UNSURE_SHARE", "Share of the map that is unsure, 0 to 1 (with UNSURE_ERROR)"),
-        ):
-            self.addOutput(QgsProcessingOutputNumber(name, self.tr(label)))
+        self.addOutput(declare.output_number("OVERALL_ACCURACY", "Overall accuracy"))
+        self.addOutput(declare.output_number("KAPPA", "Kappa"))
+        self.addOutput(declare.output_number("MACRO_F1", "Macro F1"))
+        self.addOutput(
+            declare.output_number("UNSURE_SHARE", "Share of the map that is unsure, 0 to 1 (with UNSURE_ERROR)")
+        )
         self.addOutput(QgsProcessingOutputRasterLayer("PREVIEW_MAP", self.tr("Random forest's map (with PREVIEW)")))
 
     def work(

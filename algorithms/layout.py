@@ -11,18 +11,9 @@ import numpy as np
 from osgeo import gdal
 from qgis.core import (
     QgsPalettedRasterRenderer,
-    QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterString,
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
@@ -34,6 +25,7 @@ from ..model.base.isometadata import MapMetadata, iso_metadata
 from ..model.base.language import language, tr, use_language
 from ..model.base.provenance import landloom_version
 from ..model.base.raster import open_raster, quiet_gdal, writing_raster_failed
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .layoutpage import SIZES, Page, degrees, export_pdf, literal, make_layout, save_template
 
@@ -61,89 +53,62 @@ class Layout(LandloomAlgorithm):
         return super().flags() | QgsProcessingAlgorithm.Flag.FlagNoThreading  # layouts belong to the main thread
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        file = QgsProcessingParameterFile.Behavior.File
         self.add(
-            QgsProcessingParameterRasterLayer("MAP", self.tr("Land-cover map")),
+            declare.raster("MAP", "Land-cover map"),
             "A map of 'Classify' or any raster of classes with a paletted style.",
         )
         self.add(
-            QgsProcessingParameterString("TITLE", self.tr("Title"), optional=True),
+            declare.text("TITLE", "Title", optional=True),
             "Heading of the page and name of the data set; 'Land cover' and the years of the images by default.",
         )
-        self.add(
-            QgsProcessingParameterFile(
-                "STACK", self.tr("Stack"), behavior=file, optional=True, fileFilter="Stack (*.json)"
-            ),
-            "The stack that was mapped: sensors, number of dates and period are named as sources.",
+        self.add_stack(
+            "The stack that was mapped: sensors, number of dates and period are named as sources.", optional=True
+        )
+        self.add_model(
+            "The model that made the map: its network and its accuracy on test samples are told.", optional=True
         )
         self.add(
-            QgsProcessingParameterFile(
-                "MODEL", self.tr("Model"), behavior=file, optional=True, fileFilter="Model (*.safetensors)"
-            ),
-            "The model that made the map: its network and its accuracy on test samples are told.",
-        )
-        self.add(
-            QgsProcessingParameterFile(
-                "ASSESSMENT", self.tr("Assessment"), behavior=file, optional=True, fileFilter="JSON (*.json)"
-            ),
+            declare.file("ASSESSMENT", "Assessment", declare.JSON, optional=True),
             "TABLE of 'Assess': its accuracy is told instead of the model's, with its interval where it has one.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "LANGUAGE", self.tr("Language"), options=LANGUAGES, defaultValue="auto", usesStaticStrings=True
-            ),
+            declare.choice("LANGUAGE", "Language", LANGUAGES, "auto"),
             "Of the page and the metadata: auto (QGIS's own), en or fr.",
         )
+        self.add(declare.choice("PAPER", "Paper", SIZES, "A3"), "A3 (420 x 297 mm) or A4 (297 x 210 mm), landscape.")
         self.add(
-            QgsProcessingParameterEnum(
-                "PAPER", self.tr("Paper"), options=list(SIZES), defaultValue="A3", usesStaticStrings=True
-            ),
-            "A3 (420 x 297 mm) or A4 (297 x 210 mm), landscape.",
-        )
-        self.add(
-            QgsProcessingParameterNumber(
-                "DPI", self.tr("Resolution"), QgsProcessingParameterNumber.Type.Integer, 300, minValue=50, maxValue=1200
-            ),
+            declare.whole("DPI", "Resolution", 300, 50, 1200),
             "Dots per inch of the page, 50 to 1200; 300 prints well.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterExtent("EXTENT", self.tr("Extent shown"), optional=True),
+            declare.extent("EXTENT", "Extent shown", optional=True),
             "Part of the map on the page, in any coordinate system; all of it by default. The package holds all.",
         )
         self.add(
-            QgsProcessingParameterString("ORGANISATION", self.tr("Organisation"), optional=True),
+            declare.text("ORGANISATION", "Organisation", optional=True),
             "Who answers for the map; on the page and in the metadata.",
         )
         self.add(
-            QgsProcessingParameterString("EMAIL", self.tr("E-mail"), optional=True),
+            declare.text("EMAIL", "E-mail", optional=True),
             "Address for questions, in the metadata only.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterString("LICENCE", self.tr("Licence"), optional=True),
+            declare.text("LICENCE", "Licence", optional=True),
             "Terms of use such as CC BY 4.0; on the page and in the metadata.",
         )
         self.add(
-            QgsProcessingParameterMultipleLayers(
-                "REPORTS", self.tr("Files to add to the package"), QgsProcessing.SourceType.TypeFile, optional=True
-            ),
+            declare.files("REPORTS", "Files to add to the package", optional=True),
             "Reports, tables and other files that go into the zip as they are.",
         )
+        self.add(declare.output_file("OUTPUT", "Page", "PDF (*.pdf)"), "The page as PDF, to print or to send.")
         self.add(
-            QgsProcessingParameterFileDestination("OUTPUT", self.tr("Page"), "PDF (*.pdf)"),
-            "The page as PDF, to print or to send.",
-        )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "TEMPLATE", self.tr("Layout template"), "QGIS layout (*.qpt)", optional=True, createByDefault=False
-            ),
+            declare.output_file("TEMPLATE", "Layout template", "QGIS layout (*.qpt)", optional=True, by_default=False),
             "The same page as a template, to change it in QGIS's layout window.",
         )
         self.add(
-            QgsProcessingParameterFileDestination(
-                "PACKAGE", self.tr("Package"), "Zip (*.zip)", optional=True, createByDefault=False
-            ),
+            declare.output_file("PACKAGE", "Package", "Zip (*.zip)", optional=True, by_default=False),
             "A zip with the map as cloud-optimised GeoTIFF, its style, its metadata (ISO 19115), the page and REPORTS.",
         )
 

@@ -6,23 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from qgis.core import (
-    QgsCoordinateReferenceSystem,
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterMapLayer,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterString,
-    QgsRasterLayer,
-)
+from qgis.core import QgsCoordinateReferenceSystem, QgsProcessingContext, QgsProcessingFeedback, QgsRasterLayer
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from ..model.base.nomenclature import MOST_LEVELS
+from . import declare
 from .base import LandloomAlgorithm
 
 if TYPE_CHECKING:
@@ -35,44 +24,6 @@ PRECISIONS = ["float32", "bfloat16"]
 
 class MapAlgorithm(LandloomAlgorithm):
     """Base of the algorithms that apply a model to a stack."""
-
-    def add_stack(self, help: str) -> None:
-        """The parameter STACK."""
-        self.add(
-            QgsProcessingParameterFile(
-                "STACK",
-                self.tr("Stack"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Stack (*.json)",
-            ),
-            help,
-        )
-
-    def add_model(self, help: str, name: str = "MODEL", title: str = "", optional: bool = False) -> None:
-        """The parameter MODEL."""
-        self.add(
-            QgsProcessingParameterFile(
-                name,
-                title or self.tr("Model"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Model (*.safetensors)",
-                optional=optional,
-            ),
-            help,
-        )
-
-    def add_area(self, extent_help: str, mask_help: str) -> None:
-        """The parameters EXTENT and MASK."""
-        self.add(QgsProcessingParameterExtent("EXTENT", self.tr("Extent"), optional=True), extent_help)
-        self.add(
-            QgsProcessingParameterMapLayer(
-                "MASK",
-                self.tr("Mask"),
-                optional=True,
-                types=[QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeRaster],
-            ),
-            mask_help,
-        )
 
     def file(self, parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> str:
         """A file parameter that must be given: models skip QGIS's own check.
@@ -149,13 +100,7 @@ class MapAlgorithm(LandloomAlgorithm):
 def add_precision(algorithm: LandloomAlgorithm) -> None:
     """The parameter PRECISION."""
     algorithm.add(
-        QgsProcessingParameterEnum(
-            "PRECISION",
-            algorithm.tr("Precision"),
-            options=PRECISIONS,
-            defaultValue=PRECISIONS[0],
-            usesStaticStrings=True,
-        ),
+        declare.choice("PRECISION", "Precision", PRECISIONS, PRECISIONS[0]),
         "float32: the same pixels on every run. bfloat16: fewer digits where that is faster (twinns on newer "
         "processors, networks on a GPU); it is tried on some parts of the stack first, and float32 is used where fewer "
         "than 99.5 % of the pixels get the same class.",
@@ -166,14 +111,14 @@ def add_precision(algorithm: LandloomAlgorithm) -> None:
 def add_scheduler(algorithm: LandloomAlgorithm) -> None:
     """The parameters SCHEDULER and PATH_MAP: computing on other machines."""
     algorithm.add(
-        QgsProcessingParameterString("SCHEDULER", algorithm.tr("Scheduler"), optional=True),
+        declare.text("SCHEDULER", "Scheduler", optional=True),
         "Computes on other machines: the address of a Dask scheduler, such as tcp://host:8786, or slurm:file.yaml or "
         "pbs:file.yaml with a configuration of dask-jobqueue. Inputs and output must lie in folders that all machines "
         "share; see the page on clusters. Empty: this machine.",
         advanced=True,
     )
     algorithm.add(
-        QgsProcessingParameterString("PATH_MAP", algorithm.tr("Names of shared folders"), optional=True),
+        declare.text("PATH_MAP", "Names of shared folders", optional=True),
         "For SCHEDULER, where the workers know shared folders by other names: from=to;from=to, such as "
         "Z:\\data=/mnt/data. Empty: the names are the same.",
         advanced=True,
@@ -201,27 +146,13 @@ def scheduler(
 def add_classes(algorithm: LandloomAlgorithm) -> None:
     """The parameters LEVEL and UNSURE_ERROR: which classes a map shows."""
     algorithm.add(
-        QgsProcessingParameterNumber(
-            "LEVEL",
-            algorithm.tr("Level of the classes"),
-            QgsProcessingParameterNumber.Type.Integer,
-            defaultValue=0,
-            minValue=0,
-            maxValue=MOST_LEVELS,
-        ),
+        declare.whole("LEVEL", "Level of the classes", 0, 0, MOST_LEVELS),
         "0: the classes that the model was trained on. 1, 2...: the coarser classes of the nomenclature's columns "
         "level1, level2...; probabilities are summed, and maps of different levels agree with each other.",
         advanced=True,
     )
     algorithm.add(
-        QgsProcessingParameterNumber(
-            "UNSURE_ERROR",
-            algorithm.tr("Share of errors accepted"),
-            QgsProcessingParameterNumber.Type.Double,
-            optional=True,
-            minValue=0.0,
-            maxValue=50.0,
-        ),
+        declare.number("UNSURE_ERROR", "Share of errors accepted", low=0.0, high=50.0, optional=True),
         "Pixels become 'unsure', a class of its own, where that is needed so that at most this share of the "
         "others is wrong: 0.05 (or 5) for 5 %, at most 0.5. Found on samples that the model has not learnt from, "
         "so it holds for the inside of reference polygons. Empty: every pixel gets a class.",

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterCrs,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterRasterDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
-from .nomenclature import TABLE_FILTER
-from .stackinputs import crs_or_none, number_or_none, optional_number
+from .stackinputs import crs_or_none, number_or_none
 
 
 class MakeMosaic(LandloomAlgorithm):
@@ -41,60 +31,46 @@ class MakeMosaic(LandloomAlgorithm):
     TAGS = ("merge", "tiles", "cog", "overviews", "utm", "country", "region")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
         self.add(
-            QgsProcessingParameterMultipleLayers("MAPS", tr("Maps"), QgsProcessing.SourceType.TypeRaster),
+            declare.rasters("MAPS", "Maps"),
             "Maps of class codes as 'Classify' writes them, in any CRS, with one nomenclature; 0 = no data. One map "
             "alone gets overviews.",
         )
         self.add(
-            QgsProcessingParameterMultipleLayers(
-                "CONFIDENCES", tr("Confidence of the maps"), QgsProcessing.SourceType.TypeRaster, optional=True
-            ),
+            declare.rasters("CONFIDENCES", "Confidence of the maps", optional=True),
             "The CONFIDENCE of each map, 0 to 100 percent, in the order of MAPS: in overlaps the higher one counts. "
             "Empty: the first map that has data.",
         )
         self.add(
-            QgsProcessingParameterCrs("CRS", tr("CRS of the mosaic"), optional=True),
+            declare.crs("CRS", "CRS of the mosaic", optional=True),
             "By default that of the first map. Maps of another CRS are brought to it by the nearest pixel.",
         )
         self.add(
-            optional_number("RESOLUTION", tr("Pixel size"), minimum=0.0),
+            declare.number("RESOLUTION", "Pixel size", low=0.0, optional=True),
             "Pixel size in units of the CRS, above 0; by default that of the finest map.",
             advanced=True,
         )
-        self.add(
-            QgsProcessingParameterFile(
-                "NOMENCLATURE",
-                tr("Nomenclature"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                optional=True,
-                fileFilter=TABLE_FILTER,
-            ),
+        self.add_nomenclature(
             "Names and colours of the codes, for maps that have none. By default they come from the maps, the first "
             "that has them.",
             advanced=True,
         )
         self.add_memory()
         self.add(
-            QgsProcessingParameterRasterDestination("OUTPUT", tr("Mosaic"), optional=True),
+            declare.output_raster("OUTPUT", "Mosaic", optional=True),
             "Cloud-optimised GeoTIFF of class codes with overviews, Byte or UInt16 by the largest code, 0 = no data, "
             "with colours, names and a style. Left out, only VRT is written.",
         )
         self.add(
-            QgsProcessingParameterRasterDestination(
-                "CONFIDENCE", tr("Confidence of the mosaic"), optional=True, createByDefault=False
-            ),
+            declare.output_raster("CONFIDENCE", "Confidence of the mosaic", optional=True, by_default=False),
             "GeoTIFF in percent, 0 to 100, 255 = no data; needs CONFIDENCES.",
         )
         self.add(
-            QgsProcessingParameterFileDestination(
-                "VRT", tr("Virtual mosaic"), "VRT (*.vrt)", optional=True, createByDefault=False
-            ),
+            declare.output_file("VRT", "Virtual mosaic", "VRT (*.vrt)", optional=True, by_default=False),
             "Virtual raster (.vrt) that shows the maps where they lie, at once and without a copy, the first of MAPS "
             "on top; it needs them to stay there.",
         )
-        self.addOutput(QgsProcessingOutputNumber("PIXELS", tr("Number of mapped pixels")))
+        self.addOutput(declare.output_number("PIXELS", "Number of mapped pixels"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -5,22 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingException,
-    QgsProcessingFeedback,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingException, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
-
-TABLE_FILTER = "CSV (*.csv);;OpenDocument (*.ods);;Excel (*.xlsx);;iota2 text files (*.txt);;QGIS style (*.qml)"
 
 
 class MakeNomenclature(LandloomAlgorithm):
@@ -41,35 +31,21 @@ class MakeNomenclature(LandloomAlgorithm):
     TAGS = ("classes", "legend", "codes", "colours", "iota2")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        self.add(
-            QgsProcessingParameterFeatureSource(
-                "REFERENCE",
-                self.tr("Reference data"),
-                [QgsProcessing.SourceType.TypeVectorPoint, QgsProcessing.SourceType.TypeVectorPolygon],
-                optional=True,
-            ),
+        self.add_reference(
             "Polygons or points whose land cover is known. Empty: the table to update is written in another format.",
+            optional=True,
+        )
+        self.add_class_field(
+            "The field of the reference data that holds the class, whole numbers or text.", optional=True
         )
         self.add(
-            QgsProcessingParameterField(
-                "CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="REFERENCE", optional=True
-            ),
-            "The field of the reference data that holds the class, whole numbers or text.",
-        )
-        self.add(
-            QgsProcessingParameterFile(
-                "TABLE",
-                self.tr("Table to update"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                optional=True,
-                fileFilter=TABLE_FILTER,
-            ),
+            declare.file("TABLE", "Table to update", declare.NOMENCLATURE, optional=True),
             "An earlier table: its codes, names, colours and uses are kept, counts are renewed, new values are added. "
             "Also iota2's nomenclature.txt, with its colours in colors.txt beside it, and a QGIS style (.qml) of "
             "categories or of a raster's unique values.",
         )
         self.add(
-            QgsProcessingParameterFileDestination("OUTPUT", self.tr("Nomenclature"), fileFilter=TABLE_FILTER),
+            declare.output_file("OUTPUT", "Nomenclature", declare.NOMENCLATURE),
             "The table: .csv, .ods or .xlsx; .txt for iota2's two text files, lines name:label and, in colors.txt "
             "beside, label R G B, without levels; .qml for a QGIS style that both the reference layer and maps load.",
         )

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterVectorDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from . import declare
 from .base import FeedbackProgress
 from .objectinputs import ObjectAlgorithm
 
@@ -37,28 +31,20 @@ class ObjectFeatures(ObjectAlgorithm):
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
         self.add_segments()
-        self.add(
-            QgsProcessingParameterFile(
-                "STACK",
-                self.tr("Stack"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Stack (*.json)",
-                optional=True,
-            ),
+        self.add_stack(
             "A stack.json: every date of every sensor is measured over its valid pixels. This or RASTERS is needed.",
+            optional=True,
         )
         self.add_rasters()
         self.add_features()
         self.add_memory()
         self.add(
-            QgsProcessingParameterVectorDestination(
-                "OUTPUT", self.tr("Objects with features"), QgsProcessing.SourceType.TypeVectorPolygon
-            ),
+            declare.output_vector("OUTPUT", "Objects with features", declare.POLYGONS),
             "Polygons with the fields object (its id), pixels (of the stack or the first raster), small (fewer than "
             "four), then SENSOR_DATE_BAND_mean and the like, SENSOR_DATE_valid (share of clear pixels), "
             "RASTER_BAND_contrast ..., area_ha, perimeter_m, compactness, elongation. Empty where nothing is valid.",
         )
-        self.addOutput(QgsProcessingOutputNumber("OBJECTS", self.tr("Number of objects")))
+        self.addOutput(declare.output_number("OBJECTS", "Number of objects"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

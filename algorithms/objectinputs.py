@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingParameterBoolean,
-    QgsProcessingParameterMapLayer,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterString,
-    QgsRasterLayer,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback, QgsRasterLayer
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from ..model.base.progress import Progress
+from . import declare
 from .mapinputs import MapAlgorithm
 
 if TYPE_CHECKING:
@@ -30,11 +22,7 @@ class ObjectAlgorithm(MapAlgorithm):
     def add_segments(self) -> None:
         """The parameter SEGMENTS."""
         self.add(
-            QgsProcessingParameterMapLayer(
-                "SEGMENTS",
-                self.tr("Segments"),
-                types=[QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeRaster],
-            ),
+            declare.polygons_or_raster("SEGMENTS", "Segments"),
             "The objects: polygons (fields, parcels, segments) or a raster of labels (0 = none), in any CRS and at any "
             "resolution. Multipart polygons are one object, overlapping ones are measured each by itself, invalid ones "
             "are repaired and counted.",
@@ -43,35 +31,38 @@ class ObjectAlgorithm(MapAlgorithm):
     def add_rasters(self) -> None:
         """The parameter RASTERS."""
         self.add(
-            QgsProcessingParameterMultipleLayers(
-                "RASTERS", self.tr("Other rasters"), QgsProcessing.SourceType.TypeRaster, optional=True
-            ),
+            declare.rasters("RASTERS", "Other rasters", optional=True),
             "Rasters to measure at their own resolution and in any CRS: SPOT, Pléiades, elevation, descriptors. Their "
             "no data is left out.",
+        )
+
+    def add_descriptors(self, help: str) -> None:
+        """The optional parameter DESCRIPTORS: a model of pixels."""
+        self.add(
+            declare.file("DESCRIPTORS", "Pixel model whose descriptors are features", declare.MODEL, optional=True),
+            help,
         )
 
     def add_features(self, default: str = "mean,std,shape") -> None:
         """The parameters FEATURES, INDICES, SENSORS and PARTIAL."""
         self.add(
-            QgsProcessingParameterString("FEATURES", self.tr("Features"), defaultValue=default),
+            declare.text("FEATURES", "Features", default),
             "Separated by commas: mean, std (standard deviation), percentiles such as p10 or p50, texture (Haralick's "
             "measures of RASTERS), shape (area, perimeter, compactness, elongation).",
         )
         self.add(
-            QgsProcessingParameterString(
-                "INDICES", self.tr("Indices"), defaultValue="NDVI,NDWI,BRIGHTNESS", optional=True
-            ),
+            declare.text("INDICES", "Indices", "NDVI,NDWI,BRIGHTNESS", optional=True),
             "Indices to measure beside the bands, separated by commas: NDVI, NDWI, NDMI, MNDWI, BRIGHTNESS, VV-VH or "
             "expressions of bands. A sensor without their bands goes without; empty: none.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterString("SENSORS", self.tr("Sensors"), optional=True),
+            declare.text("SENSORS", "Sensors", optional=True),
             "Sensors of the stack to measure, separated by commas, S1 meaning every S1_*; all by default.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterBoolean("PARTIAL", self.tr("Weigh partial pixels"), defaultValue=True),
+            declare.flag("PARTIAL", "Weigh partial pixels", True),
             "Yes: a pixel counts by the share of it that lies in the object, best for small fields. No: it counts "
             "wholly if its centre is inside, as in QGIS's zonal statistics.",
             advanced=True,

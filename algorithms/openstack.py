@@ -15,10 +15,6 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputMultipleLayers,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterString,
     QgsProcessingUtils,
     QgsProject,
     QgsRasterDataProvider,
@@ -34,6 +30,7 @@ from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from ..model.stack.manifest import Stack
 from ..model.stack.views import COLOURS, DatedImage, SensorView, views_of
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 
 ON_OPENED: list[Callable[[list[QgsDateTimeRange]], None]] = []
@@ -56,38 +53,30 @@ class OpenStack(LandloomAlgorithm):
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
         tr = self.tr
-        self.add(
-            QgsProcessingParameterFile(
-                "STACK",
-                tr("Stack"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Stack (*.json)",
-            ),
+        self.add_stack(
             "A stack.json made by 'Prepare stack' or 'Add rasters'; its files are shown where they lie, nothing is "
-            "copied.",
+            "copied."
         )
         self.add(
-            QgsProcessingParameterString("SENSORS", tr("Sensors"), optional=True),
+            declare.text("SENSORS", "Sensors", optional=True),
             "Sensors separated by commas, such as S2,S1_DES; S1 means every S1 series. All by default; the first "
             "optical one is shown, the groups of the others wait to be ticked.",
         )
         self.add(
-            QgsProcessingParameterString("START", tr("First day"), optional=True),
+            declare.text("START", "First day", optional=True),
             "Only dates from this day on, written 2021-03-01; no limit by default.",
         )
         self.add(
-            QgsProcessingParameterString("END", tr("Last day"), optional=True),
+            declare.text("END", "Last day", optional=True),
             "Only dates up to this day, written 2021-10-31; no limit by default.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "COLOURS", tr("Colours"), options=list(COLOURS), defaultValue=COLOURS[0], usesStaticStrings=True
-            ),
+            declare.choice("COLOURS", "Colours", COLOURS, COLOURS[0]),
             "Of optical sensors: true shows red, green and blue; false near infrared, red and green, in which green "
             "plants are red. Radar is shown as VV, VH, VV. The stretch is one for all dates, from their valid pixels.",
         )
         self.addOutput(QgsProcessingOutputMultipleLayers("OUTPUT", tr("Layers")))
-        self.addOutput(QgsProcessingOutputNumber("LAYERS", tr("Number of layers")))
+        self.addOutput(declare.output_number("LAYERS", "Number of layers"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -8,18 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterFolderDestination,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterDestination,
-    QgsProcessingParameterString,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import check_writable
@@ -33,11 +22,12 @@ from ..model.stack.report import dates_table_path, write_report
 from ..model.stack.skipdates import parse_skip_dates
 from ..model.stack.speckle import LARGEST, METHODS, SMALLEST, speckle_name
 from ..model.stack.validity import write_validity
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .stackinputs import (
     add_grid_and_season,
     add_output,
-    add_stack,
+    add_stack_to_extend,
     crs_or_none,
     crs_text,
     number_or_none,
@@ -62,9 +52,8 @@ class PrepareStack(LandloomAlgorithm):
     TAGS = ("stack", "time series", "sentinel-1", "sentinel-2", "theia", "muscate", "s1tiling", "clouds")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
         self.add(
-            QgsProcessingParameterFile("INPUT", tr("Products"), behavior=QgsProcessingParameterFile.Behavior.Folder),
+            declare.folder("INPUT", "Products"),
             "A folder (or one zip or tar file) that is searched through, with products nested, side by side or zipped. "
             "Sentinel-2 of Theia, "
             "Sen2Cor (.SAFE or single files), Terrascope and WorldCereal; Landsat 8 and 9 of Theia and USGS; "
@@ -72,103 +61,74 @@ class PrepareStack(LandloomAlgorithm):
             "WorldCereal; layers without a date, such as a DEM. Also an ItemCollection of searchproducts "
             "(the path of its file, or its folder), whose files are read over HTTP.",
         )
-        add_stack(self, "A stack to which the products are added; its grid is used. Empty: a new stack is made.")
+        add_stack_to_extend(
+            self, "A stack to which the products are added; its grid is used. Empty: a new stack is made."
+        )
         self.add(
-            QgsProcessingParameterString("SENSORS", tr("Sensors"), optional=True),
+            declare.text("SENSORS", "Sensors", optional=True),
             "Sensors to take, separated by commas: S2,S1 or S2,S1_DES. S1 means every S1 sensor; STATIC layers without "
             "a date, maps of incidence angles among them. Empty: all but these maps.",
         )
         self.add(
-            QgsProcessingParameterString("BANDS", tr("Bands"), optional=True),
+            declare.text("BANDS", "Bands", optional=True),
             "Bands of optical sensors to take, separated by commas: B2,B3,B4,B8. A product that lacks one of them is "
             "left out, one that lacks others is used. Empty: the bands with which most values are kept.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterString("START", tr("First date"), optional=True),
+            declare.text("START", "First date", optional=True),
             "Earlier products are skipped: 2021-01-01. Empty: no limit.",
         )
         self.add(
-            QgsProcessingParameterString("END", tr("Last date"), optional=True),
-            "Later products are skipped: 2021-12-31. Empty: no limit.",
+            declare.text("END", "Last date", optional=True), "Later products are skipped: 2021-12-31. Empty: no limit."
         )
         self.add(
-            QgsProcessingParameterString("SKIP_DATES", tr("Dates to leave out"), optional=True),
+            declare.text("SKIP_DATES", "Dates to leave out", optional=True),
             "Dates with haze or clouds that no mask has found, separated by commas: 2021-03-14 for every sensor, "
             "S2:2021-03-14 for one. Empty: none.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterExtent("EXTENT", tr("Extent"), optional=True),
+            declare.extent("EXTENT", "Extent", optional=True),
             "Only this area, grown to whole pixels; any CRS. Empty: all that the finest images cover.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "MAX_CLOUD",
-                tr("Largest cloud share (%)"),
-                QgsProcessingParameterNumber.Type.Double,
-                defaultValue=100.0,
-                minValue=0.0,
-                maxValue=100.0,
-            ),
+            declare.number("MAX_CLOUD", "Largest cloud share (%)", 100.0, 0.0, 100.0),
             "Dates with a larger share of masked pixels within the extent are skipped; percent, 0 to 100.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "MASK_BUFFER",
-                tr("Buffer around clouds (m)"),
-                QgsProcessingParameterNumber.Type.Double,
-                defaultValue=0.0,
-                minValue=0.0,
-                maxValue=5000.0,
-            ),
+            declare.number("MASK_BUFFER", "Buffer around clouds (m)", 0.0, 0.0, 5000.0),
             "Pixels nearer than this to a masked cloud or shadow are masked too; metres, 0 to 5000.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "CLOUD_RULE",
-                tr("Cloud rule"),
-                options=list(CLOUD_RULES),
-                defaultValue=STANDARD,
-                usesStaticStrings=True,
-            ),
+            declare.choice("CLOUD_RULE", "Cloud rule", CLOUD_RULES, STANDARD),
             "How strictly the products' cloud masks are used. standard: clouds, cirrus and shadows, as each archive "
             "advises; cloud: clouds only; strict: snow, dark and uncertain pixels too; none: not at all, for those who "
             "give USER_MASKS. Edges, saturation and no data always count.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterFile(
-                "USER_MASKS",
-                tr("Folder of your own cloud masks"),
-                behavior=QgsProcessingParameterFile.Behavior.Folder,
-                optional=True,
-            ),
+            declare.folder("USER_MASKS", "Folder of your own cloud masks", optional=True),
             "Rasters by date from s2cloudless, OmniCloudMask or others, with the date in their name (and the tile, "
             "where several tiles have one date); they come on top of the products' masks. Empty: none.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterString("USER_MASK_INVALID", tr("Invalid values of your masks"), optional=True),
+            declare.text("USER_MASK_INVALID", "Invalid values of your masks", optional=True),
             "Values or ranges that mean cloud or shadow, separated by commas: 1,2,3 (OmniCloudMask) or 40-100 "
             "(probabilities in percent). Empty: every value but 0.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "REFLECTANCE", tr("Reflectance"), options=REFLECTANCES, defaultValue="FRE", usesStaticStrings=True
-            ),
+            declare.choice("REFLECTANCE", "Reflectance", REFLECTANCES, "FRE"),
             "Of Theia products: FRE (with) or SRE (without correction of slopes).",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterString(
-                "SCL_INVALID",
-                tr("Masked scene classes"),
-                defaultValue=",".join(str(one) for one in SCL_INVALID),
-                optional=True,
+            declare.text(
+                "SCL_INVALID", "Masked scene classes", ",".join(str(one) for one in SCL_INVALID), optional=True
             ),
             "Classes of the scene classification (SCL) of Sen2Cor and Terrascope products that are masked: 0 no data, "
             "1 defective, 2 dark, 3 cloud shadow, 4 vegetation, 5 bare, 6 water, 7 unclassified, 8 and 9 clouds, 10 "
@@ -176,60 +136,40 @@ class PrepareStack(LandloomAlgorithm):
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "ORBITS", tr("Radar orbits"), options=ORBITS, defaultValue="direction", usesStaticStrings=True
-            ),
+            declare.choice("ORBITS", "Radar orbits", ORBITS, "direction"),
             "direction: one sensor for ascending and one for descending passes (S1_ASC, S1_DES); orbit: one for each "
             "relative orbit (S1_ASC_044); centred: as direction, with each orbit's mean (dB) brought to that of all.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "SPECKLE", tr("Speckle filter"), options=METHODS, defaultValue="none", usesStaticStrings=True
-            ),
+            declare.choice("SPECKLE", "Speckle filter", METHODS, "none"),
             "quegan: multi-temporal filter of Quegan and Yu (2001) for each orbit and polarisation, applied whenever "
             "the stack is read; not to products that were filtered before. none: no filter.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "SPECKLE_WINDOW",
-                tr("Window of the speckle filter (pixels)"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=5,
-                minValue=SMALLEST,
-                maxValue=LARGEST,
-            ),
+            declare.whole("SPECKLE_WINDOW", "Window of the speckle filter (pixels)", 5, SMALLEST, LARGEST),
             "Width of the window in which the speckle filter takes means; odd, 3 to 21 pixels.",
             advanced=True,
         )
         add_grid_and_season(self)
         self.add(
-            QgsProcessingParameterFolderDestination(
-                "COPY", tr("Folder for a copy"), optional=True, createByDefault=False
-            ),
+            declare.output_folder("COPY", "Folder for a copy", optional=True, by_default=False),
             "The pixels of the stack are copied to this folder: a tiled GeoTIFF and its mask for each sensor, several "
             "times quicker to read. Of files behind addresses only the extent is read. Run the same again to go on "
             "after a cut line. Empty: nothing is copied.",
         )
         add_output(self)
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=True
-            ),
+        self.add_report(
             "What was found, used, skipped and why; dates by sensor with their valid share; long gaps; what comes "
-            "next. The dates also come as a table beside it: stack.html has stack_dates.csv.",
+            "next. The dates also come as a table beside it: stack.html has stack_dates.csv."
         )
         self.add(
-            QgsProcessingParameterRasterDestination(
-                "VALID_COUNT", tr("Number of valid dates"), optional=True, createByDefault=False
-            ),
+            declare.output_raster("VALID_COUNT", "Number of valid dates", optional=True, by_default=False),
             "A band for each sensor: how many dates are valid in a pixel.",
         )
         self.add(
-            QgsProcessingParameterRasterDestination(
-                "LONGEST_GAP", tr("Longest gap"), optional=True, createByDefault=False
-            ),
+            declare.output_raster("LONGEST_GAP", "Longest gap", optional=True, by_default=False),
             "A band for each sensor: the longest time without a valid date, in days; 65535 where there is none.",
         )
 

@@ -9,13 +9,13 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingParameterField,
     QgsProcessingParameterVectorLayer,
     QgsProcessingUtils,
 )
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from . import declare
 from .base import LandloomAlgorithm
 
 MOST_BLEND = 50_000.0
@@ -32,9 +32,7 @@ def add_regions(algorithm: LandloomAlgorithm, help: str) -> None:
         advanced=True,
     )
     algorithm.add(
-        QgsProcessingParameterField(
-            "REGION_FIELD", tr("Field of the region"), parentLayerParameterName="REGIONS", optional=True
-        ),
+        declare.field("REGION_FIELD", "Field of the region", "REGIONS", optional=True),
         "The field of REGIONS with the name or number of the region; polygons of one name are one region.",
         advanced=True,
     )

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterDestination,
-    QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterString,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
 
@@ -38,39 +31,28 @@ class Regularise(LandloomAlgorithm):
     TAGS = ("majority", "filter", "sieve", "mmu", "minimum mapping unit", "smooth", "clean", "salt and pepper")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
+        self.add_map("A map of class codes, such as 'Classify' writes; 0 or its declared no data where there is none.")
         self.add(
-            QgsProcessingParameterRasterLayer("MAP", tr("Map")),
-            "A map of class codes, such as 'Classify' writes; 0 or its declared no data where there is none.",
-        )
-        self.add(
-            QgsProcessingParameterNumber(
-                "RADIUS",
-                tr("Radius of the majority vote (pixels)"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=1,
-                minValue=0,
-                maxValue=25,
-            ),
+            declare.whole("RADIUS", "Radius of the majority vote (pixels)", 1, 0, 25),
             "Pixels, 0 to 25; 0 for no vote. Each pixel takes the most frequent class of a disc around it (1: 3 x 3 "
             "pixels); a tie leaves it as it is.",
         )
         self.add(
-            QgsProcessingParameterString("MIN_AREA", tr("Smallest area (ha)"), defaultValue="", optional=True),
+            declare.text("MIN_AREA", "Smallest area (ha)", "", optional=True),
             "Hectares, 0 or more, none by default. Smaller patches take the class of the neighbour with the longest "
             "common border. For single classes write code=hectares, all separated by semicolons: 0.1;3=0.5;7=0.",
         )
         self.add(
-            QgsProcessingParameterString("KEEP", tr("Classes to keep"), optional=True),
+            declare.text("KEEP", "Classes to keep", optional=True),
             "Codes separated by commas, such as 5,7 for roads and water: no pixel of these classes changes, and no "
             "other pixel becomes one of them.",
         )
         self.add_memory()
         self.add(
-            QgsProcessingParameterRasterDestination("OUTPUT", tr("Regularised map")),
+            declare.output_raster("OUTPUT", "Regularised map"),
             "GeoTIFF of class codes like the map, with its colours, names and style, 0 = no data.",
         )
-        self.addOutput(QgsProcessingOutputNumber("CHANGED", tr("Share of pixels that changed, 0 to 1")))
+        self.addOutput(declare.output_number("CHANGED", "Share of pixels that changed, 0 to 1"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterString,
-    QgsProcessingParameterVectorDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.language import tr
+from . import declare
 from .assess import raster_path
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
-from .nomenclature import TABLE_FILTER
 
 ALLOCATIONS = ["rare", "proportional", "neyman", "equal"]
 
@@ -46,73 +33,45 @@ class SampleDesign(LandloomAlgorithm):
     TAGS = ("accuracy", "validation", "stratified sampling", "neyman", "cochran", "olofsson", "reference points")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        number = QgsProcessingParameterNumber
-        real, whole = number.Type.Double, number.Type.Integer
+        self.add_map("A raster of class codes with one band, whoever made it; its classes are the strata.")
         self.add(
-            QgsProcessingParameterRasterLayer("MAP", self.tr("Map")),
-            "A raster of class codes with one band, whoever made it; its classes are the strata.",
-        )
-        self.add(
-            number("TARGET_ERROR", self.tr("Target standard error"), real, 0.02, minValue=0.0001, maxValue=0.5),
+            declare.number("TARGET_ERROR", "Target standard error", 0.02, 0.0001, 0.5),
             "Standard error of overall accuracy to be reached, a share above 0 and below 0.5: 0.02 gives a 95 % "
             "interval of about 4 percent points on each side.",
         )
         self.add(
-            number("SIZE", self.tr("Points"), whole, 0, minValue=0, maxValue=200_000),
-            "Points in all; 0 takes as many as TARGET_ERROR needs.",
+            declare.whole("SIZE", "Points", 0, 0, 200_000), "Points in all; 0 takes as many as TARGET_ERROR needs."
         )
         self.add(
-            QgsProcessingParameterString(
-                "EXPECTED_ACCURACY", self.tr("Expected accuracy"), defaultValue="0.8", optional=True
-            ),
+            declare.text("EXPECTED_ACCURACY", "Expected accuracy", "0.8", optional=True),
             "How accurate the classes are thought to be, shares from 0 to 1: one for all, and, after semicolons, of "
             "classes by name or code, such as 0.8; maize=0.6; 12=0.9. A wrong guess makes the error larger or smaller "
             "than asked, never the estimates biased.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "ALLOCATION", self.tr("Allocation"), ALLOCATIONS, False, "rare", usesStaticStrings=True
-            ),
+            declare.choice("ALLOCATION", "Allocation", ALLOCATIONS, "rare"),
             "rare: proportional to area, with at least MIN_PER_CLASS points in each class; proportional; neyman: best "
             "for overall accuracy; equal: the same number in each class, best for the accuracy of each.",
         )
         self.add(
-            number("MIN_PER_CLASS", self.tr("Least points of a class"), whole, 50, minValue=0, maxValue=200_000),
+            declare.whole("MIN_PER_CLASS", "Least points of a class", 50, 0, 200_000),
             "For ALLOCATION rare: points that each class gets at least, 0 or more; all its pixels where it has fewer.",
         )
-        self.add(
-            QgsProcessingParameterFile(
-                "NOMENCLATURE",
-                self.tr("Nomenclature"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                optional=True,
-                fileFilter=TABLE_FILTER,
-            ),
+        self.add_nomenclature(
             "A table whose classes the form offers, also such as the map lacks; by default the map's. Give it to "
             "'Assess map' too.",
             advanced=True,
         )
-        self.add(
-            QgsProcessingParameterBoolean("ZERO_IS_CLASS", self.tr("0 is a class"), defaultValue=False),
-            "Whether 0 is a class of the map, as in maps of 0 and 1, where it is not declared as no data.",
-            advanced=True,
-        )
+        self.add_zero_is_class()
         self.add_seed()
         self.add_memory()
         self.add(
-            QgsProcessingParameterVectorDestination(
-                "OUTPUT", self.tr("Points"), QgsProcessing.SourceType.TypeVectorPoint
-            ),
+            declare.output_vector("OUTPUT", "Points", declare.POINTS),
             "Points at the centres of the pixels drawn, with a form and style; a GeoPackage keeps both inside.",
         )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", self.tr("Report"), fileFilter="HTML (*.html)", optional=True, createByDefault=True
-            ),
-            "Page with the strata, their sizes and probabilities, and how to go on.",
-        )
-        self.addOutput(QgsProcessingOutputNumber("POINTS", self.tr("Points drawn")))
-        self.addOutput(QgsProcessingOutputNumber("EXPECTED_ERROR", self.tr("Expected standard error, a share")))
+        self.add_report("Page with the strata, their sizes and probabilities, and how to go on.")
+        self.addOutput(declare.output_number("POINTS", "Points drawn"))
+        self.addOutput(declare.output_number("EXPECTED_ERROR", "Expected standard error, a share"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

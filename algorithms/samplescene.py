@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputFile,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFolderDestination,
-    QgsProcessingParameterNumber,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback, QgsProcessingOutputFile
 
 from ..model.base.language import tr
 from ..model.base.words import counted
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 
 CLIMATES = ["tropical", "temperate"]
@@ -40,28 +34,19 @@ class SampleScene(LandloomAlgorithm):
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
         self.add(
-            QgsProcessingParameterEnum(
-                self.CLIMATE, self.tr("Climate"), options=CLIMATES, defaultValue="tropical", usesStaticStrings=True
-            ),
+            declare.choice(self.CLIMATE, "Climate", CLIMATES, "tropical"),
             "tropical: Madagascar, October to July, rice twice, maize, cotton, sugar cane, trees over crops, fallow; "
             "80 % clouds in the rains; one Sentinel-1 direction. temperate: south-west France, February to November, "
             "crops that differ in timing; 30 to 60 % clouds; two Sentinel-1 directions.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                self.SIZE,
-                self.tr("Size (pixels of 10 m)"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=360,
-                minValue=60,
-                maxValue=2000,
-            ),
+            declare.whole(self.SIZE, "Size (pixels of 10 m)", 360, 60, 2000),
             "Side of the scene in pixels of 10 m, an even number, 60 to 2000. The default is 3.6 km and takes about "
             "70 MB; disk space and time grow with the square.",
         )
         self.add_seed()
         self.add(
-            QgsProcessingParameterFolderDestination(self.OUTPUT, self.tr("Folder of the scene")),
+            declare.output_folder(self.OUTPUT, "Folder of the scene"),
             "A new or empty folder, or a former sample scene, which is replaced. A folder with other files is refused. "
             "It gets S2/, S1/, reference.gpkg, nomenclature.txt, colors.txt, truth/truth.tif and README.txt.",
         )

@@ -5,22 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterString,
-    QgsProcessingParameterVectorDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.files import check_writable
 from ..model.base.language import tr
 from ..model.stack.stac.search import ENDPOINTS, SearchSettings, search, write_footprints, write_items
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .stackinputs import crs_text
 
@@ -42,49 +33,32 @@ class SearchProducts(LandloomAlgorithm):
     TAGS = ("stac", "download", "catalogue", "sentinel-2", "sentinel-1", "landsat", "planetary computer", "copernicus")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
+        self.add(declare.extent("EXTENT", "Extent"), "The area; any CRS. Images that touch it are found.")
+        self.add(declare.text("START", "First date"), "First date, such as 2021-01-01.")
+        self.add(declare.text("END", "Last date"), "Last date, such as 2021-12-31.")
         self.add(
-            QgsProcessingParameterExtent("EXTENT", tr("Extent")),
-            "The area; any CRS. Images that touch it are found.",
-        )
-        self.add(QgsProcessingParameterString("START", tr("First date")), "First date, such as 2021-01-01.")
-        self.add(QgsProcessingParameterString("END", tr("Last date")), "Last date, such as 2021-12-31.")
-        self.add(
-            QgsProcessingParameterString("SENSORS", tr("Sensors"), optional=True, defaultValue="S2"),
+            declare.text("SENSORS", "Sensors", "S2", optional=True),
             "S2, S1 (terrain-corrected), L8 (Landsat 8 and 9) or names of the catalogue's collections, separated by "
             "commas. Empty: S2.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "MAX_CLOUD",
-                tr("Largest cloud share (%)"),
-                QgsProcessingParameterNumber.Type.Double,
-                defaultValue=100.0,
-                minValue=0.0,
-                maxValue=100.0,
-            ),
+            declare.number("MAX_CLOUD", "Largest cloud share (%)", 100.0, 0.0, 100.0),
             "Images with more clouds, counted on the whole image, are left out; percent, 0 to 100. Networks use partly "
             "clouded images too: 80 or more is a good choice.",
         )
         self.add(
-            QgsProcessingParameterString("ENDPOINT", tr("Catalogue"), optional=True, defaultValue="planetary-computer"),
+            declare.text("ENDPOINT", "Catalogue", "planetary-computer", optional=True),
             f"{', '.join(ENDPOINTS)}, or the address of any STAC API. Empty: planetary-computer.",
         )
         self.add(
-            QgsProcessingParameterFileDestination("OUTPUT", tr("Items"), fileFilter="STAC items (*.json)"),
+            declare.output_file("OUTPUT", "Items", "STAC items (*.json)"),
             "A STAC ItemCollection: the INPUT of 'Prepare stack', as a file or in its folder.",
         )
         self.add(
-            QgsProcessingParameterVectorDestination(
-                "FOOTPRINTS",
-                tr("Footprints"),
-                QgsProcessing.SourceType.TypeVectorPolygon,
-                optional=True,
-                createByDefault=True,
-            ),
+            declare.output_vector("FOOTPRINTS", "Footprints", declare.POLYGONS, optional=True),
             "Outlines of the images with id, collection, date, platform and cloud cover in percent.",
         )
-        self.addOutput(QgsProcessingOutputNumber("COUNT", tr("Number of items")))
+        self.addOutput(declare.output_number("COUNT", "Number of items"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

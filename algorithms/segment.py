@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterDestination,
-    QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterString,
-    QgsProcessingParameterVectorDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from . import declare
 from .base import FeedbackProgress
 from .classify import MapLayer
 from .mapinputs import MapAlgorithm
@@ -40,35 +31,27 @@ class Segment(MapAlgorithm):
     TAGS = ("obia", "object", "superpixel", "slic", "region merging", "baatz", "lsgrm", "multiresolution", "fields")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
-        kind = QgsProcessingParameterNumber.Type
         self.add(
-            QgsProcessingParameterRasterLayer("INPUT", tr("Image"), optional=True),
+            declare.raster("INPUT", "Image", optional=True),
             "A raster: all its bands are used, with equal weights, each stretched so that its 2nd and 98th percentiles "
             "are 0 and 255. Give either this or a stack.",
         )
         self.add(
-            QgsProcessingParameterFile(
-                "STACK",
-                tr("Or a stack"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter="Stack (*.json)",
-                optional=True,
-            ),
+            declare.file("STACK", "Or a stack", declare.STACK, optional=True),
             "A stack.json made by 'Prepare stack' or 'Add rasters': its masks are used, what clouds hide is filled in.",
         )
         self.add(
-            QgsProcessingParameterString("SENSOR", tr("Sensors of the stack"), optional=True),
+            declare.text("SENSOR", "Sensors of the stack", optional=True),
             "One or several sensors of the stack, separated by commas, such as S2 or S2,S1_ASC; all by default. Radar "
             "is taken in dB.",
         )
         self.add(
-            QgsProcessingParameterString("DATES", tr("Dates of the stack"), optional=True),
+            declare.text("DATES", "Dates of the stack", optional=True),
             "Dates such as 2021-05-03,2021-09-10, each of one of the sensors; pixels under clouds are interpolated in "
             "time. By default the medians of each quarter of the season.",
         )
         self.add(
-            QgsProcessingParameterNumber("SCALE", tr("Scale"), kind.Double, optional=True, minValue=0.01),
+            declare.number("SCALE", "Scale", low=0.01, optional=True),
             "How different the parts of an object may be, above 0: two neighbours merge while that costs less than "
             "SCALE squared. Larger values give larger objects. By default 80 m divided by the side of a pixel, for "
             "fields of some tenths of a hectare: 8 for Sentinel-2 (10 m), 13 for SPOT 6 and 7 (6 m), 53 where these "
@@ -76,34 +59,21 @@ class Segment(MapAlgorithm):
             "became.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "MIN_SIZE", tr("Smallest object (m²)"), kind.Double, defaultValue=0.0, minValue=0.0
-            ),
+            declare.number("MIN_SIZE", "Smallest object (m²)", 0.0, 0.0),
             "Square metres, 0 or more: smaller objects join the neighbour of the most similar colour. 0 keeps all.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "COLOUR_WEIGHT", tr("Weight of colour"), kind.Double, defaultValue=0.5, minValue=0.0, maxValue=1.0
-            ),
+            declare.number("COLOUR_WEIGHT", "Weight of colour", 0.5, 0.0, 1.0),
             "0 to 1: weight of colour; the rest is that of shape (shape weight = 1 - this).",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "COMPACTNESS_WEIGHT",
-                tr("Weight of compactness"),
-                kind.Double,
-                defaultValue=0.5,
-                minValue=0.0,
-                maxValue=1.0,
-            ),
+            declare.number("COMPACTNESS_WEIGHT", "Weight of compactness", 0.5, 0.0, 1.0),
             "0 to 1: within shape, the weight of compactness; the rest is that of smooth borders.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "SUPERPIXEL", tr("Side of superpixels (pixels)"), kind.Integer, defaultValue=4, minValue=2, maxValue=32
-            ),
+            declare.whole("SUPERPIXEL", "Side of superpixels (pixels)", 4, 2, 32),
             "Pixels, 2 to 32: about the width of the narrowest object to be found. Larger is faster and takes less "
             "memory.",
             advanced=True,
@@ -114,17 +84,15 @@ class Segment(MapAlgorithm):
         )
         self.add_memory()
         self.add(
-            QgsProcessingParameterRasterDestination("OUTPUT", tr("Objects")),
+            declare.output_raster("OUTPUT", "Objects"),
             "GeoTIFF (UInt32) with the number of the object of each pixel, 1 to N, 0 = no data or outside the mask. "
             "Every object is connected by pixel sides.",
         )
         self.add(
-            QgsProcessingParameterVectorDestination(
-                "POLYGONS", tr("Polygons of the objects"), optional=True, createByDefault=False
-            ),
+            declare.output_vector("POLYGONS", "Polygons of the objects", optional=True, by_default=False),
             "Polygons along the sides of pixels, with shared borders; fields: id (that of the raster) and area_m2.",
         )
-        self.addOutput(QgsProcessingOutputNumber("OBJECTS", tr("Number of objects")))
+        self.addOutput(declare.output_number("OBJECTS", "Number of objects"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

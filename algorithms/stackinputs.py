@@ -10,82 +10,49 @@ from qgis.core import (
     QgsExpressionContext,
     QgsMapLayer,
     QgsProcessingContext,
-    QgsProcessingParameterCrs,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterString,
     QgsProcessingUtils,
     QgsProperty,
 )
 
+from . import declare
 from .base import LandloomAlgorithm
 
 
 def add_grid_and_season(algorithm: LandloomAlgorithm) -> None:
     """The parameters CRS, RESOLUTION, SEASON_START and CAMPAIGN_YEAR."""
-    tr = algorithm.tr
     algorithm.add(
-        QgsProcessingParameterCrs("CRS", tr("CRS of the stack"), optional=True),
+        declare.crs("CRS", "CRS of the stack", optional=True),
         "By default that of the finest images. Not used where a stack is given.",
         advanced=True,
     )
     algorithm.add(
-        optional_number("RESOLUTION", tr("Pixel size"), minimum=0.0),
+        declare.number("RESOLUTION", "Pixel size", low=0.0, optional=True),
         "Pixel size in units of the CRS, above 0; by default that of the finest images. Not used with a given stack.",
         advanced=True,
     )
     algorithm.add(
-        QgsProcessingParameterString("SEASON_START", tr("Start of the season"), optional=True),
+        declare.text("SEASON_START", "Start of the season", optional=True),
         "Month and day from which days are counted, as 01-01 (default) or 10-01.",
         advanced=True,
     )
     algorithm.add(
-        QgsProcessingParameterNumber(
-            "CAMPAIGN_YEAR",
-            tr("Campaign year"),
-            QgsProcessingParameterNumber.Type.Integer,
-            optional=True,
-            minValue=1970,
-            maxValue=2200,
-        ),
+        declare.whole("CAMPAIGN_YEAR", "Campaign year", low=1970, high=2200, optional=True),
         "Year of the season's start, 1970 to 2200; by default that of the season that holds the middle of the period.",
         advanced=True,
     )
 
 
-def add_stack(algorithm: LandloomAlgorithm, help: str) -> None:
+def add_stack_to_extend(algorithm: LandloomAlgorithm, help: str) -> None:
     """The optional parameter STACK."""
-    algorithm.add(
-        QgsProcessingParameterFile(
-            "STACK",
-            algorithm.tr("Stack to extend"),
-            behavior=QgsProcessingParameterFile.Behavior.File,
-            fileFilter="Stack (*.json)",
-            optional=True,
-        ),
-        help,
-    )
+    algorithm.add(declare.file("STACK", "Stack to extend", declare.STACK, optional=True), help)
 
 
 def add_output(algorithm: LandloomAlgorithm) -> None:
     """The output stack.json."""
     algorithm.add(
-        QgsProcessingParameterFileDestination("OUTPUT", algorithm.tr("Stack"), fileFilter="Stack (*.json)"),
+        declare.output_file("OUTPUT", "Stack", declare.STACK),
         "stack.json; virtual rasters of every date, which open in QGIS, lie beside it in a folder named after it.",
     )
-
-
-def optional_number(
-    name: str, label: str, minimum: float | None = None, maximum: float | None = None
-) -> QgsProcessingParameterNumber:
-    """A decimal number that may stay empty."""
-    parameter = QgsProcessingParameterNumber(name, label, QgsProcessingParameterNumber.Type.Double, optional=True)
-    if minimum is not None:
-        parameter.setMinimum(minimum)
-    if maximum is not None:
-        parameter.setMaximum(maximum)
-    return parameter
 
 
 def number_or_none(

@@ -6,13 +6,7 @@ import platform
 import sys
 from typing import Any
 
-from qgis.core import (
-    Qgis,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputString,
-    QgsProcessingParameterFileDestination,
-)
+from qgis.core import Qgis, QgsProcessingContext, QgsProcessingFeedback, QgsProcessingOutputString
 
 from ..install import PACKAGES, how_to_get, package_state
 from ..model.base.device import describe_device, resolve_device, thread_count
@@ -40,12 +34,7 @@ class Status(LandloomAlgorithm):
     TAGS = ("version", "install", "gpu", "cuda", "torch", "diagnostics")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", self.tr("Report"), "HTML (*.html)", optional=True, createByDefault=True
-            ),
-            "The same lines as an HTML page, to keep or to send.",
-        )
+        self.add_report("The same lines as an HTML page, to keep or to send.")
         self.addOutput(QgsProcessingOutputString("STATE", self.tr("State: ready, forest only or incomplete")))
 
     def work(

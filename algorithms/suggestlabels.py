@@ -5,20 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterVectorDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
-from .base import DEVICES, FeedbackProgress
+from . import declare
+from .base import FeedbackProgress
 from .classify import MapLayer
 from .mapinputs import MapAlgorithm
 from .nomenclature import reference_path
@@ -48,60 +40,31 @@ class SuggestLabels(MapAlgorithm):
         self.add_stack("A stack.json with the sensors and bands of the model.")
         self.add_model("A model made by 'Train', a network or a random forest; its calibrated confidence is used.")
         self.add(
-            QgsProcessingParameterNumber(
-                "COUNT",
-                self.tr("Number of places"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=50,
-                minValue=1,
-                maxValue=10000,
-            ),
+            declare.whole("COUNT", "Number of places", 50, 1, 10000),
             "How many places to propose, 1 to 10000. The first help most.",
         )
         self.add(
-            QgsProcessingParameterFile(
-                "SAMPLES",
-                self.tr("Samples that are labelled already"),
-                behavior=QgsProcessingParameterFile.Behavior.Folder,
-                optional=True,
-            ),
+            declare.folder("SAMPLES", "Samples that are labelled already", optional=True),
             "Folder made by 'Extract samples': nothing nearer than DISTANCE to these samples is proposed.",
         )
         self.add(
-            QgsProcessingParameterFeatureSource(
-                "REFERENCE",
-                self.tr("Reference data that exist already"),
-                [QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeVectorPoint],
-                optional=True,
+            declare.features(
+                "REFERENCE", "Reference data that exist already", [declare.POLYGONS, declare.POINTS], optional=True
             ),
             "Polygons or points, in any CRS: nothing inside them or nearer than DISTANCE is proposed.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "DISTANCE",
-                self.tr("Smallest distance (m)"),
-                QgsProcessingParameterNumber.Type.Double,
-                defaultValue=100.0,
-                minValue=0.0,
-            ),
+            declare.number("DISTANCE", "Smallest distance (m)", 100.0, 0.0),
             "Metres between two places, and from what is labelled already; 0 or more.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "METHOD", self.tr("Uncertainty"), options=METHODS, defaultValue="margin", usesStaticStrings=True
-            ),
+            declare.choice("METHOD", "Uncertainty", METHODS, "margin"),
             "margin: how close the second class comes to the first; entropy: how evenly all classes share the "
             "probability.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "PIXELS",
-                self.tr("Pixels to look at"),
-                QgsProcessingParameterNumber.Type.Integer,
-                defaultValue=1_000_000,
-                minValue=0,
-            ),
+            declare.whole("PIXELS", "Pixels to look at", 1_000_000, 0),
             "About how many pixels are computed, in squares of 64 x 64 spread over the area; 0 computes all of them. "
             "More take longer and find rarer places.",
             advanced=True,
@@ -114,9 +77,7 @@ class SuggestLabels(MapAlgorithm):
         self.add_device()
         self.add_memory()
         self.add(
-            QgsProcessingParameterVectorDestination(
-                "OUTPUT", self.tr("Places to label"), QgsProcessing.SourceType.TypeVectorPoint
-            ),
+            declare.output_vector("OUTPUT", "Places to label", declare.POINTS),
             "Points with rank, class (empty, a list of the classes), its code, predicted and second class, confidence "
             "in percent and uncertainty 0 to 1; rings in the colour of the predicted class, filled once labelled.",
         )
@@ -155,7 +116,7 @@ class SuggestLabels(MapAlgorithm):
             bounds=self.bounds(parameters, stack, context),
             mask=self.mask_source(parameters, context, feedback),
             memory_mb=self.parameterAsInt(parameters, "MEMORY_MB", context),
-            device=self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+            device=self.parameterAsEnumString(parameters, "DEVICE", context) or declare.DEVICES[0],
             progress=progress.part(0, 95),
         )
         write_suggestions(output, found, progress.part(95, 100))

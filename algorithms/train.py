@@ -7,25 +7,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qgis.core import (
-    QgsMapLayer,
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterBoolean,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterString,
-)
+from qgis.core import QgsMapLayer, QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from ..model.base.provenance import gather
 from ..model.stack.expressions import split_list
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .regioninputs import add_regions, region_source
 
@@ -58,118 +46,74 @@ class Train(LandloomAlgorithm):
     TAGS = ("training", "deep learning", "neural network", "random forest", "classification", "twinns", "fine-tune")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        self.add(
-            QgsProcessingParameterMultipleLayers(
-                "SAMPLES", self.tr("Sample folders"), QgsProcessing.SourceType.TypeFile
-            ),
+        self.add_samples(
             "One or more folders made by 'Extract samples', of several years or sites for example. In the dialog, add "
-            "the samples.json of each folder, or the folder. Classes are matched by code.",
+            "the samples.json of each folder, or the folder. Classes are matched by code."
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "NETWORK", self.tr("Network"), options=NETWORKS, defaultValue="ltae", usesStaticStrings=True
-            ),
+            declare.choice("NETWORK", "Network", NETWORKS, "ltae"),
             "ltae: reads the true dates, needs no gap filling, quick. twinns: also sees 5 x 5 pixels, slower. tempcnn: "
             "convolutions over gap-filled dates. randomforest: needs no PyTorch.",
         )
-        self.add_whole(
-            "EPOCHS",
-            "Epochs",
-            0,
-            0,
-            100_000,
+        self.add(
+            declare.whole("EPOCHS", "Epochs", 0, 0, 100_000),
             "Most passes over the training samples; 0 chooses by their number (25 to 100). Training stops earlier when "
             "the validation score gets no better. Not for the forest.",
         )
-        self.add_whole(
-            "BATCH_SIZE",
-            "Batch size",
-            128,
-            2,
-            1_000_000,
+        self.add(
+            declare.whole("BATCH_SIZE", "Batch size", 128, 2, 1_000_000),
             "Samples a step; fewer are taken when there are few samples or too little GPU memory.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "LEARNING_RATE",
-                self.tr("Learning rate"),
-                QgsProcessingParameterNumber.Type.Double,
-                defaultValue=0.0,
-                minValue=0.0,
-                maxValue=1.0,
-            ),
+            declare.number("LEARNING_RATE", "Learning rate", 0.0, 0.0, 1.0),
             "Highest learning rate, 0 to 1; 0 takes 0.002, or 0.0005 when starting from a model.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "CLASS_WEIGHTS",
-                self.tr("Class weights"),
-                options=CLASS_WEIGHTS,
-                defaultValue="auto",
-                usesStaticStrings=True,
-            ),
+            declare.choice("CLASS_WEIGHTS", "Class weights", CLASS_WEIGHTS, "auto"),
             "What rare classes weigh. none: as many as there are; balanced: every class the same; log (networks "
             "only): in between; auto: log for networks, balanced for the forest.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterString("SENSORS", self.tr("Sensors"), optional=True),
+            declare.text("SENSORS", "Sensors", optional=True),
             "Sensors to use, separated by commas, such as S2 or S1,S2 (S1 means every S1_*); empty = all.",
         )
-        self.add_whole(
-            "STEP",
-            "Days between regular dates",
-            10,
-            1,
-            366,
+        self.add(
+            declare.whole("STEP", "Days between regular dates", 10, 1, 366),
             "For twinns, tempcnn and randomforest, which read gap-filled dates: days from one to the next. The model "
             "keeps it.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterString("INDICES", self.tr("Indices"), optional=True),
+            declare.text("INDICES", "Indices", optional=True),
             "Indices added to the bands, separated by commas: NDVI, NDWI (as iota2: SWIR and NIR, minus NDMI), NDMI, "
             "MNDWI, BRIGHTNESS, VV-VH, or an expression of bands such as EVI=2.5*(B8-B4)/(B8+6*B4-7.5*B2+1) with + - * "
             "/ ** sqrt log abs min max; none = none; empty = those that suit the network.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "EVALUATION", self.tr("Evaluation"), options=EVALUATIONS, defaultValue="auto", usesStaticStrings=True
-            ),
+            declare.choice("EVALUATION", "Evaluation", EVALUATIONS, "auto"),
             "holdout: the test groups judge the delivered model. folds: each group is judged once by a model that has "
             "not seen it, then the delivered model is trained on all, which takes about six times as long. auto: folds "
             "where classes have under about 50 groups.",
         )
         self.add(
-            QgsProcessingParameterBoolean(
-                "FOLD_NETWORKS", self.tr("Networks of folds for descriptors of objects"), defaultValue=False
-            ),
+            declare.flag("FOLD_NETWORKS", "Networks of folds for descriptors of objects"),
             "Yes: with EVALUATION holdout, a network is also trained for each fold of the training groups and kept in "
             "<OUTPUT>_folds.safetensors, so that 'Train on objects' can learn from descriptors of these groups too. It "
             "takes about five times as long. With folds they are there anyway.",
             advanced=True,
         )
-        self.add_whole(
-            "RUNS",
-            "Members of the ensemble",
-            1,
-            1,
-            20,
+        self.add(
+            declare.whole("RUNS", "Members of the ensemble", 1, 1, 20),
             "Networks trained with different seeds, whose mean is the model: somewhat better, and as many times "
             "slower.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterFile(
-                "START_FROM",
-                self.tr("Start from model"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                fileFilter=self.tr("Model (*.safetensors)"),
-                optional=True,
-            ),
+            declare.file("START_FROM", "Start from model", self.tr("Model (*.safetensors)"), optional=True),
             "A model trained before, of the same network and sensors, whose weights are the start: to add a year, a "
             "site or a class. Classes are matched by code.",
             advanced=True,
@@ -183,23 +127,15 @@ class Train(LandloomAlgorithm):
         self.add_seed()
         self.add_memory()
         self.add(
-            QgsProcessingParameterFileDestination("OUTPUT", self.tr("Model"), self.tr("Model (*.safetensors)")),
+            declare.output_file("OUTPUT", "Model", self.tr("Model (*.safetensors)")),
             "The trained model. Beside it <OUTPUT>.training.jsonl holds the log, one line an epoch, and "
             "<OUTPUT>_folds.safetensors the networks of the folds, where there are any.",
         )
-        self.add(
-            QgsProcessingParameterFileDestination(
-                "REPORT", self.tr("Report"), self.tr("HTML (*.html)"), optional=True, createByDefault=True
-            ),
+        self.add_report(
             "Page with scores per pixel and per polygon, confusion matrices and learning curves. With REGIONS a page "
-            "of the regions, and one of each training beside it.",
+            "of the regions, and one of each training beside it."
         )
-        for name, description in (
-            ("OVERALL_ACCURACY", "Overall accuracy per pixel, 0 to 1"),
-            ("KAPPA", "Cohen's kappa per pixel"),
-            ("MACRO_F1", "Mean F1 of the classes per pixel, 0 to 1"),
-        ):
-            self.addOutput(QgsProcessingOutputNumber(name, self.tr(description)))
+        self.add_scores("Overall accuracy per pixel, 0 to 1")
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

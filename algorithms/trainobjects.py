@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessing,
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterEnum,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
-    QgsProcessingParameterFile,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterNumber,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
-from .base import DEVICES, FeedbackProgress
+from . import declare
+from .base import FeedbackProgress
 from .nomenclature import reference_path
 from .objectinputs import ObjectAlgorithm
 
@@ -46,121 +36,83 @@ class TrainObjects(ObjectAlgorithm):
     TAGS = ("obia", "random forest", "moringa", "fields", "segments", "pixel set", "deep learning", "neural network")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr, kind = self.tr, QgsProcessingParameterNumber.Type
         self.add_stack("A stack.json, whose dates are measured in every object.")
         self.add_segments()
         self.add(
-            QgsProcessingParameterFeatureSource(
-                "REFERENCE",
-                tr("Reference data"),
-                [QgsProcessing.SourceType.TypeVectorPolygon, QgsProcessing.SourceType.TypeVectorPoint],
-            ),
+            declare.features("REFERENCE", "Reference data", [declare.POLYGONS, declare.POINTS]),
             "Polygons or points whose land cover is known, in any CRS. They need not be segments themselves.",
         )
         self.add(
-            QgsProcessingParameterField("CLASS_FIELD", tr("Field of the class"), None, "REFERENCE"),
+            declare.field("CLASS_FIELD", "Field of the class"),
             "The field of REFERENCE that holds the class, as number or text.",
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "NETWORK", tr("Classifier"), options=NETWORKS, defaultValue=NETWORKS[0], usesStaticStrings=True
-            ),
+            declare.choice("NETWORK", "Classifier", NETWORKS, NETWORKS[0]),
             "randomforest: on FEATURES, needs no PyTorch. pixelset: a network that reads up to 64 pixels of each "
             "object on the true dates of the stack, with NDVI, NDWI and VV-VH where INDICES is left as it is, and of "
             "FEATURES only shape; RASTERS and DESCRIPTORS are for the forest.",
         )
         self.add(
-            QgsProcessingParameterFile(
-                "NOMENCLATURE",
-                tr("Nomenclature"),
-                behavior=QgsProcessingParameterFile.Behavior.File,
-                optional=True,
-            ),
+            declare.file("NOMENCLATURE", "Nomenclature", optional=True),
             "Table made by 'Nomenclature' with codes, names, colours and what to use; by default from the field alone.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "MIN_SHARE", tr("Smallest share covered"), kind.Double, defaultValue=0.5, minValue=0.01, maxValue=1.0
-            ),
+            declare.number("MIN_SHARE", "Smallest share covered", 0.5, 0.01, 1.0),
             "0.01 to 1: an object gets the class whose reference polygons cover most of it, if that is at least this "
             "share of its area. A point gives its class to the object it lies in.",
         )
         self.add(
-            QgsProcessingParameterField("GROUP_FIELD", tr("Field of the group"), None, "REFERENCE", optional=True),
+            declare.field("GROUP_FIELD", "Field of the group", optional=True),
             "What must not be split between learning and judging, such as a farm or village; by default each feature.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "GROUP_DISTANCE", tr("Distance within a group (m)"), kind.Double, defaultValue=0.0, minValue=0.0
-            ),
+            declare.number("GROUP_DISTANCE", "Distance within a group (m)", 0.0, 0.0),
             "Metres, 0 or more: reference features nearer to each other are one group. Not used with GROUP_FIELD.",
             advanced=True,
         )
         self.add_rasters()
         self.add_features()
-        self.add_model(
+        self.add_descriptors(
             "A pixel model of a network made by 'Train': the means of its descriptors are features too. Every object "
             "is described by a network that has not seen its group: with EVALUATION folds, or holdout and "
             "FOLD_NETWORKS, 'Train' keeps such networks beside the model; with holdout alone, objects that trained it "
-            "are left out.",
-            "DESCRIPTORS",
-            tr("Pixel model whose descriptors are features"),
-            optional=True,
+            "are left out."
         )
         self.add(
-            QgsProcessingParameterFile(
-                "SAMPLES",
-                tr("Samples of the pixel model"),
-                behavior=QgsProcessingParameterFile.Behavior.Folder,
-                optional=True,
-            ),
+            declare.folder("SAMPLES", "Samples of the pixel model", optional=True),
             "Folder made by 'Extract samples' that trained the model of DESCRIPTORS; by default where the model says "
             "that it was.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "DIMENSIONS", tr("Dimensions of descriptors"), kind.Integer, defaultValue=16, minValue=1, maxValue=64
-            ),
+            declare.whole("DIMENSIONS", "Dimensions of descriptors", 16, 1, 64),
             "So many main axes of the descriptors are used, 1 to 64.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterEnum(
-                "CLASS_WEIGHTS", tr("Class weights"), options=WEIGHTS, defaultValue="auto", usesStaticStrings=True
-            ),
+            declare.choice("CLASS_WEIGHTS", "Class weights", WEIGHTS, "auto"),
             "balanced: every class weighs the same, however many objects it has; none: every object weighs the same; "
             "log (pixelset only): in between; auto: balanced for the forest, log for pixelset.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber("FOLDS", tr("Folds"), kind.Integer, defaultValue=5, minValue=2, maxValue=100),
+            declare.whole("FOLDS", "Folds", 5, 2, 100),
             "The groups are dealt to so many folds, 2 to 100; each is judged by what learnt from the others.",
             advanced=True,
         )
-        self.add_whole(
-            "EPOCHS",
-            "Epochs",
-            0,
-            0,
-            100_000,
+        self.add(
+            declare.whole("EPOCHS", "Epochs", 0, 0, 100_000),
             "Of pixelset: most passes over the objects; 0 chooses by their number (25 to 50). Groups cut from those "
             "that train a fold choose the epoch.",
             advanced=True,
         )
-        self.add_whole(
-            "BATCH_SIZE",
-            "Batch size",
-            128,
-            2,
-            1_000_000,
+        self.add(
+            declare.whole("BATCH_SIZE", "Batch size", 128, 2, 1_000_000),
             "Of pixelset: objects a step; fewer are taken when there are few objects or too little GPU memory.",
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "LEARNING_RATE", tr("Learning rate"), kind.Double, defaultValue=0.0, minValue=0.0, maxValue=1.0
-            ),
+            declare.number("LEARNING_RATE", "Learning rate", 0.0, 0.0, 1.0),
             "Of pixelset: highest learning rate, 0 to 1; 0 takes 0.002.",
             advanced=True,
         )
@@ -168,19 +120,13 @@ class TrainObjects(ObjectAlgorithm):
         self.add_device()
         self.add_memory()
         self.add(
-            QgsProcessingParameterFileDestination("OUTPUT", tr("Model of objects"), "Model (*.safetensors)"),
+            declare.output_file("OUTPUT", "Model of objects", declare.MODEL),
             "A file for 'Classify objects': the classifier, what it reads, its classes and scores.",
         )
-        self.add(
-            QgsProcessingParameterFileDestination("REPORT", tr("Report"), "HTML (*.html)", optional=True),
-            "HTML page with scores, confusions and what was matched; beside it JSON and CSV tables.",
-        )
-        for name, title in (
-            ("OVERALL_ACCURACY", tr("Overall accuracy")),
-            ("KAPPA", tr("Kappa")),
-            ("MACRO_F1", tr("Macro F1")),
-        ):
-            self.addOutput(QgsProcessingOutputNumber(name, title))
+        self.add_report("HTML page with scores, confusions and what was matched; beside it JSON and CSV tables.")
+        self.addOutput(declare.output_number("OVERALL_ACCURACY", "Overall accuracy"))
+        self.addOutput(declare.output_number("KAPPA", "Kappa"))
+        self.addOutput(declare.output_number("MACRO_F1", "Macro F1"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -250,7 +196,7 @@ class TrainObjects(ObjectAlgorithm):
             descriptors,
             samples,
             self.parameterAsInt(parameters, "MEMORY_MB", context),
-            self.parameterAsEnumString(parameters, "DEVICE", context) or DEVICES[0],
+            self.parameterAsEnumString(parameters, "DEVICE", context) or declare.DEVICES[0],
             progress.part(2, 98),
         )
         results: dict[str, Any] = {"OUTPUT": output}

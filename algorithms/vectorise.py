@@ -4,52 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import (
-    QgsProcessingContext,
-    QgsProcessingFeedback,
-    QgsProcessingOutputNumber,
-    QgsProcessingParameterNumber,
-    QgsProcessingParameterRasterLayer,
-    QgsProcessingParameterVectorDestination,
-)
+from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
-from .stackinputs import number_or_none, optional_number
+from .stackinputs import number_or_none
 
-RASTERS = (
-    (
-        "CONFIDENCE",
-        "Confidence",
-        "The CONFIDENCE raster of 'Classify' (0 to 100, 255 = no data): gives the field confidence, the mean of each "
-        "polygon.",
-    ),
-    (
-        "SHARES",
-        "Map whose classes are counted",
-        "A map of class codes, such as the one before 'Regularise': gives fields share_<code>, percent of the "
-        "polygon's pixels with data. By default MAP itself, where SEGMENTS or MIN_AREA are given.",
-    ),
-    (
-        "PROBABILITIES",
-        "Probabilities of all classes",
-        "The PROBABILITIES raster of 'Classify': gives fields prob_<code>, the mean of each polygon in percent.",
-    ),
-    (
-        "VALID_COUNT",
-        "Number of valid dates",
-        "The VALID_COUNT raster of 'Prepare stack': gives fields valid_mean and valid_std, mean and standard deviation "
-        "of the number of valid dates within each polygon.",
-    ),
-    (
-        "SEGMENTS",
-        "Segments",
-        "Labels of objects, such as 'Segment' writes: the polygons are then these objects with their most frequent "
-        "class, not the patches of the map.",
-    ),
-)
+RASTERS = ("CONFIDENCE", "SHARES", "PROBABILITIES", "VALID_COUNT", "SEGMENTS")
 
 
 class Vectorise(LandloomAlgorithm):
@@ -69,35 +33,51 @@ class Vectorise(LandloomAlgorithm):
     TAGS = ("polygonize", "vector", "simplify", "smooth", "topology", "polygons")
 
     def initAlgorithm(self, configuration: dict[str, Any] | None = None) -> None:  # noqa: N802
-        tr = self.tr
+        self.add_map("A map of class codes, such as 'Classify' or 'Regularise' write; 0 and no data give no polygon.")
         self.add(
-            QgsProcessingParameterRasterLayer("MAP", tr("Map")),
-            "A map of class codes, such as 'Classify' or 'Regularise' write; 0 and no data give no polygon.",
-        )
-        self.add(
-            optional_number("TOLERANCE", tr("Tolerance"), minimum=0.0),
+            declare.number("TOLERANCE", "Tolerance", low=0.0, optional=True),
             "How far borders may move, in units of the map's CRS, 0 to 1.9 pixels: 0 follows the sides of the pixels; "
             "by default half a pixel, which removes the stairs.",
         )
         self.add(
-            QgsProcessingParameterNumber(
-                "MIN_AREA",
-                tr("Smallest area (ha)"),
-                QgsProcessingParameterNumber.Type.Double,
-                defaultValue=0.0,
-                minValue=0.0,
-            ),
+            declare.number("MIN_AREA", "Smallest area (ha)", 0.0, 0.0),
             "Hectares, 0 or more: smaller patches join the neighbour with the longest common border, as in "
             "'Regularise'.",
         )
-        for place, (name, label, help) in enumerate(RASTERS):
-            self.add(QgsProcessingParameterRasterLayer(name, tr(label), optional=True), help, advanced=place > 0)
+        self.add(
+            declare.raster("CONFIDENCE", "Confidence", optional=True),
+            "The CONFIDENCE raster of 'Classify' (0 to 100, 255 = no data): gives the field confidence, the mean of "
+            "each polygon.",
+        )
+        self.add(
+            declare.raster("SHARES", "Map whose classes are counted", optional=True),
+            "A map of class codes, such as the one before 'Regularise': gives fields share_<code>, percent of the "
+            "polygon's pixels with data. By default MAP itself, where SEGMENTS or MIN_AREA are given.",
+            advanced=True,
+        )
+        self.add(
+            declare.raster("PROBABILITIES", "Probabilities of all classes", optional=True),
+            "The PROBABILITIES raster of 'Classify': gives fields prob_<code>, the mean of each polygon in percent.",
+            advanced=True,
+        )
+        self.add(
+            declare.raster("VALID_COUNT", "Number of valid dates", optional=True),
+            "The VALID_COUNT raster of 'Prepare stack': gives fields valid_mean and valid_std, mean and standard "
+            "deviation of the number of valid dates within each polygon.",
+            advanced=True,
+        )
+        self.add(
+            declare.raster("SEGMENTS", "Segments", optional=True),
+            "Labels of objects, such as 'Segment' writes: the polygons are then these objects with their most frequent "
+            "class, not the patches of the map.",
+            advanced=True,
+        )
         self.add_memory()
         self.add(
-            QgsProcessingParameterVectorDestination("OUTPUT", tr("Polygons")),
+            declare.output_vector("OUTPUT", "Polygons"),
             "Polygons in the map's CRS and colours; fields: code, class, area_ha and those of the rasters given.",
         )
-        self.addOutput(QgsProcessingOutputNumber("POLYGONS", tr("Number of polygons")))
+        self.addOutput(declare.output_number("POLYGONS", "Number of polygons"))
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -105,7 +85,7 @@ class Vectorise(LandloomAlgorithm):
         from ..model.objects.vectorise import VectoriseSettings, vectorise
 
         sources = {}
-        for name in ("MAP", *(name for name, *_ in RASTERS)):
+        for name in ("MAP", *RASTERS):
             if name != "MAP" and parameters.get(name) in (None, ""):
                 continue
             layer = self.parameterAsRasterLayer(parameters, name, context)

@@ -6,8 +6,8 @@ empty translation, marks those that are gone (``#~``), compiles ``fr.mo`` and li
 
 Texts are found in the code, without running it: the literal in ``tr("...")``, ``self.tr("...")`` and ``mark("...")``,
 the nouns in ``counted(n, "date")``, what needs a package in ``need("torch", "A network")``,
-the names, groups and summaries of algorithms, and the help in ``self.add(parameter, "...")``; and in the algorithms as
-QGIS lists them, for labels that are kept in tables.
+the names, groups and summaries of algorithms, label and help in ``self.add(declare.whole("RUNS", "Runs", 3), "...")``
+and the help in ``self.add_map("...")``; and in the algorithms as QGIS lists them, for labels that are kept in tables.
 """
 
 from __future__ import annotations
@@ -146,12 +146,22 @@ def _texts_of(tree: ast.Module, place: str) -> Iterator[str]:
                 yield from _literal(node.args[0])
             elif name in _NOUNS and len(node.args) > 1:
                 yield from _nouns(name, node.args[1:])
-            elif algorithms and name.startswith("add") and len(node.args) > 1 and isinstance(node.args[0], ast.Call):
-                yield from _literal(node.args[1])
+            elif algorithms and name.startswith("add"):
+                yield from _declared(name, node.args)
         elif algorithms and isinstance(node, ast.ClassDef):
             for line in node.body:
                 if isinstance(line, ast.Assign) and getattr(line.targets[0], "id", "") in _ATTRIBUTES:
                     yield from _literal(line.value)
+
+
+def _declared(name: str, arguments: list[ast.expr]) -> Iterator[str]:
+    """Label and help in ``add(declare.whole("RUNS", "Runs", 3), "help")``, and the helps of ``add_map("help")``."""
+    if name.startswith("add_"):
+        for one in arguments:
+            yield from _literal(one)
+    elif arguments and isinstance(arguments[0], ast.Call):
+        for one in arguments[0].args[1:2] + arguments[1:2]:
+            yield from _literal(one)
 
 
 def _nouns(name: str, arguments: list[ast.expr]) -> Iterator[str]:

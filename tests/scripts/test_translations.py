@@ -41,12 +41,18 @@ class One(Base):
     def initAlgorithm(self):
         self.add(Parameter("X", self.tr("A label")), "Some "
             "help.", advanced=True)
+        self.add(declare.choice("Y", "A short label", ["not", "these"], "not"), "More help.")
+        self.add_map("Help of a map.")
+        self.addOutput(declare.output_number("N", "A number"))
         rows = tr("1 problem" if count == 1 else "{count} problems")
 TABLE = (("key", mark("kept in a table")),)
 other("not a text")
 """
     found = set(translations._texts_of(ast.parse(code), "algorithms/one.py"))
-    assert found == {"A name", "A label", "Some help.", "1 problem", "{count} problems", "kept in a table"}
+    assert found == {
+        *("A name", "A label", "Some help.", "A short label", "More help.", "Help of a map.", "A number"),
+        *("1 problem", "{count} problems", "kept in a table"),
+    }
     assert mark("kept in a table") == "kept in a table"
 
 
