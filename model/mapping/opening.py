@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ from ..base.progress import Progress
 from ..networks.modelfile import Model
 from ..networks.predictor import FLOAT32, Predictor
 from ..networks.registry import network_info
+from ..networks.together import LEADERS
 from ..stack.grid import Bounds, Grid
 from ..stack.indices import find_band
 from ..stack.manifest import Stack
 from ..stack.reader import StackReader
 from ..stack.sensors import STATIC, SensorSpec, Series
-from .chunks import Area
+from .chunks import CHUNK, Area
 from .job import Compute, Job
 from .mask import mask_identity
 from .outputs import Layer
@@ -32,6 +34,10 @@ from .outputs import Layer
 COMPUTING_MB = {"randomforest": (48, 24), "ltae": (64, 32), "tempcnn": (48, 32), "twinns": (80, 40)}
 """What computing on a processor takes once a pixel has been computed: at all, and each thread."""
 OTHERWISE_MB = 80, 48
+GPU_THREADS = 16
+"""Chunks that are on their way to a GPU, which computes together what waits for it; see ``networks/together.py``."""
+GPU_COPIES = 4
+"""Of the series of such a chunk: cut out, joined to others, in locked memory; and its results."""
 
 
 @dataclass
@@ -98,12 +104,14 @@ class Inputs:
             statistics: as in :class:`Job`.
             order: arguments from which other processes open the same; ``stack``, ``model`` and ``device`` among them.
         """
-        own, each = OTHERWISE_MB
-        if self.kind == "cpu":
-            own, each = COMPUTING_MB.get(self.model.header.network, OTHERWISE_MB)
+        most = self.threads
+        own, each = COMPUTING_MB.get(self.model.header.network, OTHERWISE_MB)
+        if self.kind != "cpu":
+            most, own = GPU_THREADS, OTHERWISE_MB[0]
+            each = math.ceil(GPU_COPIES * reader.bytes_per_pixel * CHUNK**2 / 2**20)
         each += thread_mb
-        threads = max(1, min(self.threads, (5 * memory_mb // 8 - own) // each))
-        self.predictor.threads = threads
+        threads = max(1, min(most, (5 * memory_mb // 8 - own) // each))
+        self.predictor.threads = threads if self.kind == "cpu" else LEADERS
         if self.kind == "cpu" and self.elsewhere is None:
             _warm_up(self.predictor, reader.specs)
         if self.elsewhere is not None:
@@ -133,7 +141,7 @@ class Inputs:
             memory_mb=memory_mb,
             reserve_mb=own + each * threads,
             readers=min(4, max(2, self.threads)),
-            threads=threads if self.kind == "cpu" else 2,
+            threads=threads,
             statistics=statistics,
             elsewhere=self.elsewhere,
             order={"algorithm": identity["algorithm"], "arguments": order or {}, "mask": mask},

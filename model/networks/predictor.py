@@ -6,7 +6,7 @@ import copy
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,7 @@ from ..base.language import tr
 from ..stack.sensors import SensorSpec, Series
 from .modelfile import Model, blank_inputs
 from .registry import network_info
+from .together import Together
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 # Pixels computed at a time. On a CPU a block and its activations should stay in the second-level cache; the windows
 # of twinns are larger, since their borders are computed twice.
 CPU_BLOCK = {"ltae": 4096, "tempcnn": 1024, "twinns": 2048, "randomforest": 2048, "pixelset": 1024}
-GPU_BLOCK = 16384
+GPU_BLOCK = 65536
+"""A card without so much memory makes it smaller by itself, see :meth:`Predictor._blockwise`."""
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 PRECISIONS = (FLOAT32, BFLOAT16)
 FUSED = "fused"  # the branch that joins all others
@@ -89,6 +91,7 @@ class Predictor:
         self._place: Any = device
         on_cpu = self.info.is_forest or str(device) == "cpu"
         self.block = CPU_BLOCK[model.header.network] if on_cpu else GPU_BLOCK
+        self._together = None if on_cpu else Together()
         self._members = model.members
         if not self.info.is_forest:
             if precision == BFLOAT16:
@@ -145,7 +148,7 @@ class Predictor:
         Raises:
             LandloomError: if the batch has no sensor of the model, or lacks one that the network needs.
         """
-        return self._blockwise(batch, len(self.model.header.nomenclature), self._compute)
+        return self._answer(batch, len(self.model.header.nomenclature), ())
 
     def branches(self) -> dict[str, int]:
         """The descriptors that the model has: name of a branch (``fused`` is always there) -> length.
@@ -184,21 +187,15 @@ class Predictor:
                     )
                 )
         classes = len(self.model.header.nomenclature)
-
-        def compute(part: dict[str, Series]) -> np.ndarray:
-            return self._compute(part, branches)
-
-        planes = self._blockwise(batch, classes + sum(lengths[branch] for branch in branches), compute)
+        planes = self._answer(batch, classes + sum(lengths[branch] for branch in branches), tuple(branches))
         found, first = {}, classes
         for branch in branches:
             found[branch] = planes[:, first : first + lengths[branch]]
             first += lengths[branch]
         return Description(planes[:, :classes], found)
 
-    def _blockwise(
-        self, batch: dict[str, Series], planes: int, work: Callable[[dict[str, Series]], np.ndarray]
-    ) -> np.ndarray:
-        """``[B, planes, H', W']`` of ``work``, block by block in threads."""
+    def _answer(self, batch: dict[str, Series], planes: int, branches: tuple[str, ...]) -> np.ndarray:
+        """``[B, planes, H', W']``: probabilities and descriptors; on a GPU what several threads ask in one go."""
         batch = {name: series for name, series in batch.items() if name in self.recipe.sensors}
         if not batch or (len(batch) < len(self.recipe.sensors) and not self.info.mask_aware):
             needed = ", ".join(self.recipe.sensors)
@@ -207,17 +204,29 @@ class Predictor:
                     batch=", ".join(batch) or "no sensor", needed=needed
                 )
             )
-        size, _dates, _bands, height, width = next(iter(batch.values())).values.shape
+        _size, _dates, _bands, height, width = next(iter(batch.values())).values.shape
         height, width = height - 2 * self.halo, width - 2 * self.halo
         if height < 1 or width < 1:
             raise ValueError(f"a window must be larger than {2 * self.halo} pixels")
         if self.info.reads_sets and height != 1:
             raise ValueError("a set of pixels lies in one row")
+
+        def blockwise(whole: dict[str, Series]) -> np.ndarray:
+            return self._blockwise(whole, planes, branches)
+
+        if self._together is None:
+            return blockwise(batch)
+        return self._together.ask(batch, (planes, branches), self.block, blockwise)
+
+    def _blockwise(self, batch: dict[str, Series], planes: int, branches: tuple[str, ...]) -> np.ndarray:
+        """``[B, planes, H', W']``, block by block in threads."""
+        size, _dates, _bands, height, width = next(iter(batch.values())).values.shape
+        height, width = height - 2 * self.halo, width - 2 * self.halo
         result = np.empty((size, planes, height, 1 if self.info.reads_sets else width), dtype=np.float32)
 
         def compute(block: _Block) -> None:
             try:
-                found = work(_cut(batch, block, self.halo))
+                found = self._compute(_cut(batch, block, self.halo), branches)
             except RuntimeError as error:
                 halves = _halves(block) if is_gpu_full(error) else ()
                 if not halves:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from landloom.model.networks import preparing, twinns  # noqa: E402
 from landloom.model.networks.modelfile import Model, ModelHeader  # noqa: E402
 from landloom.model.networks.predictor import BFLOAT16, Predictor  # noqa: E402
 from landloom.model.networks.registry import build  # noqa: E402
+from landloom.model.networks.together import Together  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from stand_in_gpu import GPU, stand_in  # noqa: E402
@@ -123,6 +126,30 @@ def test_convolutions_of_maps_are_not_rounded_to_tf32(make_world):
         patch.setattr(twinns, "convolve_exactly", lambda *one: (seen.append(1), torch.conv2d(*one))[1])
         Predictor(make(world, "twinns"), GPU, threads=1)._compute(world.batch(1, 7))
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_chunks_of_several_threads_are_computed_in_one_step(make_world, network):
+    """Maps and descriptors, on the processor: joined, each gets what it gets alone."""
+    world = make_world(sensors=SENSORS)
+    batches = [world.batch(1, 9, cloud=0.3, seed=seed) for seed in range(6)]
+    with Predictor(make(world, network), threads=1) as predictor:
+        alone = [predictor.describe(one) for one in batches]
+        predictor._together, predictor.block = Together(), 100_000
+        compute, sizes = predictor._compute, []
+
+        def slow(part, branches):
+            sizes.append(len(part["S2"].mask))
+            time.sleep(0.2)  # meanwhile the others ask
+            return compute(part, branches)
+
+        predictor._compute = slow
+        with ThreadPoolExecutor(len(batches)) as pool:
+            joined = list(pool.map(predictor.describe, batches))
+    assert sum(sizes) == len(batches) and len(sizes) < len(batches)
+    for one, other in zip(joined, alone, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
+        np.testing.assert_allclose(one.descriptors["fused"], other.descriptors["fused"], atol=2e-5)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
