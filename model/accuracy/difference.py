@@ -196,7 +196,7 @@ def _compare(pair: MapPair, output: Path, settings: DifferenceSettings, progress
     for number, (first, second) in pair.pairs.items():
         table[number] = codes[matched.before[first], matched.after[second]]
     progress.text(tr("Writing the map of differences"))
-    pixels = max(outputs.TILE**2, memory * 2**20 // 200)
+    pixels = max(outputs.TILE**2, memory * 2**20 // 400)
     write_tiles(
         map_layers(legend, output),
         pair.grid,

@@ -10,6 +10,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.gdalcache import CacheRoom
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import open_raster, quiet_gdal, read_array
@@ -73,6 +74,7 @@ class MapPair:
         self.pairs: dict[int, tuple[int, int]] = {}
         self._numbers: dict[tuple[int, int], int] = {}
         self._second = None if self._aligned else _warped(after, self.grid)
+        self._room: CacheRoom | None = None
         self._tell()
 
     def use_mask(self, mask: AreaMask) -> None:
@@ -90,6 +92,8 @@ class MapPair:
         Raises:
             LandloomError: if pixels cannot be read, or are no whole numbers.
         """
+        if self._room is not None:
+            self._room.check()
         column, row = window.column + self._window.column, window.row + self._window.row
         own = Window(column, row, window.width, window.height)
         first = self.before.read(own)
@@ -104,6 +108,13 @@ class MapPair:
         if self._mask is not None:
             known &= self._mask.read(Area(*window))
         return first, second, known
+
+    def _let_go(self) -> None:
+        self.before.let_go()
+        self.after.let_go()
+        if self._second is not None:
+            self._second = None  # closed first, so that what it has read is let go too
+            self._second = _warped(self.after, self.grid)
 
     def numbers(self, window: Window, known_only: bool = False) -> np.ndarray:
         """``[H, W]`` int64 numbers of the pairs in a window.
@@ -148,7 +159,9 @@ class MapPair:
             LandloomError: at the end, if there is no pixel where both maps have a class.
         """
         grid = self.grid
-        rows = int(max(1, min(grid.height, memory_mb * 2**20 / (grid.width * _BYTES), 1024)))
+        rows = int(max(1, min(grid.height, memory_mb * 2**20 / 2 / (grid.width * _BYTES), 1024)))
+        rows = 2 ** (rows.bit_length() - 1)  # few strips reach over two rows of a file's blocks
+        self._room = CacheRoom(memory_mb / 8, self._let_go)
         for row in range(0, grid.height, rows):
             progress.check()
             progress.percent(100 * row / grid.height)

@@ -11,6 +11,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.gdalcache import CacheRoom, without_blocks
 from ..base.language import tr
 from ..base.legend import legend_of
 from ..base.nomenclature import listed
@@ -159,6 +160,10 @@ class CategoricalMap:
             values = np.where(known, values, filler).astype(np.int64)
         return values
 
+    def let_go(self) -> None:
+        """Free the blocks that GDAL keeps of it."""
+        self._dataset = without_blocks(self._dataset)
+
     def strips(self, memory_mb: float, progress: Progress) -> Iterator[tuple[int, np.ndarray]]:
         """First row and values ``[H, W]`` of strips as wide as the map, from the top down.
 
@@ -170,8 +175,10 @@ class CategoricalMap:
         rows = int(max(1, min(grid.height, memory_mb * 2**20 / (grid.width * _BYTES), 2048)))
         block = self._dataset.GetRasterBand(1).GetBlockSize()[1]
         rows = rows // block * block or rows
+        room = CacheRoom(memory_mb / 8, self.let_go)
         for row in range(0, grid.height, rows):
             progress.check()
+            room.check()
             progress.percent(100 * row / grid.height)
             yield row, self.read(Window(0, row, grid.width, min(rows, grid.height - row)))
         progress.percent(100)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..base.errors import LandloomError
+from ..base.freedmemory import give_back_freed_memory
+from ..base.language import tr
 from ..base.optional import need
 from ..base.progress import Progress
 from ..stack.grid import Window
@@ -16,6 +20,38 @@ ReadRows = Callable[[int, int], np.ndarray]
 """First row and number of rows -> ``[rows, W]`` values, 0 = no data."""
 
 STRIP = 256
+_BYTES = 96  # at work for each pixel of a strip
+_STRIPS = 8  # after which freed memory is given back
+_REGION_BYTES = 120  # at work for each region while they are joined from strip to strip
+
+
+def strip_rows(width: int, memory_mb: float) -> int:
+    """Rows of a strip as wide as the map that a third of the memory has room for, ``STRIP`` at most.
+
+    Of a power of 2, so that few strips reach over two rows of a file's blocks.
+    """
+    most = memory_mb * 2**20 / 3 / (_BYTES * width)
+    return int(max(1, min(STRIP, 2 ** math.floor(math.log2(max(1.0, most))))))
+
+
+def check_regions(count: int, size: float, memory_mb: float) -> None:
+    """Refuse a map whose regions take too much memory.
+
+    Args:
+        count: of the regions.
+        size: bytes that each takes.
+        memory_mb: what may be taken.
+
+    Raises:
+        LandloomError: naming what would do.
+    """
+    if count * size > memory_mb * 2**20:
+        raise LandloomError(
+            tr(
+                "The map has {count:,} regions or more, which take about {needed:,.0f} MB: raise MEMORY_MB to that or "
+                "more, or remove most of them first with a RADIUS of 'Regularise'."
+            ).format(count=count, needed=count * size / 2**20)
+        )
 
 
 @dataclass
@@ -26,6 +62,7 @@ class Components:
         value: ``[N + 1]`` int64.
         pixels: ``[N + 1]`` int64.
         last_row: ``[N + 1]`` int64.
+        rows: of the strips in which they are read.
     """
 
     value: np.ndarray
@@ -35,6 +72,7 @@ class Components:
     height: int
     _raster: LabelRaster
     _lookup: np.ndarray
+    rows: int = STRIP
 
     def __len__(self) -> int:
         return len(self.value) - 1
@@ -43,10 +81,13 @@ class Components:
         """Numbers ``[rows, W]``."""
         return self._lookup[self._raster.read(Window(0, row, self.width, rows))]
 
-    def strips(self, progress: Progress, rows: int = STRIP) -> Iterator[tuple[int, np.ndarray]]:
+    def strips(self, progress: Progress) -> Iterator[tuple[int, np.ndarray]]:
         """First row and numbers of each strip."""
+        rows = self.rows
         for row in range(0, self.height, rows):
             progress.check()
+            if row // rows % _STRIPS == 0:
+                give_back_freed_memory()
             yield row, self.read(row, min(rows, self.height - row))
             progress.percent(100 * min(1.0, (row + rows) / self.height))
 
@@ -80,7 +121,12 @@ class Components:
 
 
 def components(
-    read: ReadRows, width: int, height: int, raster: LabelRaster, progress: Progress | None = None
+    read: ReadRows,
+    width: int,
+    height: int,
+    raster: LabelRaster,
+    progress: Progress | None = None,
+    memory_mb: float = 1024,
 ) -> Components:
     """Find the regions of a map.
 
@@ -90,23 +136,32 @@ def components(
         height: rows.
         raster: keeps the numbers; it must outlive the result.
         progress: asked whether to stop.
+        memory_mb: what may be taken.
+
+    Raises:
+        LandloomError: if there are more regions than that has room for.
     """
     progress = progress or Progress()
+    step = strip_rows(width, memory_mb)
     label = need("skimage.measure", "Finding the regions of a map").label
     values: list[np.ndarray] = [np.zeros(1, np.int64)]
     pixels: list[np.ndarray] = [np.zeros(1, np.int64)]
     last: list[np.ndarray] = [np.zeros(1, np.int64)]
     links: list[np.ndarray] = []
     total = 1
-    above = above_numbers = np.zeros(width, np.int64)
-    for row in range(0, height, STRIP):
+    above, above_numbers = np.zeros(width, np.int64), np.zeros(width, np.int64)
+    for row in range(0, height, step):
         progress.check()
-        rows = min(STRIP, height - row)
+        if row // step % _STRIPS == 0:
+            give_back_freed_memory()
+        rows = min(step, height - row)
         strip = read(row, rows).astype(np.int64)
         found = label(strip, connectivity=1, background=0)
         count = int(found.max())
-        numbers = np.where(found > 0, found + (total - 1), 0)
-        raster.write(numbers.astype(np.uint32), 0, row)
+        check_regions(total + count, _REGION_BYTES, memory_mb)
+        numbers = found.astype(np.uint32)
+        numbers[numbers > 0] += np.uint32(total - 1)
+        raster.write(numbers, 0, row)
         flat = found.ravel()
         value = np.zeros(count + 1, np.int64)
         value[flat] = strip.ravel()
@@ -118,7 +173,7 @@ def components(
         last.append(lowest[1:])
         goes_on = (above == strip[0]) & (above > 0)
         links.append(np.unique(np.stack([above_numbers[goes_on], numbers[0][goes_on]]), axis=1))
-        above, above_numbers = strip[-1], numbers[-1]
+        above, above_numbers = strip[-1].copy(), numbers[-1].astype(np.int64)
         total += count
         progress.percent(100 * (row + rows) / height)
     raster.flush()
@@ -136,7 +191,7 @@ def components(
     last_row = np.zeros(size, np.int64)
     np.maximum.at(last_row, lookup, np.concatenate(last))
     count_of = np.bincount(lookup, np.concatenate(pixels), size).astype(np.int64)
-    return Components(value, count_of, last_row, width, height, raster, lookup.astype(np.int32))
+    return Components(value, count_of, last_row, width, height, raster, lookup.astype(np.int32), step)
 
 
 def _small(a: np.ndarray, b: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

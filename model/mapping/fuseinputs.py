@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.gdalcache import CacheRoom, without_blocks
 from ..base.language import tr
 from ..base.legend import legend_of
 from ..base.matrixfile import read_matrix
@@ -23,7 +24,9 @@ from .classify import CODES_TAG, COLORS_TAG
 from .unsure import UNSURE_TAG
 
 BELIEFS = ("precision", "recall", "accuracy", "kappa")
-_ROWS = 256
+CACHE_MB = 16
+"""GDAL may keep so much while the codes of a map are gathered, piece after piece."""
+_ROWS, _COLUMNS = 256, 2048
 
 
 class FuseInput:
@@ -48,6 +51,10 @@ class FuseInput:
         self.names: dict[int, str] = {}
         self.colors: dict[int, str] = {}
 
+    def let_go(self) -> None:
+        """Free the blocks that GDAL keeps of it."""
+        self.dataset = without_blocks(self.dataset)
+
     def pixels(self, area: Area, bands: Sequence[int]) -> tuple[np.ndarray, tuple[slice, slice]] | None:
         """``[bands, h, w]`` of what it has of an area of the common grid, and where that lies in it."""
         both = self.window.intersection(Window(*area))
@@ -57,6 +64,15 @@ class FuseInput:
         rows = slice(both.row - area.row, both.row - area.row + both.height)
         columns = slice(both.column - area.column, both.column - area.column + both.width)
         return read_array(self.dataset, own, bands), (rows, columns)
+
+
+def pieces_of(grid: Grid, progress: Progress) -> Iterator[Area]:
+    """A raster cut into pieces along its usual blocks; asks whether to stop."""
+    for row in range(0, grid.height, _ROWS):
+        progress.percent(100.0 * row / grid.height)
+        for column in range(0, grid.width, _COLUMNS):
+            progress.check()
+            yield Area(column, row, min(_COLUMNS, grid.width - column), min(_ROWS, grid.height - row))
 
 
 class LabelMap(FuseInput):
@@ -105,11 +121,11 @@ class LabelMap(FuseInput):
     def codes(self, progress: Progress) -> set[int]:
         """The codes that occur."""
         seen = np.zeros(HIGHEST_CODE + 1, bool)
-        for row in range(0, self.grid.height, _ROWS):
-            progress.check()
-            progress.percent(100.0 * row / self.grid.height)
-            height = min(_ROWS, self.grid.height - row)
-            seen[self.read(Area(self.window.column, self.window.row + row, self.grid.width, height))] = True
+        room = CacheRoom(CACHE_MB, self.let_go)
+        for piece in pieces_of(self.grid, progress):
+            own = Area(self.window.column + piece.column, self.window.row + piece.row, piece.width, piece.height)
+            seen[self.read(own)] = True
+            room.check()
         return set(np.flatnonzero(seen[1:]) + 1)
 
 

@@ -15,14 +15,15 @@ from ..base.lock import Lock, lock_path, tidy
 from ..base.raster import quiet_gdal, read_array, writing_raster_failed
 from ..stack.grid import Window
 
-_HELD = 16_000_000  # pixels read or written before GDAL's blocks of them are let go
+_HELD = 16_000_000  # pixels read or written before GDAL's blocks of them are let go, at most
 
 
 class LabelRaster:
     """A temporary raster of numbers, read and written by windows."""
 
-    def __init__(self, path: Path, width: int, height: int) -> None:
+    def __init__(self, path: Path, width: int, height: int, memory_mb: float = 1024) -> None:
         self._path = path
+        self._most = min(_HELD, int(memory_mb * 2**20 / 8 / 4))
         options = ["TILED=YES", "BIGTIFF=IF_SAFER", "SPARSE_OK=TRUE"]
         with quiet_gdal() as messages:
             try:
@@ -58,7 +59,7 @@ class LabelRaster:
     def _used(self, pixels: int) -> None:
         """GDAL keeps blocks up to 5 % of the machine's memory, whatever MEMORY_MB: let go of them now and then."""
         self._held += pixels
-        if self._held > _HELD:
+        if self._held > self._most:
             self.flush()
 
     def flush(self) -> None:
@@ -76,8 +77,14 @@ class LabelRaster:
 
 
 @contextlib.contextmanager
-def label_raster(beside: Path, width: int, height: int) -> Iterator[LabelRaster]:
+def label_raster(beside: Path, width: int, height: int, memory_mb: float = 1024) -> Iterator[LabelRaster]:
     """A temporary :class:`LabelRaster` in the folder of an output; removed at the end.
+
+    Args:
+        beside: the output.
+        width: columns.
+        height: rows.
+        memory_mb: an eighth of it is for GDAL's blocks of the raster.
 
     Raises:
         LandloomError: if it cannot be written, or another run is writing the output.
@@ -87,7 +94,7 @@ def label_raster(beside: Path, width: int, height: int) -> Iterator[LabelRaster]
         if not lock.again:
             tidy(beside)
         try:
-            raster = LabelRaster(path, width, height)
+            raster = LabelRaster(path, width, height, memory_mb)
             yield raster
             raster.close()
         finally:

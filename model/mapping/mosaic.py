@@ -15,6 +15,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.gdalcache import CacheRoom
 from ..base.language import tr
 from ..base.legend import legend_of
 from ..base.nomenclature import HIGHEST_CODE, LandCoverClass, Nomenclature
@@ -26,12 +27,12 @@ from ..stack.grid import Grid, Window, place, reproject_bounds, same_crs
 from . import outputs
 from .chunks import Area
 from .classify import CONFIDENCE_NODATA, map_layers
-from .fuseinputs import FuseInput, check_not_output, common_classes
+from .fuseinputs import CACHE_MB, FuseInput, check_not_output, common_classes, pieces_of
 from .mosaicvrt import write_virtual
 from .tilewriter import write_tiles
 from .unsure import GREYS, LEVEL_TAG, UNSURE_TAG
 
-_ROWS = 256
+_BYTES = 96  # at work for each pixel of a piece
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,21 @@ class MosaicInput(FuseInput):
         if not self.grid.crs_wkt:
             raise LandloomError(tr("{path} has no CRS; assign one to it.").format(path=self.path))
         self._fill = fill
-        self._nodata = self.dataset.GetRasterBand(1).GetNoDataValue()
+        self._nodata = self._declared = self.dataset.GetRasterBand(1).GetNoDataValue()
         self._on_grid = self.dataset
+        self._target: Grid | None = None
+
+    def let_go(self) -> None:
+        """Free the blocks that GDAL keeps of it."""
+        self._on_grid.FlushCache()
+        super().let_go()
+        self._on_grid = self.dataset
+        if self._target is not None:
+            self.bring_to(self._target)
 
     def bring_to(self, grid: Grid) -> None:
         """Read on another grid from now on."""
+        self._target = grid
         placed = place(self.grid, grid)
         if placed is not None and placed[1] == 1.0:
             self.window = placed[0]
@@ -91,7 +102,7 @@ class MosaicInput(FuseInput):
                 height=self.window.height,
                 resampleAlg="near",
                 errorThreshold=0,
-                srcNodata=self._fill if self._nodata is None else self._nodata,
+                srcNodata=self._fill if self._declared is None else self._declared,
                 dstNodata=self._fill,
             )
             try:
@@ -146,12 +157,12 @@ class MosaicMap(MosaicInput):
     def codes(self, progress: Progress) -> set[int]:
         """The codes that occur."""
         seen = np.zeros(HIGHEST_CODE + 1, bool)
-        for row in range(0, self.grid.height, _ROWS):
-            progress.check()
-            progress.percent(100.0 * row / self.grid.height)
-            found = self.read(Area(0, row, self.grid.width, min(_ROWS, self.grid.height - row)))
+        room = CacheRoom(CACHE_MB, self.let_go)
+        for piece in pieces_of(self.grid, progress):
+            found = self.read(piece)
             if found is not None:
                 seen[found] = True
+            room.check()
         return set((np.flatnonzero(seen[1:]) + 1).tolist())
 
 
@@ -232,7 +243,8 @@ def mosaic(
     levels = {one.level for one in labels}
     if len(levels) == 1 and levels != {""}:
         layers[0] = replace(layers[0], tags={**layers[0].tags, LEVEL_TAG: levels.pop()})
-    most = max(outputs.TILE**2, int(memory_mb * 2**20 / 2 / (24 * min(len(labels), 8) + 64)))
+    most = max(outputs.TILE**2, int(memory_mb * 2**20 / 2 / _BYTES))
+    room = CacheRoom(memory_mb / 8, *(one.let_go for one in [*labels, *sure]))
     pixels = overlap = 0
 
     def values(piece: Area) -> dict[str, np.ndarray]:
@@ -240,6 +252,7 @@ def mosaic(
         joined, trust, times = _join(labels, sure, piece)
         pixels += int((times > 0).sum())
         overlap += int((times > 1).sum())
+        room.check()
         return {"map": joined, "confidence": trust}
 
     if output:

@@ -7,6 +7,7 @@ from pathlib import Path
 from osgeo import gdal
 
 from ..base.files import whole_file
+from ..base.gdalcache import CacheRoom
 from ..base.progress import Progress
 from ..base.raster import gdal_options, open_raster, quiet_gdal, writing_raster_failed
 
@@ -14,6 +15,7 @@ SMALLEST = 512
 """Rasters of no more pixels along an edge need no overview."""
 
 BLOCK = 256
+_CACHE_MB = 8
 
 
 def needs_overviews(width: int, height: int, bands: int) -> bool:
@@ -36,11 +38,13 @@ def optimise(path: Path, classes: bool, progress: Progress) -> None:
 
     def told(share: float, _message: str, _data: object) -> int:
         progress.percent(100 * share)
+        room.check()
         return 0 if progress.is_cancelled() else 1
 
     options = ["COMPRESS=DEFLATE", f"BLOCKSIZE={BLOCK}", "BIGTIFF=IF_SAFER"]
     options.append(f"OVERVIEW_RESAMPLING={'MODE' if classes else 'AVERAGE'}")
     source = open_raster(path)
+    room = CacheRoom(_CACHE_MB, source.FlushCache)
     with whole_file(path) as temporary, gdal_options(GDAL_PAM_ENABLED="NO"), quiet_gdal() as messages:
         try:
             made = gdal.GetDriverByName("COG").CreateCopy(str(temporary), source, 0, options, told)
@@ -49,15 +53,23 @@ def optimise(path: Path, classes: bool, progress: Progress) -> None:
             made = None
         progress.check()
         del made  # closed, so that what is read now is the file
-        if not temporary.exists() or _checksum(temporary) != source.GetRasterBand(1).Checksum():
+        written = _checksums(temporary) if temporary.exists() else []
+        if not written or written != _checksums(path):
             raise writing_raster_failed(path, messages)
         source = None
 
 
-def _checksum(path: Path) -> int:
-    """Of the pixels of a raster; -1 if it cannot be read."""
+def _checksums(path: Path) -> list[int]:
+    """Of the pixels of a raster, piece by piece; empty if it cannot be read."""
     try:
         dataset = gdal.OpenEx(str(path), gdal.OF_RASTER)
-        return -1 if dataset is None else int(dataset.GetRasterBand(1).Checksum())
+        if dataset is None:
+            return []
+        band, room, found = dataset.GetRasterBand(1), CacheRoom(_CACHE_MB, dataset.FlushCache), []
+        width, height = dataset.RasterXSize, dataset.RasterYSize
+        for row in range(0, height, BLOCK):
+            found.append(int(band.Checksum(0, row, width, min(BLOCK, height - row))))
+            room.check()
+        return found
     except RuntimeError:
-        return -1
+        return []

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, check_writable, make_folder
+from ..base.gdalcache import CacheRoom
 from ..base.language import tr
 from ..base.legend import legend_of, read_style
 from ..base.nomenclature import HIGHEST_CODE, LandCoverClass, Nomenclature, default_color
@@ -24,13 +25,15 @@ from ..base.progress import Progress
 from . import outputs
 from .chunks import Area
 from .classify import LEVEL_TAG, map_layers
-from .components import STRIP, Components, components
+from .components import STRIP, Components, components, strip_rows
 from .fuseinputs import LabelMap
 from .labelraster import label_raster
 from .regularise_rules import majority, merge_small
 from .unsure import UNSURE_TAG
 
 LARGEST_RADIUS = 25
+_COLUMNS = 2048  # that vote at once
+REGION_BYTES, SMALL_BYTES = 60, 192  # at work for each region, and for each small one besides
 
 
 @dataclass(frozen=True)
@@ -153,13 +156,14 @@ def regularise(
     voted = _voted(source, settings)
     grid = source.grid
     areas = settings.min_area or any(settings.class_areas.values())
+    memory = settings.memory_mb
     if not areas:
-        return _write(target, source, legend, voted, grid.width, progress.part(10, 100))
-    with label_raster(target, grid.width, grid.height) as raster:
-        regions = components(voted, grid.width, grid.height, raster, progress.part(10, 45))
+        return _write(target, source, legend, voted, memory, progress.part(10, 100))
+    with label_raster(target, grid.width, grid.height, memory) as raster:
+        regions = components(voted, grid.width, grid.height, raster, progress.part(10, 45), memory)
         codes, left = _without_small(regions, legend, settings, grid.pixel_area / 1e4, progress.part(45, 65))
         done = _write(
-            target, source, legend, lambda row, rows: codes[regions.read(row, rows)], grid.width, progress.part(65, 100)
+            target, source, legend, lambda row, rows: codes[regions.read(row, rows)], memory, progress.part(65, 100)
         )
     progress.info(tr("{n_regions:,} regions became {left:,}.").format(n_regions=len(regions), left=left))
     return Regularised(done.pixels, done.changed, (len(regions), left))
@@ -215,17 +219,19 @@ def _check_codes(legend: Nomenclature, settings: RegulariseSettings) -> None:
             )
 
 
-def _voted(source: LabelMap, settings: RegulariseSettings) -> Callable[[int, int], np.ndarray]:
-    """Rows of the map after the vote."""
+def _voted(source: WholeMap, settings: RegulariseSettings) -> Callable[[int, int], np.ndarray]:
+    """Rows of the map after the vote, ``[rows, W]`` uint16."""
     radius, keep, grid = settings.radius, np.array(settings.keep, np.int32), source.grid
+    room = CacheRoom(settings.memory_mb / 8, source.let_go)
 
     def rows_of(row: int, rows: int) -> np.ndarray:
-        top, bottom = max(0, row - radius), min(grid.height, row + rows + radius)
-        codes = np.zeros((rows + 2 * radius, grid.width + 2 * radius), np.int32)
-        inner = codes[:, radius : radius + grid.width]
-        first = top - (row - radius)
-        inner[first : first + bottom - top] = source.read(Area(0, top, grid.width, bottom - top))
-        return majority(codes, radius, keep)
+        voted = np.empty((rows, grid.width), np.uint16)
+        for column in range(0, grid.width, _COLUMNS):
+            columns = min(_COLUMNS, grid.width - column)
+            wide = Area(column - radius, row - radius, columns + 2 * radius, rows + 2 * radius)  # 0 outside the map
+            voted[:, column : column + columns] = majority(source.read(wide), radius, keep)
+            room.check()
+        return voted
 
     return rows_of
 
@@ -240,7 +246,7 @@ def _without_small(
     limit[list(settings.keep)] = 0
     small = regions.pixels < limit[regions.value]
     small[0] = False
-    needed = 60 * len(small) + 8 * 24 * int(small.sum())
+    needed = REGION_BYTES * len(small) + SMALL_BYTES * int(small.sum())
     if needed > settings.memory_mb * 2**20:
         raise LandloomError(
             tr(
@@ -258,11 +264,12 @@ def _write(
     source: WholeMap,
     legend: Nomenclature,
     rows_of: Callable[[int, int], np.ndarray],
-    width: int,
+    memory_mb: float,
     progress: Progress,
 ) -> Regularised:
-    """Write strip by strip; the file takes its name when it is whole."""
+    """Write rows of whole tiles, computed some at a time; the file takes its name when it is whole."""
     grid = source.grid
+    step = strip_rows(grid.width, memory_mb)
     layer = replace(map_layers(legend, target)[0], tags=source.tags())
     style = source.style()
     if style:
@@ -271,23 +278,28 @@ def _write(
     temporary = target.with_name(f"{target.stem}.{uuid.uuid4().hex[:8]}{PARTIAL}{target.suffix}")
     pixels = changed = 0
     checksums = []
+    room = CacheRoom(memory_mb / 8, source.let_go)
     try:
         with outputs.collected_errors() as errors:
             try:
                 dataset = outputs.create(layer, temporary, grid, Area(*grid.whole))
-                for row in range(0, grid.height, STRIP):
-                    progress.check()
+                for top in range(0, grid.height, STRIP):
                     if dataset is None or errors:
                         break
-                    rows = min(STRIP, grid.height - row)
-                    codes = rows_of(row, rows)
-                    before = source.read(Area(0, row, grid.width, rows))
-                    pixels += int(np.count_nonzero(before))
-                    changed += int(np.count_nonzero(codes != before))
-                    values = codes.astype(layer.dtype)
-                    checksums.append((Area(0, row, grid.width, rows), outputs.checksum(values[None])))
-                    dataset.GetRasterBand(1).WriteArray(values, 0, row)
-                    progress.percent(100 * (row + rows) / grid.height)
+                    whole = Area(0, top, grid.width, min(STRIP, grid.height - top))
+                    values = np.empty((whole.height, grid.width), layer.dtype)
+                    for row in range(top, whole.bottom, step):
+                        progress.check()
+                        codes = rows_of(row, min(step, whole.bottom - row))
+                        before = source.read(Area(0, row, grid.width, len(codes)))
+                        pixels += int(np.count_nonzero(before))
+                        changed += int(np.count_nonzero(codes != before))
+                        values[row - top : row - top + len(codes)] = codes
+                        room.check()
+                        progress.percent(100 * (row + len(codes)) / grid.height)
+                    checksums.append((whole, outputs.checksum(values[None])))
+                    dataset.GetRasterBand(1).WriteArray(values, 0, top)
+                    dataset.FlushCache()  # rows of whole tiles
                 if dataset is not None:
                     dataset.FlushCache()
                 dataset = None

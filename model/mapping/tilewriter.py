@@ -85,6 +85,7 @@ def _fill(
                         checksums[layer.name].append((piece, outputs.checksum(pixels_of[None])))
                         band = datasets[layer.name].GetRasterBand(1)
                         band.WriteArray(pixels_of, column, row)
+                        datasets[layer.name].FlushCache()  # whole tiles, so that none is compressed twice
                         band = None
             for dataset in datasets.values():
                 if dataset is not None:

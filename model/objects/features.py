@@ -7,6 +7,7 @@ and its row of the table is done. So memory depends on the size of a tile, not o
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import struct
 import tempfile
@@ -35,6 +36,7 @@ SMALL = 4
 """Objects of fewer pixels (of the first source) are flagged: their statistics rest on little."""
 SHAPES = ("area_ha", "perimeter_m", "compactness", "elongation")
 _OBJECTS_AT_ONCE = 20_000
+_WRITTEN_AT_ONCE = 2000
 
 
 @dataclass(frozen=True)
@@ -148,10 +150,23 @@ class ObjectTable:
             "objects",
             self.segments.crs_wkt,
             ogr.wkbMultiPolygon,
-            multipolygons(self.segments),
+            self._geometries(),
             {**(extra or {}), **self.columns()},
             progress,
         )
+
+    def _geometries(self) -> Iterator[bytes]:
+        for place, one in enumerate(multipolygons(self.segments)):
+            if place % _WRITTEN_AT_ONCE == 0:
+                release_pages(self.values)
+            yield one
+
+
+def release_pages(values: np.ndarray) -> None:
+    """Let what was read or written of an array in a file no longer count as memory; it stays in the file."""
+    mapped = getattr(values, "_mmap", None)
+    if mapped is not None and hasattr(mapped, "madvise") and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def measure_objects(
@@ -193,9 +208,9 @@ def measure_objects(
     weakref.finalize(table, folder.cleanup)
     for note in segments.notes:
         progress.warning(note)
-    room = memory_mb * 2**20 / 3
+    room = memory_mb * 2**20 * 0.4
     done = sampled = 0
-    for tile in tiles(segments, sources, room, wanted):
+    for tile in tiles(segments, sources, room, wanted, settings.partial):
         progress.check()
         values[tile] = np.nan
         place = 0
@@ -205,6 +220,7 @@ def measure_objects(
             place += width
         if settings.shape:
             values[tile, place:] = shape_measures(segments, tile)
+        release_pages(values)
         done += len(tile)
         progress.percent(100.0 * done / max(1, len(wanted)))
     for source in sources:
@@ -277,20 +293,25 @@ def _check_unique(names: Sequence[str]) -> None:
 
 
 def tiles(
-    segments: Segments, sources: Sequence[Measured], room: float, objects: np.ndarray | None = None
+    segments: Segments,
+    sources: Sequence[Measured],
+    room: float,
+    objects: np.ndarray | None = None,
+    partial: bool = True,
 ) -> Iterator[np.ndarray]:
     """Objects near each other, ascending, so that what they cover of any source fits in ``room`` bytes.
 
     An object too large for that comes alone.
     """
     boxes = [segments.windows(source.grid, np.arange(len(segments))) for source in sources]
+    sizes = [source.bytes_per_pixel + segments.bytes_per_pixel(source.grid, partial) for source in sources]
 
     def fits(own: np.ndarray) -> bool:
         if len(own) > _OBJECTS_AT_ONCE:
             return False
-        for source, box in zip(sources, boxes, strict=True):
+        for size, box in zip(sizes, boxes, strict=True):
             window = joined_window(box[own])
-            if window is not None and float(window.width) * window.height * source.bytes_per_pixel > room:
+            if window is not None and float(window.width) * window.height * size > room:
                 return False
         return True
 
@@ -339,7 +360,8 @@ def _measure_tile(
     window = joined_window(segments.windows(grid, tile))
     if window is None:
         return 0
-    size = float(window.width) * window.height * source.bytes_per_pixel
+    bytes_per_pixel = source.bytes_per_pixel + segments.bytes_per_pixel(grid, settings.partial)
+    size = float(window.width) * window.height * bytes_per_pixel
     if size > room:  # one large object
         step = math.ceil(math.sqrt(size / room))
         grid, lattice = thinned(grid, window, step)

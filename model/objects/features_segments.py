@@ -13,6 +13,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
+from ..base.gdalcache import CacheRoom, without_blocks
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import open_raster, quiet_gdal, read_array, spatial_reference
@@ -24,7 +25,10 @@ from .features_coverage import Coverage, Rings, cover_labels, cover_polygons, ri
 
 MOST_INNER = 8
 """A pixel is looked at in at most 8 x 8 points where labels are finer."""
-_READ = 2048
+_ROWS, _COLUMNS = 256, 1024
+_READ = _ROWS * _COLUMNS  # pixels read at a time: each takes some 50 bytes then
+_CACHE_MB = 16
+_MOST_POLYGONISED = 16_000_000  # pixels of a window
 
 
 class _Shapes:
@@ -79,6 +83,10 @@ class Segments(ABC):
     @abstractmethod
     def coverage(self, grid: Grid, window: Window, objects: np.ndarray, partial: bool) -> Coverage:
         """The pixels of a window of a grid that ``objects`` (ascending) cover."""
+
+    @abstractmethod
+    def bytes_per_pixel(self, grid: Grid, partial: bool) -> int:
+        """Memory that :meth:`coverage` takes for a pixel of a window of a grid."""
 
     def check_unchanged(self) -> None:  # noqa: B027 - polygons are read once, as a whole
         """Look again at what is read piece by piece.
@@ -180,6 +188,9 @@ class PolygonSegments(Segments):
     def geometries(self, objects: np.ndarray) -> list[bytes]:
         return self._shapes.read(objects)
 
+    def bytes_per_pixel(self, grid: Grid, partial: bool) -> int:
+        return 200  # the boxes of polygons overlap
+
     def coverage(self, grid: Grid, window: Window, objects: np.ndarray, partial: bool) -> Coverage:
         rings = rings_of(self.geometries(objects))
         points = rings.points
@@ -215,33 +226,29 @@ class LabelSegments(Segments):
         self._nodata = info.nodata[0]
         self._dataset = open_raster(info.path)
         self._files = Unchanged(self._dataset)
-        found: dict[int, np.ndarray] = {}
+        self._room = CacheRoom(_CACHE_MB, self._let_go)
+        found = [np.zeros((0, 5), np.int64)]
         fraction = False
-        for row in range(0, self.grid.height, _READ):
-            for column in range(0, self.grid.width, _READ):
+        for row in range(0, self.grid.height, _ROWS):
+            for column in range(0, self.grid.width, _COLUMNS):
                 progress.check()
-                size = (min(_READ, self.grid.width - column), min(_READ, self.grid.height - row))
+                size = (min(_COLUMNS, self.grid.width - column), min(_ROWS, self.grid.height - row))
                 raw = read_array(self._dataset, (column, row, *size))[0]
+                self._room.check()
                 fraction = fraction or (raw.dtype.kind == "f" and bool((raw % 1 > 0).any()))
-                labels = self._clean(raw)
-                for label, box in _boxes_of(labels, column, row).items():
-                    if label in found:
-                        np.minimum(found[label][:2], box[:2], out=found[label][:2])
-                        np.maximum(found[label][2:], box[2:], out=found[label][2:])
-                    else:
-                        found[label] = box
+                found.append(_boxes_of(self._clean(raw), column, row))
+            found = [_joined(np.concatenate(found))]
         if fraction:
             raise LandloomError(
                 tr("The segments {path} hold fractions, so they are no labels: give a raster of labels.").format(
                     path=path
                 )
             )
-        if not found:
+        if not len(found[0]):
             raise LandloomError(
                 tr("The segments {path} hold no label above 0: give a raster of labels, or polygons.").format(path=path)
             )
-        ids = np.array(sorted(found), np.int64)
-        cells = np.array([found[int(label)] for label in ids])
+        ids, cells = found[0][:, 0].copy(), found[0][:, 1:]
         x, dx, _, y, _, dy = self.grid.transform
         bounds = np.stack(
             [x + cells[:, 0] * dx, y + cells[:, 3] * dy, x + cells[:, 2] * dx, y + cells[:, 1] * dy], axis=1
@@ -250,6 +257,12 @@ class LabelSegments(Segments):
 
     def check_unchanged(self) -> None:
         self._files.check()
+
+    def bytes_per_pixel(self, grid: Grid, partial: bool) -> int:
+        return 100 * self._inner(grid, partial) ** 2
+
+    def _let_go(self) -> None:
+        self._dataset = without_blocks(self._dataset)
 
     def _clean(self, raw: np.ndarray) -> np.ndarray:
         """int64 labels, 0 = none."""
@@ -263,14 +276,13 @@ class LabelSegments(Segments):
     def _read(self, window: Window, objects: np.ndarray) -> np.ndarray:
         """``[H, W]`` place among ``objects`` of each label in a window within the raster; -1 = none of them."""
         labels = self._clean(read_array(self._dataset, tuple(window))[0])  # type: ignore[arg-type]
+        self._room.check()
         own = self.ids[objects]
         place = np.searchsorted(own, labels)
         return np.where(own[np.minimum(place, len(own) - 1)] == labels, place, -1)
 
     def coverage(self, grid: Grid, window: Window, objects: np.ndarray, partial: bool) -> Coverage:
-        own = self.grid
-        size = min(own.resolution) if same_crs(own.crs_wkt, grid.crs_wkt) else self._size_in(grid)
-        inner = int(np.clip(np.ceil(max(grid.resolution) / size - 1e-6), 1, MOST_INNER)) if partial else 1
+        own, inner = self.grid, self._inner(grid, partial)
         column = window.column + (np.arange(window.width * inner) + 0.5) / inner
         row = window.row + (np.arange(window.height * inner) + 0.5) / inner
         x, dx, _, y, _, dy = grid.transform
@@ -292,6 +304,14 @@ class LabelSegments(Segments):
             labels[inside] = self._read(part, objects)[rows - top, columns - left]
         return cover_labels(labels.reshape(len(row), len(column)), inner, len(objects))
 
+    def _inner(self, grid: Grid, partial: bool) -> int:
+        """Points along the side of a pixel of a grid at which labels are looked up."""
+        if not partial:
+            return 1
+        own = self.grid
+        size = min(own.resolution) if same_crs(own.crs_wkt, grid.crs_wkt) else self._size_in(grid)
+        return int(np.clip(np.ceil(max(grid.resolution) / size - 1e-6), 1, MOST_INNER))
+
     def _size_in(self, grid: Grid) -> float:
         """About how large a label's pixel is in units of another grid."""
         west, south, east, north = reproject_bounds(self.grid.bounds, self.grid.crs_wkt, grid.crs_wkt)
@@ -304,7 +324,7 @@ class LabelSegments(Segments):
         if len(row) and len(column):
             left = int(columns[column].min())
             width = int(columns[column].max()) - left + 1
-            most = max(1, _READ * _READ // width)  # rows of labels read at a time
+            most = max(1, _READ // width)  # rows of labels read at a time
             for part in np.split(row, np.flatnonzero(np.diff(rows[row] // most)) + 1):
                 top = int(rows[part].min())
                 labels = self._read(Window(left, top, width, int(rows[part].max()) - top + 1), objects)
@@ -326,9 +346,12 @@ class LabelSegments(Segments):
 
     def _polygons(self, objects: np.ndarray) -> list[bytes]:
         window = self._window_of(objects)
+        if window.width * window.height > _MOST_POLYGONISED and len(objects) > 1:  # far from each other
+            halves = np.split(objects, [len(objects) // 2])
+            return [shape for half in halves for shape in self._polygons(half)]
         memory = gdal.GetDriverByName("MEM").Create("", window.width, window.height, 1, gdal.GDT_Int32)
         memory.SetGeoTransform(self.grid.transform_of(window))
-        height = max(1, _READ * _READ // window.width)
+        height = max(1, _READ // window.width)
         for row in range(0, window.height, height):
             strip = Window(window.column, window.row + row, window.width, min(height, window.height - row))
             memory.GetRasterBand(1).WriteArray((self._read(strip, objects) + 1).astype(np.int32), 0, row)
@@ -383,14 +406,15 @@ def reprojected(boxes: np.ndarray, source: str, target: str) -> np.ndarray:
     return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
 
 
-def _boxes_of(labels: np.ndarray, column: int, row: int) -> dict[int, np.ndarray]:
-    """Label -> first column, first row, last column + 1, last row + 1 in the whole raster."""
+def _boxes_of(labels: np.ndarray, column: int, row: int) -> np.ndarray:
+    """``[k, 5]`` int64: labels, rising, first column, first row, last column + 1, last row + 1 in the whole raster."""
     order = np.argsort(labels, axis=None, kind="stable")
     ordered = labels.ravel()[order]
     start = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     rows, columns = order // labels.shape[1], order % labels.shape[1]
     boxes = np.stack(
         [
+            ordered[start],
             np.minimum.reduceat(columns, start) + column,
             np.minimum.reduceat(rows, start) + row,
             np.maximum.reduceat(columns, start) + column + 1,
@@ -398,4 +422,12 @@ def _boxes_of(labels: np.ndarray, column: int, row: int) -> dict[int, np.ndarray
         ],
         axis=1,
     )
-    return {label: box for label, box in zip(ordered[start].tolist(), boxes, strict=True) if label > 0}
+    return boxes[boxes[:, 0] > 0]
+
+
+def _joined(boxes: np.ndarray) -> np.ndarray:
+    """Boxes as of :func:`_boxes_of`, each label once."""
+    boxes = boxes[np.argsort(boxes[:, 0], kind="stable")]
+    start = np.flatnonzero(np.r_[True, boxes[1:, 0] != boxes[:-1, 0]]) if len(boxes) else np.zeros(0, np.int64)
+    low, high = np.minimum.reduceat(boxes[:, :3], start, axis=0), np.maximum.reduceat(boxes[:, 3:], start, axis=0)
+    return np.concatenate([low, high], axis=1)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.gdalcache import CacheRoom, without_blocks
 from ..base.language import tr
 from ..base.raster import open_raster, read_array
 from ..stack.grid import Grid, Window
@@ -27,6 +28,7 @@ LARGEST_SAMPLE = 1024
 """The grey levels of a texture span the 2nd to 98th percentile of at most so many rows and columns of a raster."""
 
 
+_CACHE_MB = 16
 _STRIP = 4_000_000  # pixels read at a time where only some of them are kept
 
 
@@ -104,6 +106,7 @@ class StackSource(Measured):
     ) -> None:
         self.grid = stack.grid
         self.reader = StackReader(stack, stack.choose(list(sensors) or None), bands, memory_mb)
+        self.reader.bound_cache(memory_mb / 2)
         self.specs: dict[str, SensorSpec] = self.reader.specs
         check_applicable(indices, self.specs)
         self.asked = tuple(indices)
@@ -194,6 +197,7 @@ class RasterSource(Measured):
         self.path, self.grid, self.texture = info.path, info.grid, texture
         self._nodata = info.nodata
         self._dataset = open_raster(info.path)
+        self._room = CacheRoom(_CACHE_MB, self._let_go)
         self._files = Unchanged(self._dataset)
         stem = _plain(Path(path).stem)
         plain = [_plain(text) or f"b{number}" for number, text in enumerate(info.descriptions, start=1)]
@@ -224,6 +228,7 @@ class RasterSource(Measured):
             read_array(self._dataset, (one.column, one.row, one.width, one.height))[:, ::step, ::step]
             for one in strips(window, step)
         ]
+        self._room.check()
         values, valid = self._clean(np.concatenate([piece.reshape(len(piece), -1) for piece in pieces], axis=1))
         everywhere = valid.all(axis=0)
         if everywhere.all() or np.array_equal(everywhere, valid.any(axis=0)):  # no data in all bands at once, as usual
@@ -237,6 +242,9 @@ class RasterSource(Measured):
 
     def close(self) -> None:
         self._dataset = None
+
+    def _let_go(self) -> None:
+        self._dataset = without_blocks(self._dataset)
 
     def _clean(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         flat = raw.reshape(len(raw), -1)

@@ -70,6 +70,7 @@ class ClassSource(RasterSource):
             read_array(self._dataset, (one.column, one.row, one.width, one.height))[0, ::step, ::step].ravel()
             for one in strips(window, step)
         ]
+        self._room.check()
         codes = np.concatenate(pieces)
         valid = codes != 0
         if self._nodata[0] is not None:
@@ -160,7 +161,7 @@ def classify_objects(
         if stack is None:
             raise LandloomError(tr("RASTER is written on the grid of a stack: give STACK too, or leave RASTER empty."))
         progress.text(tr("Writing the raster"))
-        rasterise(output, raster_output, Stack.read(stack).grid, nomenclature, progress)
+        rasterise(output, raster_output, Stack.read(stack).grid, nomenclature, progress, memory_mb)
     return ClassifiedObjects(labels, confidence)
 
 
@@ -298,6 +299,7 @@ def rasterise(
     grid: Grid,
     nomenclature: Nomenclature,
     progress: Progress,
+    memory_mb: float = 1024,
 ) -> None:
     """Burn the classes of objects into a raster, as a map with colours and names; a pixel belongs where its centre is.
 
@@ -326,7 +328,10 @@ def rasterise(
             band.SetRasterColorTable(color_table(codes, colors))
             band.SetRasterCategoryNames(category_names(codes, names))
             progress.check()
-            gdal.RasterizeLayer(target, [1], source.GetLayer(0), options=["ATTRIBUTE=class"])
+            # GDAL would take as many rows at once as its whole cache has room for.
+            rows = max(1, int(memory_mb * 2**20 / 4 / (grid.width * np.dtype(kind).itemsize)))
+            options = ["ATTRIBUTE=class", f"CHUNKYSIZE={min(rows, grid.height)}"]
+            gdal.RasterizeLayer(target, [1], source.GetLayer(0), options=options)
             target.FlushCache()
             band = target = source = None
         except RuntimeError as error:

@@ -22,11 +22,11 @@ from ..stack.gapfill import fill_planes
 from ..stack.indices import find_band
 from ..stack.manifest import Stack
 from ..stack.sensors import SensorSpec
-from .features import FeatureSettings, ObjectTable, column_names
+from .features import FeatureSettings, ObjectTable, column_names, release_pages
 from .features_sources import Measured, RasterSource, StackSource
 
 FORMAT, VERSION = "landloom-object-model", 1
-_BLOCK = 20_000
+_BLOCK = 2_000_000  # values at a time, of which six copies are at work
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,8 @@ class FeatureRecipe:
 
     def filled(self, matrix: np.ndarray) -> np.ndarray:
         """Without NaN."""
-        return np.where(np.isfinite(matrix), matrix, np.asarray(self.medians, np.float32)).astype(np.float32)
+        filled = np.where(np.isfinite(matrix), matrix, np.asarray(self.medians, np.float32))
+        return filled.astype(np.float32, copy=False)
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold."""
@@ -263,10 +264,12 @@ class ObjectModel:
     def predict(self, table: ObjectTable, sources: Sequence[Measured], objects: np.ndarray) -> np.ndarray:
         """Class probabilities ``[n, K]`` of objects."""
         result = np.empty((len(objects), len(self.nomenclature)), np.float32)
-        for start in range(0, len(objects), _BLOCK):
-            part = slice(start, start + _BLOCK)
+        step = max(64, _BLOCK // max(1, len(self.recipe.names), len(table.names)))
+        for start in range(0, len(objects), step):
+            part = slice(start, start + step)
             matrix, _names = self.recipe.matrix(table, sources, objects[part])
             result[part] = self.forest.predict_proba(np.asfortranarray(self.recipe.filled(matrix)))
+            release_pages(table.values)
         return result
 
     def save(self, path: str | os.PathLike[str]) -> None:

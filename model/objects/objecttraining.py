@@ -23,6 +23,7 @@ from ..base.metrics import Scores, confusion_matrix, scores
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
 from ..base.provenance import gather
+from ..base.values import check_choice, check_range
 from ..networks.forest import CLASS_WEIGHTS, fit_forest
 from ..networks.predictor import FUSED
 from ..networks.registry import PIXELSET
@@ -33,7 +34,7 @@ from ..samples.reference import ReferenceLayer
 from ..samples.settings import ExtractionSettings
 from ..stack.grid import reproject_bounds
 from ..stack.manifest import Stack
-from .features import FeatureSettings, measure_objects
+from .features import FeatureSettings, column_names, measure_objects
 from .features_segments import Segments
 from .features_sources import Measured, RasterSource, StackSource
 from .objectfolds import Divided
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 FOREST = "randomforest"
 NETWORKS = (FOREST, PIXELSET)
 NETWORK_WEIGHTS = ("balanced", "none", "log")
+_COPIES, _NODES = 5, 50  # of the table at work, and of the trees' nodes for each object
 STEP = 10  # days between the target days of the series of objects
 
 
@@ -90,31 +92,15 @@ class ObjectTraining:
             LandloomError: naming the parameter and what it may be.
         """
         weights = ("auto", *(CLASS_WEIGHTS if self.network == FOREST else NETWORK_WEIGHTS))
-        for name, word, choices in (
-            ("NETWORK", self.network, NETWORKS),
-            ("CLASS_WEIGHTS", self.class_weights, weights),
-        ):
-            if word not in choices:
-                raise LandloomError(
-                    tr("{name} is '{word}': choose one of {choices}.").format(
-                        name=name, word=word, choices=", ".join(choices)
-                    )
-                )
-        for name, value, low, high in (
-            ("MIN_SHARE", self.min_share, 0.01, 1),
-            ("FOLDS", self.folds, 2, 100),
-            ("DIMENSIONS", self.dimensions, 1, 64),
-            ("SEED", self.seed, 0, 2**31 - 1),
-            ("EPOCHS", self.epochs, 0, 100_000),
-            ("BATCH_SIZE", self.batch_size, 2, 1_000_000),
-            ("LEARNING_RATE", self.learning_rate, 0, 1),
-        ):
-            if not low <= value <= high:
-                raise LandloomError(
-                    tr("{name} is {value:g}; choose a value from {low:g} to {high:g}.").format(
-                        name=name, value=value, low=low, high=high
-                    )
-                )
+        check_choice("NETWORK", self.network, NETWORKS)
+        check_choice("CLASS_WEIGHTS", self.class_weights, weights)
+        check_range("MIN_SHARE", self.min_share, 0.01, 1)
+        check_range("FOLDS", self.folds, 2, 100)
+        check_range("DIMENSIONS", self.dimensions, 1, 64)
+        check_range("SEED", self.seed, 0, 2**31 - 1)
+        check_range("EPOCHS", self.epochs, 0, 100_000)
+        check_range("BATCH_SIZE", self.batch_size, 2, 1_000_000)
+        check_range("LEARNING_RATE", self.learning_rate, 0, 1)
         return FeatureSettings.parse(self.features, self.partial)[0]
 
     @property
@@ -233,6 +219,8 @@ def train_objects(
             others = [RasterSource(path, texture) for path in rasters]
             sources += others
             recipe = FeatureRecipe.of(source, others, chosen, texture, STEP)
+            width = sum(len(column_names(one, chosen)) for one in sources) + (settings.dimensions if descriptors else 0)
+            check_memory(len(matched.objects), width, len(nomenclature), memory_mb)
             described: dict[str, Any] = {}
             if networks is not None:
                 described = {
@@ -255,9 +243,11 @@ def train_objects(
             for one in sources:
                 one.close()
     recipe = recipe.fitted(matrix, names)
+    features = recipe.filled(matrix)
+    del matrix, table
     progress.text(tr("Growing forests"))
     folds = None if networks is None else networks.folds
-    result = fit_and_judge(recipe, recipe.filled(matrix), matched, nomenclature, settings, progress.part(85, 98), folds)
+    result = fit_and_judge(recipe, features, matched, nomenclature, settings, progress.part(85, 98), folds)
     if isinstance(result.model, ObjectModel):
         result.model.descriptors = described
     if networks is not None:
@@ -291,6 +281,22 @@ def check_inputs(settings: ObjectTraining, rasters: Sequence[str], descriptors: 
                     "out, or choose randomforest."
                 ).format(name=name)
             )
+
+
+def check_memory(objects: int, features: int, classes: int, memory_mb: float) -> None:
+    """Refuse a table that is too large: scikit-learn grows a forest on the whole of it, in memory.
+
+    Raises:
+        LandloomError: naming what would do.
+    """
+    needed = objects * (_COPIES * 4 * features + _NODES * (64 + 8 * classes)) / 2**20
+    if needed > memory_mb:
+        raise LandloomError(
+            tr(
+                "{objects:,} objects with {features:,} features take about {needed:,.0f} MB to learn from: raise "
+                "MEMORY_MB to that or more, ask for fewer FEATURES, INDICES or SENSORS, or give fewer reference data."
+            ).format(objects=objects, features=features, needed=needed)
+        )
 
 
 def segment_bounds(segments: Segments, objects: np.ndarray, crs_wkt: str) -> tuple[float, float, float, float]:

@@ -35,7 +35,10 @@ LOWEST_SCALE, HIGHEST_SCALE = 4.0, 400.0  # of those that follow from the pixel
 MARGIN = 384
 SMALLEST_TILE = 512
 CREATION = ("TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "PREDICTOR=2", "BIGTIFF=IF_SAFER")
-_BASE_MB = 220  # Python with its libraries, and what waits to be written
+_BASE_MB = 16  # what is small: tables by object, the stretch, what waits to be written
+_NUMBERS = 1 / 8  # of the memory, for GDAL's blocks of the raster of numbers
+READING_MB = 48
+"""For reading a stack: more does not make it quicker."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def open_image(
             raise LandloomError(tr("SENSOR and DATES choose from a STACK; leave them empty with INPUT."))
         return RasterImage(raster)
     if stack and not raster:
-        return StackImage(stack, sensors, dates, memory_mb / 4)
+        return StackImage(stack, sensors, dates, min(memory_mb / 4, READING_MB))
     raise LandloomError(tr("Give either INPUT, a raster, or STACK, a stack.json."))
 
 
@@ -132,7 +135,7 @@ def segment(
     plan = tiles.plan(width, height)
     scale = settings.scale or scale_for(image.grid.crop(window))
     criterion = Criterion(scale, settings.colour, settings.compactness)
-    with label_raster(output, width, height) as numbers:
+    with label_raster(output, width, height, settings.memory_mb) as numbers:
         mask_path = output.with_name(f"{output.stem}.mask{os.getpid()}.partial.tif")
         try:
             mask = None
@@ -240,15 +243,32 @@ def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings, re
         bands: of the image.
         settings: the parameters.
         reading_mb: what reading takes beside.
+
+    Raises:
+        LandloomError: if there is no room for the smallest tile, with the memory that has.
     """
-    chunks = threads_for(bands, settings) * chunk_mb(bands, settings.superpixel)
-    room = max(settings.memory_mb - _BASE_MB - chunks - reading_mb, settings.memory_mb / 4) * 2**20
+    beside = _BASE_MB + threads_for(bands, settings) * chunk_mb(bands, settings.superpixel) + reading_mb
+    room = max(0.0, settings.memory_mb * (1 - _NUMBERS) - beside) * 2**20
     cells = 1 / settings.superpixel**2
     bytes_per_pixel = 12 + cells * (48 * bands + 380)  # measured: 48 for 4 bands and superpixels of 4 pixels
     side = int(math.sqrt(room / bytes_per_pixel))
     if width * height <= side * side:
         return Tiles(max(width, height), 0)
-    return Tiles(max(SMALLEST_TILE, side - 2 * MARGIN), MARGIN)
+    smallest = SMALLEST_TILE + 2 * MARGIN
+    if side >= smallest:
+        return Tiles(side - 2 * MARGIN, MARGIN)
+    pixels = min(width * height, min(width, smallest) * min(height, smallest))
+    if pixels * bytes_per_pixel <= room:
+        return Tiles(SMALLEST_TILE, MARGIN)
+    reading = READING_MB if reading_mb == settings.memory_mb / 4 else reading_mb  # with more memory, of a stack
+    beside = _BASE_MB + chunk_mb(bands, settings.superpixel) + reading
+    least = math.ceil((beside + pixels * bytes_per_pixel / 2**20) / (1 - _NUMBERS))
+    raise LandloomError(
+        tr(
+            "MEMORY_MB {memory_mb:g} is too small for {bands} bands: give {least} or more, or fewer bands by SENSOR "
+            "and DATES."
+        ).format(memory_mb=settings.memory_mb, bands=bands, least=max(least, math.ceil(settings.memory_mb) + 1))
+    )
 
 
 def _window(grid: Grid, bounds: Bounds | None) -> Window:

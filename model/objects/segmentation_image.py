@@ -119,6 +119,7 @@ class StackImage:
         self.grid = self.stack.grid
         self.reading_mb = memory_mb
         self._reader = StackReader(self.stack, list(sensors) or None, memory_mb=memory_mb)
+        self._reader.bound_cache(memory_mb / 3)
         self._specs = self._reader.specs
         self.name = str(self.stack.path)
         for date in dates:

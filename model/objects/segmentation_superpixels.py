@@ -23,7 +23,9 @@ from ..mapping.components import groups, unique_edges
 from ..stack.grid import Window
 from .merging import BOTTOM, COUNT, LEFT, PERIMETER, RIGHT, ROWS, TOP, Regions, absorb
 
-CHUNK_PIXELS = 512
+CHUNK_PIXELS, MANY_BANDS_PIXELS = 512, 256
+MANY_BANDS = 16
+"""Images of more bands are cut into smaller chunks, which follow from the image alone: objects depend on no memory."""
 ITERATIONS = 5
 MARGIN_CELLS = 12  # a seed and its pixels move at most two cells an iteration
 STRETCH = 255.0
@@ -33,9 +35,14 @@ COMPACTNESS = 10.0
 """Difference of colour, in stretched values, that counts as much as a step of one cell."""
 
 
+def chunk_pixels(bands: int) -> int:
+    """Pixels along a chunk of an image."""
+    return CHUNK_PIXELS if bands <= MANY_BANDS else MANY_BANDS_PIXELS
+
+
 def chunk_mb(bands: int, side: int) -> float:
     """Megabytes of a chunk while it is cut into superpixels: four copies of its pixels in float32, measured."""
-    return 16.0 * bands * (CHUNK_PIXELS + 2 * MARGIN_CELLS * side) ** 2 / 2**20
+    return 16.0 * bands * (chunk_pixels(bands) + 2 * MARGIN_CELLS * side) ** 2 / 2**20
 
 
 class Image(Protocol):
@@ -75,7 +82,7 @@ class Superpixels:
         self._image = image
         self.side = side
         self.fragment = max(2, side * side // 4)  # pixels below which a part of a superpixel joins a neighbour
-        self._size = max(1, CHUNK_PIXELS // side) * side
+        self._size = max(1, chunk_pixels(image.bands) // side) * side
         self._margin = MARGIN_CELLS * side
         self._across = -(-image.width // self._size) * (self._size // side)  # cells of the lattice
         self._threads = threads or min(4, os.cpu_count() or 1)

@@ -25,7 +25,7 @@ from .segmentation_superpixels import Superpixels
 
 STRIP = 256
 _ROWS_OF_BLOCKS = 256  # as GDAL writes tiles; whole ones are packed once
-_WRITTEN_AT_ONCE = 4_000_000  # pixels
+_NUMBERED_AT_ONCE = 1_000_000  # pixels
 
 
 @dataclass(frozen=True)
@@ -190,22 +190,24 @@ def write_numbered(
     final = np.zeros(len(united), np.uint32)
     sizes = np.zeros(len(united), np.int64)
     count = 0
-    rows = max(_ROWS_OF_BLOCKS, _WRITTEN_AT_ONCE // width // _ROWS_OF_BLOCKS * _ROWS_OF_BLOCKS)
-    for row in range(0, height, rows):
-        progress.check()
-        values = united[numbers.read(Window(0, row, width, min(rows, height - row)))]
-        # The first pixel of an object differs from that before it and from that above it.
-        begins = values > 0
-        begins[:, 1:] &= values[:, 1:] != values[:, :-1]
-        begins[1:] &= values[1:] != values[:-1]
-        candidates = values[begins]
-        fresh, first = np.unique(candidates[final[candidates] == 0], return_index=True)
-        fresh = fresh[np.argsort(first)]
-        final[fresh] = np.arange(count + 1, count + 1 + len(fresh))
-        count += len(fresh)
-        written = final[values]
-        sizes[: count + 1] += np.bincount(written.ravel(), minlength=count + 1)
-        target.WriteArray(written, 0, row)
+    rows = min(_ROWS_OF_BLOCKS, max(1, _NUMBERED_AT_ONCE // width))
+    for top in range(0, height, _ROWS_OF_BLOCKS):
+        written = np.empty((min(_ROWS_OF_BLOCKS, height - top), width), np.uint32)
+        for row in range(0, len(written), rows):
+            progress.check()
+            values = united[numbers.read(Window(0, top + row, width, min(rows, len(written) - row)))]
+            # The first pixel of an object differs from that before it and from that above it.
+            begins = values > 0
+            begins[:, 1:] &= values[:, 1:] != values[:, :-1]
+            begins[1:] &= values[1:] != values[:-1]
+            candidates = values[begins]
+            fresh, first = np.unique(candidates[final[candidates] == 0], return_index=True)
+            fresh = fresh[np.argsort(first)]
+            final[fresh] = np.arange(count + 1, count + 1 + len(fresh))
+            count += len(fresh)
+            written[row : row + len(values)] = final[values]
+            sizes[: count + 1] += np.bincount(written[row : row + len(values)].ravel(), minlength=count + 1)
+        target.WriteArray(written, 0, top)
         target.FlushCache()  # whole rows of blocks; GDAL would keep them
-        progress.percent(100 * min(1.0, (row + rows) / height))
+        progress.percent(100 * min(1.0, (top + len(written)) / height))
     return sizes[1 : count + 1]

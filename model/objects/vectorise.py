@@ -11,6 +11,8 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import check_writable
+from ..base.freedmemory import give_back_freed_memory
+from ..base.gdalcache import CacheRoom
 from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
@@ -18,10 +20,10 @@ from ..base.qml import Category, categorized
 from ..base.raster import read_array
 from ..base.vectorfile import check_vector_path
 from ..mapping.chunks import Area
-from ..mapping.components import Components, components
+from ..mapping.components import Components, check_regions, components
 from ..mapping.fuseinputs import FuseInput, LabelMap
 from ..mapping.labelraster import label_raster
-from ..mapping.regularise import WholeMap, legend_with
+from ..mapping.regularise import REGION_BYTES, SMALL_BYTES, WholeMap, legend_with
 from ..mapping.regularise_rules import merge_small
 from ..stack.grid import Grid, Window, place
 from .polygons import vector_style, write_polygons
@@ -29,6 +31,7 @@ from .simplify import LARGEST_TOLERANCE
 
 CONFIDENCE_NODATA = 255
 _LARGEST_SEGMENT = 2**31 - 1
+_REGION_BYTES, _CLASS_BYTES, _BAND_BYTES = 160, 24, 48  # of each region: at all, for each class counted, each band
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Beside:
             )
         self._window = found[0]
         self.bands = self.source.dataset.RasterCount
+        self.let_go = self.source.let_go
 
     def read(self, row: int, rows: int, width: int, band: int = 1) -> np.ndarray:
         """``[rows, width]`` float64, NaN outside and where there is no data."""
@@ -132,25 +136,34 @@ def vectorise(
         Beside("SHARES", shares.path, grid)
         shares.window = place(shares.grid, grid)[0]  # type: ignore[index]
     legend = legend_with(source, progress.part(0, 5))
-    size = grid.width, grid.height
+    size = grid.width, grid.height, settings.memory_mb / 2
+    read: list[WholeMap | Beside] = [source, *beside.values(), *([shares] if shares else [])]
+    room = CacheRoom(settings.memory_mb / 8, *(one.let_go for one in read))
     with label_raster(target, *size) as first, label_raster(target, *size) as second:
         progress.text(tr("Finding patches"))
 
         def rows_of(row: int, rows: int) -> np.ndarray:
+            room.check()
             if "SEGMENTS" in beside:
                 return _segment_numbers(beside["SEGMENTS"], row, rows, grid.width)
             return source.read(Area(0, row, grid.width, rows))
 
-        regions = components(rows_of, grid.width, grid.height, first, progress.part(5, 20))
+        memory = settings.memory_mb
+        regions = components(rows_of, grid.width, grid.height, first, progress.part(5, 20), memory)
         if settings.min_area:
-            regions = _joined(regions, settings.min_area * 1e4 / grid.pixel_area, second, progress.part(20, 40))
+            smallest = settings.min_area * 1e4 / grid.pixel_area
+            regions = _joined(regions, smallest, second, progress.part(20, 40), memory)
         if not len(regions):
             raise LandloomError(
                 tr("There is nothing to vectorise in {path}: every pixel is 0 or no data.").format(path=source.path)
             )
         progress.text(tr("Measuring patches"))
         counted = shares or (source if settings.segments or settings.min_area else None)
-        columns = _columns(regions, legend, grid, beside, counted, progress.part(40, 60))
+        classes = len(legend) if counted is not None else 0
+        bands = sum(one.bands if name == "PROBABILITIES" else 1 for name, one in beside.items() if name != "SEGMENTS")
+        check_regions(len(regions), _REGION_BYTES + _CLASS_BYTES * classes + _BAND_BYTES * bands, memory)
+        columns = _columns(regions, legend, grid, beside, counted, room, progress.part(40, 60))
+        give_back_freed_memory()
         progress.text(tr("Writing polygons"))
         style = vector_style(categorized("code", [Category([str(one.code)], one.name, one.color) for one in legend]))
         write_polygons(
@@ -189,10 +202,11 @@ def _segment_numbers(segments: Beside, row: int, rows: int, width: int) -> np.nd
     return values.astype(np.int64)
 
 
-def _joined(regions: Components, smallest: float, raster: object, progress: Progress) -> Components:
+def _joined(regions: Components, smallest: float, raster: object, progress: Progress, memory_mb: float) -> Components:
     """The regions left when those below the smallest area have joined a neighbour."""
     small = regions.pixels < smallest
     small[0] = False
+    check_regions(len(regions), REGION_BYTES + SMALL_BYTES * float(small.mean()), memory_mb)
     borders = regions.borders(small, progress.part(0, 40))
     limit = np.full(int(regions.value.max()) + 1, smallest)
     codes, _ = merge_small(
@@ -204,6 +218,7 @@ def _joined(regions: Components, smallest: float, raster: object, progress: Prog
         regions.height,
         raster,  # type: ignore[arg-type]
         progress.part(50, 100),
+        memory_mb,
     )
 
 
@@ -213,6 +228,7 @@ def _columns(
     grid: Grid,
     beside: Mapping[str, Beside],
     counted: LabelMap | None,
+    room: CacheRoom,
     progress: Progress,
 ) -> dict[str, np.ndarray]:
     """The fields, by number of the region."""
@@ -223,11 +239,14 @@ def _columns(
     index[codes] = np.arange(1, len(codes) + 1)
     table = np.zeros((count, len(codes) + 1), np.int64) if counted is not None else None
     for row, numbers in regions.strips(progress):
-        flat, rows = numbers.ravel(), len(numbers)
+        room.check()
+        rows = len(numbers)
+        present, flat = _numbered(numbers, count)
         if counted is not None and table is not None:
             found = counted.read(Area(0, row, grid.width, rows)).ravel()
             known = np.where(found < len(index), index[np.minimum(found, len(index) - 1)], 0)
-            table += np.bincount(flat * table.shape[1] + known, minlength=table.size).reshape(table.shape)
+            size = len(present) * table.shape[1]
+            table[present] += np.bincount(flat * table.shape[1] + known, minlength=size).reshape(len(present), -1)
         for name in ("CONFIDENCE", "VALID_COUNT", "PROBABILITIES"):
             if name not in beside:
                 continue
@@ -235,7 +254,7 @@ def _columns(
                 values = beside[name].read(row, rows, grid.width, band).ravel()
                 if name == "CONFIDENCE":
                     values[values == CONFIDENCE_NODATA] = np.nan
-                sums.add(f"{name} {band}", flat, values)
+                sums.add(f"{name} {band}", present, flat, values)
     value = regions.value
     if "SEGMENTS" in beside and table is not None:
         most = table[:, 1:].argmax(axis=1)
@@ -259,6 +278,16 @@ def _columns(
         columns["valid_mean"] = np.round(sums.mean("VALID_COUNT 1"), 2)
         columns["valid_std"] = np.round(sums.std("VALID_COUNT 1"), 2)
     return columns
+
+
+def _numbered(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The regions of a strip, rising, and for each of its pixels the place among them: few of all regions are there."""
+    there = np.zeros(count, bool)
+    there[numbers] = True
+    present = np.flatnonzero(there)
+    place_of = np.zeros(count, np.int32)
+    place_of[present] = np.arange(len(present))
+    return present, place_of[numbers.ravel()].astype(np.int64)
 
 
 def _probabilities(beside: Mapping[str, Beside], sums: _Sums) -> Iterator[tuple[str, np.ndarray]]:
@@ -287,12 +316,14 @@ class _Sums:
         self._count = count
         self._sums: dict[str, np.ndarray] = {}
 
-    def add(self, name: str, numbers: np.ndarray, values: np.ndarray) -> None:
-        """Add pixels."""
+    def add(self, name: str, present: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
+        """Add pixels: their regions are ``present[places]``."""
         known = np.isfinite(values)
-        numbers, values = numbers[known], values[known]
-        found = np.stack([np.bincount(numbers, weights, self._count) for weights in (None, values, values**2)])
-        self._sums[name] = self._sums[name] + found if name in self._sums else found
+        places, values = places[known], values[known]
+        if name not in self._sums:
+            self._sums[name] = np.zeros((3, self._count))
+        for total, weights in zip(self._sums[name], (None, values, values**2), strict=True):
+            total[present] += np.bincount(places, weights, len(present))
 
     def mean(self, name: str) -> np.ndarray:
         """NaN where nothing was known."""

@@ -164,6 +164,7 @@ def extract_samples(
         StackReader(stack, memory_mb=settings.memory_mb / 4) as reader,
         contextlib.ExitStack() as parts_elsewhere,
     ):
+        reader.bound_cache(settings.memory_mb / 8)
         order, tiles = reading_plan(reader, plan, settings.memory_mb)
         chips = chip_table([tuple(window) for window in plan.windows[order].tolist()])
         samples = _sample_table(labelled, plan, order, chips, features, classes, groups, grid)

@@ -27,9 +27,18 @@ IN_FLIGHT = 2
 def reading_plan(reader: StackReader, plan: ChipPlan, memory_mb: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """Tiles to read: whole blocks of the sources where memory allows, as wide as the raster where it is striped."""
     width, height = reader.block_size()
-    most = min(memory_mb * 2**20 // 4, MOST_TILE_BYTES) // max(reader.bytes_per_pixel, 1)
+    pixel = max(reader.bytes_per_pixel, 1)
+    most = min(memory_mb * 2**20 // 4, MOST_TILE_BYTES) // pixel
+    # Chips reach beyond the tile that their corner lies in, and one tile is written while others are read.
+    beyond = plan.windows[:, 2:].max(axis=0, initial=0).tolist()
+    wide = memory_mb * 2**20 * 0.6 / (IN_FLIGHT + 1) / pixel
     tile_width, tile_height = max(width, TILE), max(height, TILE)
-    while tile_width * tile_height > most and max(tile_width, tile_height) > 64:
+
+    def fits() -> bool:
+        grown = (tile_width + beyond[0]) * (tile_height + beyond[1])
+        return tile_width * tile_height <= most and grown <= wide
+
+    while not fits() and max(tile_width, tile_height) > 64:
         # Rows of a striped file are best read whole: make tiles flat before making them narrow.
         if (tile_height > 2 * height and tile_height > 32) or tile_width <= 64:
             tile_height = max(tile_height // 2, 1)

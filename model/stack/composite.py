@@ -13,6 +13,7 @@ from ..base.errors import LandloomError
 from ..base.files import whole_folder, write_json
 from ..base.language import tr
 from ..base.progress import Progress
+from ..base.values import check_choice
 from ..base.words import counted
 from .build import FILL
 from .compositefiles import CompositeFiles, Layer, check_folder
@@ -86,6 +87,7 @@ def composite(
         )
     )
     with whole_folder(output) as folder, StackReader(stack, [spec.name], memory_mb=settings.memory_mb) as reader:
+        reader.bound_cache(settings.memory_mb / 8)
         windows = _blocks(window, reader, spec, settings.memory_mb, bool(stack.sensor(spec.name).speckle))
         grid = stack.grid.crop(window)
         files = CompositeFiles(folder, grid, spec, layers, periods, settings.statistic, len(windows))
@@ -209,18 +211,8 @@ def layers_of(spec: SensorSpec, indices: Sequence[str]) -> list[Layer]:
 
 
 def _checked(spec: SensorSpec, settings: CompositeSettings) -> tuple[str, ...]:
-    if settings.period not in PERIODS:
-        raise LandloomError(
-            tr("PERIOD is '{period}'; choose one of: {periods}.").format(
-                period=settings.period, periods=", ".join(PERIODS)
-            )
-        )
-    if settings.statistic not in STATISTICS:
-        raise LandloomError(
-            tr("STATISTIC is '{statistic}'; choose one of: {statistics}.").format(
-                statistic=settings.statistic, statistics=", ".join(STATISTICS)
-            )
-        )
+    check_choice("PERIOD", settings.period, PERIODS)
+    check_choice("STATISTIC", settings.statistic, STATISTICS)
     if spec.kind == STATIC or not any(spec.dates):
         raise LandloomError(
             tr("The sensor {spec} has no dates; choose a SENSOR with a time series.").format(spec=spec.name)

@@ -162,6 +162,10 @@ class StackReader:
         lattices = {layer: lattice for layer, (lattice, _) in layers.items()}
         self._cache = BlockCache(lattices, grown, reach, room, self._files.scratch)
 
+    def bound_cache(self, megabytes: float) -> None:
+        """GDAL's own cache may grow by so much from now on; beyond, its blocks of this stack's files are let go."""
+        self._files.bound(int(megabytes * 2**20))
+
     def keep_at_most(self, room: int) -> None:
         """From now on keep so many bytes for later windows, at most; see :meth:`expect`."""
         if self._cache is not None:

@@ -170,7 +170,7 @@ def test_overviews_leave_pixels_names_and_colours(tmp_path):
 
 def test_overviews_that_cannot_be_written_leave_the_raster(tmp_path, monkeypatch):
     codes = np.ones((600, 20), int)
-    monkeypatch.setattr(overviews, "_checksum", lambda path: -1)  # as what a full disk leaves reads
+    monkeypatch.setattr(overviews, "_checksums", lambda path: [])  # as what a full disk leaves reads
     with pytest.raises(LandloomError, match="Cannot write"):
         tile(tmp_path / "a.tif", codes)
     assert not list(tmp_path.iterdir())
