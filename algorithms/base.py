@@ -31,6 +31,7 @@ from ..model.base.language import language, tr, use_language
 from ..model.base.progress import Progress
 from ..model.base.provenance import Command, running
 from ..model.base.raster import open_raster
+from ..model.base.values import check_choice
 from .declare import Declaring
 from .outputlocks import locked_outputs
 
@@ -222,12 +223,8 @@ class LandloomAlgorithm(Declaring):
             else:
                 continue
             for one in values:
-                if isinstance(one, str) and one and one not in definition.options():
-                    raise LandloomError(
-                        tr("{name} is '{one}'; choose one of: {options}.").format(
-                            name=definition.name(), one=one, options=", ".join(definition.options())
-                        )
-                    )
+                if isinstance(one, str) and one:
+                    check_choice(definition.name(), one, definition.options())
 
     def check_rasters(self, parameters: dict[str, Any], context: QgsProcessingContext) -> None:
         """Name the raster of a list that is missing or damaged; QGIS names the parameter only."""

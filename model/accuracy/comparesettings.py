@@ -10,6 +10,7 @@ from typing import Any
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.nomenclature import listed
+from ..base.values import check_choice, check_range
 from ..networks.registry import NETWORKS
 from ..stack.sensors import STATIC, SensorSpec, matches
 from ..training.settings import FOREST, TrainingSettings
@@ -76,27 +77,11 @@ class CompareSettings:
                         network=network, choices=choices
                     )
                 )
-        for name, value, options in (
-            ("EVALUATION", self.evaluation, EVALUATIONS),
-            ("SPLIT_BY", self.split_by, UNITS),
-        ):
-            if value not in options:
-                raise LandloomError(
-                    tr("{name} is '{value}'; choose one of: {options}.").format(
-                        name=name, value=value, options=", ".join(options)
-                    )
-                )
-        for name, number, low, high in (
-            ("RUNS", self.runs, 1, 100),
-            ("FOLDS", self.folds, 2, 100),
-            ("SEASON_DATES", self.season_dates, 2, 100),
-        ):
-            if not low <= number <= high:
-                raise LandloomError(
-                    tr("{name} is {number}; choose a value from {low} to {high}.").format(
-                        name=name, number=number, low=low, high=high
-                    )
-                )
+        check_choice("EVALUATION", self.evaluation, EVALUATIONS)
+        check_choice("SPLIT_BY", self.split_by, UNITS)
+        check_range("RUNS", self.runs, 1, 100)
+        check_range("FOLDS", self.folds, 2, 100)
+        check_range("SEASON_DATES", self.season_dates, 2, 100)
         if not 0 < self.test < 1:
             raise LandloomError(tr("TEST is {test:g}; give a share above 0 and below 1.").format(test=self.test))
         if self.split_by == BLOCK and not self.block_size > 0:

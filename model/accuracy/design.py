@@ -13,6 +13,7 @@ from ..base.language import tr
 from ..base.nomenclature import as_code, listed, source_value
 from ..base.progress import Progress
 from ..base.raster import quiet_gdal
+from ..base.values import check_choice
 from ..samples.reference import ReferenceLayer
 from .mapreading import MapCounts
 from .matching import folded
@@ -65,10 +66,7 @@ def chosen_kind(design: str, stratum_field: str, probability_field: str) -> str:
     Raises:
         LandloomError: if they contradict each other.
     """
-    if design not in DESIGNS:
-        raise LandloomError(
-            tr("DESIGN is '{design}'; choose one of: {designs}.").format(design=design, designs=", ".join(DESIGNS))
-        )
+    check_choice("DESIGN", design, DESIGNS)
     given = [
         name for name, value in (("STRATUM_FIELD", stratum_field), ("PROBABILITY_FIELD", probability_field)) if value
     ]

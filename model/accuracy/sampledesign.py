@@ -12,6 +12,7 @@ from osgeo import ogr
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
+from ..base.values import check_choice
 from ..base.vectorfile import write_table
 from ..samples.tablefiles import read_table
 from .allocation import ALLOCATIONS, MOST, allocate, expected_accuracies, expected_error, size_for
@@ -38,12 +39,7 @@ class SampleSettings:
 
     def check(self) -> None:
         """Raise a :class:`LandloomError` that names the first wrong parameter."""
-        if self.allocation not in ALLOCATIONS:
-            raise LandloomError(
-                tr("ALLOCATION is '{allocation}'; choose one of: {allocations}.").format(
-                    allocation=self.allocation, allocations=", ".join(ALLOCATIONS)
-                )
-            )
+        check_choice("ALLOCATION", self.allocation, ALLOCATIONS)
         if not self.size and not 0 < self.target_error < 0.5:
             raise LandloomError(
                 tr("TARGET_ERROR is {target_error:g}; give a share above 0 and below 0.5, as 0.02.").format(

@@ -18,6 +18,7 @@ from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
+from ..base.values import check_choice, check_range
 from ..mapping.chunks import CHUNK, Area
 from ..mapping.mask import AreaMask
 from ..mapping.opening import Inputs, dated_sensors, observed, open_inputs
@@ -62,24 +63,11 @@ class SuggestionSettings:
         Raises:
             LandloomError: naming the parameter and what it may be.
         """
-        if self.method not in METHODS:
-            raise LandloomError(
-                tr("METHOD is '{method}': choose one of {methods}.").format(
-                    method=self.method, methods=", ".join(METHODS)
-                )
-            )
-        for name, value, low, high in (
-            ("COUNT", self.count, 1, 10_000),
-            ("DISTANCE", self.distance, 0, 1e7),
-            ("PIXELS", self.pixels, 0, 10**12),
-            ("SEED", self.seed, 0, 2**31 - 1),
-        ):
-            if not low <= value <= high:
-                raise LandloomError(
-                    tr("{name} is {value:g}; choose a value from {low:g} to {high:g}.").format(
-                        name=name, value=value, low=low, high=high
-                    )
-                )
+        check_choice("METHOD", self.method, METHODS)
+        check_range("COUNT", self.count, 1, 10_000)
+        check_range("DISTANCE", self.distance, 0, 10**7)
+        check_range("PIXELS", self.pixels, 0, 10**12)
+        check_range("SEED", self.seed, 0, 2**31 - 1)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .errors import LandloomError
 from .language import tr
 from .optional import need
+from .values import check_choice
 
 if TYPE_CHECKING:
     import torch
@@ -50,8 +51,7 @@ def resolve_device(name: str = "auto") -> torch.device:
         )
     if name == "mps" and not has_mps:
         raise LandloomError(tr("DEVICE is mps but there is no Apple GPU here: choose auto or cpu."))
-    if name not in ("cpu", "cuda", "mps"):
-        raise LandloomError(tr("DEVICE is '{name}'; choose one of: auto, cpu, cuda, mps.").format(name=name))
+    check_choice("DEVICE", name, ("auto", "cpu", "cuda", "mps"))
     return torch.device(name)
 
 

@@ -16,6 +16,7 @@ from ..base.elsewhere import Elsewhere
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
+from ..base.values import check_choice
 from ..networks.axes import Axes
 from ..networks.predictor import FLOAT32, FUSED, Predictor
 from ..stack.grid import Bounds
@@ -148,8 +149,7 @@ def open_descriptors(
     """Open what :func:`map_descriptors` needs; processes elsewhere do the same; see ``classify``."""
     branch, dimensions, dtype = (arguments[name] for name in ("branch", "dimensions", "dtype"))
     model, memory_mb = arguments["model"], arguments["memory_mb"]
-    if dtype not in TYPES:
-        raise LandloomError(tr("TYPE is '{dtype}': choose one of {types}.").format(dtype=dtype, types=", ".join(TYPES)))
+    check_choice("TYPE", dtype, TYPES)
     check_precision(arguments["precision"], False, elsewhere is not None)
     inputs = open_inputs(
         arguments["stack"], model, arguments["bounds"], arguments["device"], threads, progress, elsewhere

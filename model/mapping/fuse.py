@@ -13,6 +13,7 @@ from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.nomenclature import HIGHEST_CODE, LandCoverClass, Nomenclature
 from ..base.progress import Progress
+from ..base.values import check_choice
 from ..stack.grid import Grid
 from . import outputs
 from .chunks import Area
@@ -109,14 +110,8 @@ def fuse(
 def _check_choices(
     maps: Sequence[object], method: str, matrices: Sequence[object], belief: str, undecided: int
 ) -> None:
-    if method not in METHODS:
-        raise LandloomError(
-            tr("METHOD is '{method}'; choose one of: {methods}.").format(method=method, methods=", ".join(METHODS))
-        )
-    if belief not in BELIEFS:
-        raise LandloomError(
-            tr("BELIEF is '{belief}'; choose one of: {beliefs}.").format(belief=belief, beliefs=", ".join(BELIEFS))
-        )
+    check_choice("METHOD", method, METHODS)
+    check_choice("BELIEF", belief, BELIEFS)
     if len(maps) < 2:
         raise LandloomError(tr("MAPS names {n_maps} raster: give two or more.").format(n_maps=len(maps)))
     if method == DEMPSTER_SHAFER and len(matrices) != len(maps):

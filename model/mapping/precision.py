@@ -7,6 +7,7 @@ import numpy as np
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
+from ..base.values import check_choice
 from ..networks.predictor import FLOAT32, PRECISIONS, Predictor, why_not
 from ..stack.grid import Window
 from ..stack.reader import StackReader
@@ -26,12 +27,7 @@ def check_precision(precision: str, regions: bool, elsewhere: bool) -> None:
     Raises:
         LandloomError: saying what to choose.
     """
-    if precision not in PRECISIONS:
-        raise LandloomError(
-            tr("PRECISION is '{precision}': choose one of {options}.").format(
-                precision=precision, options=", ".join(PRECISIONS)
-            )
-        )
+    check_choice("PRECISION", precision, PRECISIONS)
     if precision != FLOAT32 and (regions or elsewhere):
         other = "REGIONS" if regions else "SCHEDULER"
         raise LandloomError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..base.errors import LandloomError
 from ..base.files import check_writable
 from ..base.language import tr
+from ..base.values import check_choice
 from .store import is_sample_folder
 
 SPLIT_RULES = ("group", "block", "field")
@@ -42,12 +43,7 @@ class ExtractionSettings:
 
     def check(self) -> None:
         """Raise a :class:`LandloomError` that names the first wrong parameter."""
-        if self.split_by not in SPLIT_RULES:
-            raise LandloomError(
-                tr("SPLIT_BY is '{split_by}'; choose one of: {split_rules}.").format(
-                    split_by=self.split_by, split_rules=", ".join(SPLIT_RULES)
-                )
-            )
+        check_choice("SPLIT_BY", self.split_by, SPLIT_RULES)
         if self.split_by == "field" and not self.split_field:
             raise LandloomError(
                 tr("SPLIT_BY is 'field': give the SPLIT_FIELD that holds training, validation or test.")

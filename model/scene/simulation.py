@@ -13,6 +13,7 @@ from ..base.errors import LandloomError
 from ..base.files import parse_json, whole_folder, write_json
 from ..base.language import tr
 from ..base.progress import Progress
+from ..base.values import check_choice
 from . import archive, clouds, optical, radar, reference
 from .constants import CLIMATES, S1_DATES, S1_STEP, S2_LONG_STEPS, S2_SHORT_STEPS, Climate, fingerprint
 from .landscape import Landscape, draw
@@ -137,12 +138,7 @@ def simulate(
         LandloomError: for a wrong size or climate, a folder that holds other files, or a failed write.
     """
     progress = progress or Progress()
-    if climate not in CLIMATES:
-        raise LandloomError(
-            tr("CLIMATE is '{climate}'; choose one of: {climates}.").format(
-                climate=climate, climates=", ".join(CLIMATES)
-            )
-        )
+    check_choice("CLIMATE", climate, CLIMATES)
     if not SMALLEST <= size <= LARGEST or size % 2:
         raise LandloomError(
             tr("SIZE is {size}; give an even number of pixels from {smallest} to {largest}.").format(

@@ -11,6 +11,7 @@ import numpy as np
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
+from ..base.values import check_choice
 from ..base.words import counted
 from .build import RasterInfos, meets, source_of, write_stack
 from .calendar import DEFAULT_SEASON_START, check_season_start
@@ -38,16 +39,9 @@ def add_rasters(
     progress = progress or Progress()
     infos = RasterInfos()
     name = _check_name(series.sensor)
-    if series.kind not in KINDS:
-        raise LandloomError(
-            tr("KIND is '{kind}'; choose one of: {kinds}.").format(kind=series.kind, kinds=", ".join(KINDS))
-        )
-    if series.radar_unit and series.radar_unit not in UNITS:
-        raise LandloomError(
-            tr("RADAR_UNIT is '{radar_unit}'; choose one of: {units}.").format(
-                radar_unit=series.radar_unit, units=", ".join(UNITS)
-            )
-        )
+    check_choice("KIND", series.kind, KINDS)
+    if series.radar_unit:
+        check_choice("RADAR_UNIT", series.radar_unit, UNITS)
     if not series.rasters:
         raise LandloomError(tr("RASTERS is empty; give at least one raster."))
     stack = Stack.read(stack_path) if stack_path else None

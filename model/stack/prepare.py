@@ -12,6 +12,7 @@ from pathlib import Path
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
+from ..base.values import check_choice
 from ..base.words import counted
 from .build import RasterInfos, building, meets, source_of
 from .calendar import DEFAULT_SEASON_START, check_season_start, parse_date
@@ -24,7 +25,7 @@ from .grid import Bounds, Grid
 from .join import incomplete_dates, join_sensor, ordered_bands, redate
 from .manifest import Acquisition, MaskRule, Part, Sensor, Stack
 from .measure import check_offset, measure, sample_windows
-from .oddities import empty_sensors, far_apart, long_pause
+from .oddities import empty_sensors, far_apart, long_pause, not_read
 from .prepared import Line, Prepared, nothing_usable, reasons, taken
 from .products import Choice, Product, find_products
 from .products.base import SCL_INVALID
@@ -114,6 +115,7 @@ def prepare_stack(
     found = find_products(folder, sought, progress)
     result = Prepared(Stack(Path(output), Grid("", (0, 1, 0, 0, 0, -1), 1, 1), "01-01", 2000))
     result.lines += [Line("", "", name, False, why) for name, why in found.left_out]
+    result.warnings += not_read(folder, found.unread, settings.user_masks)
     result.found = Counter((one.form, one.sensor) for one in found.products)
     products = _select(with_cloud_rule(found.products, settings.cloud_rule), settings, result)
     products = _kept(chosen_bands(products, settings.bands), result)
@@ -287,12 +289,7 @@ def _checked(settings: PrepareSettings) -> PrepareSettings:
         raise LandloomError(
             tr("MAX_CLOUD is {max_cloud:g}; give a percentage from 0 to 100.").format(max_cloud=settings.max_cloud)
         )
-    if settings.cloud_rule not in CLOUD_RULES:
-        raise LandloomError(
-            tr("CLOUD_RULE is '{cloud_rule}'; choose one of: {cloud_rules}.").format(
-                cloud_rule=settings.cloud_rule, cloud_rules=", ".join(CLOUD_RULES)
-            )
-        )
+    check_choice("CLOUD_RULE", settings.cloud_rule, CLOUD_RULES)
     if settings.mask_buffer < 0:
         raise LandloomError(
             tr("MASK_BUFFER is {mask_buffer:g}; give metres, 0 or more.").format(mask_buffer=settings.mask_buffer)

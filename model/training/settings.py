@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.language import tr
+from ..base.values import check_choice, check_range
 from ..networks.registry import PIXELSET
 from ..stack.indices import check_indices
 
@@ -95,32 +96,17 @@ class TrainingSettings:
         Raises:
             LandloomError: naming the parameter and what it may be.
         """
-        for name, value, options in (
-            ("NETWORK", self.network, NETWORKS if self.network != PIXELSET else (PIXELSET,)),
-            ("CLASS_WEIGHTS", self.class_weights, CLASS_WEIGHTS),
-            ("EVALUATION", self.evaluation, EVALUATIONS),
-        ):
-            if value not in options:
-                raise LandloomError(
-                    tr("{name} is '{value}'; choose one of: {options}.").format(
-                        name=name, value=value, options=", ".join(options)
-                    )
-                )
-        for name, number, low, high in (
-            ("EPOCHS", self.epochs, 0, 100_000),
-            ("BATCH_SIZE", self.batch_size, 2, 1_000_000),
-            ("LEARNING_RATE", self.learning_rate, 0, 1),
-            ("STEP", self.step, 1, 366),
-            ("RUNS", self.runs, 1, 100),
-            ("SEED", self.seed, 0, 2**31 - 1),
-            ("MEMORY_MB", self.memory_mb, 16, 2**31),
-        ):
-            if not (math.isfinite(number) and low <= number <= high):
-                raise LandloomError(
-                    tr("{name} is {number}; choose a value from {low} to {high}.").format(
-                        name=name, number=number, low=low, high=high
-                    )
-                )
+        if self.network != PIXELSET:
+            check_choice("NETWORK", self.network, NETWORKS)
+        check_choice("CLASS_WEIGHTS", self.class_weights, CLASS_WEIGHTS)
+        check_choice("EVALUATION", self.evaluation, EVALUATIONS)
+        check_range("EPOCHS", self.epochs, 0, 100_000)
+        check_range("BATCH_SIZE", self.batch_size, 2, 1_000_000)
+        check_range("LEARNING_RATE", self.learning_rate, 0, 1)
+        check_range("STEP", self.step, 1, 366)
+        check_range("RUNS", self.runs, 1, 100)
+        check_range("SEED", self.seed, 0, 2**31 - 1)
+        check_range("MEMORY_MB", self.memory_mb, 16, 2**31)
         check_indices(self.indices or ())
         if self.network == FOREST and self.class_weights == "log":
             raise LandloomError(tr("CLASS_WEIGHTS log is for networks: choose none or balanced for randomforest."))

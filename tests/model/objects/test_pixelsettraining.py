@@ -275,7 +275,7 @@ def test_the_same_seed_gives_the_same_network(world, result):
 
 def test_refusals_are_one_sentence(world, result, tmp_path, make_stack):
     for settings, more, sentence in (
-        (replace(SETS, network="unet"), {}, "NETWORK is 'unet': choose one of randomforest, pixelset"),
+        (replace(SETS, network="unet"), {}, "NETWORK is 'unet'; choose one of: randomforest, pixelset"),
         (replace(SETS, epochs=-1), {}, "EPOCHS is -1"),
         (replace(SETS, batch_size=1), {}, "BATCH_SIZE is 1"),
         (replace(SETS, learning_rate=2), {}, "LEARNING_RATE is 2"),
