@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..base.errors import LandloomError
 from ..base.language import tr
+from ..base.words import counted
 from .build import RasterInfos
 from .grid import Grid, reproject_bounds
 from .manifest import Stack
@@ -21,9 +23,25 @@ if TYPE_CHECKING:
 COVERED = 0.1
 """Images that cover less of their common grid lie far apart."""
 _LARGE = 100_000_000  # pixels
+_NAMED = 5  # folders
 
 PAUSE = 400
 """Days between two dates of a series after which the one before is likely to be there by mistake."""
+
+
+def not_read(folder: str | os.PathLike[str], unread: Sequence[tuple[str, int]], user_masks: str) -> list[str]:
+    """A warning that names the folders whose dated images are of no known archive, but that of the user's masks."""
+    masks = os.path.abspath(user_masks) if user_masks else ""
+    left = [one for one in unread if not masks.startswith(os.path.join(os.path.abspath(folder), one[0]))]
+    if not left:
+        return []
+    names = ", ".join(f"{name} ({counted(number, 'image')})" for name, number in left[:_NAMED])
+    return [
+        tr(
+            "Nothing is read from {names}, since these images are of no known archive: if they are meant, add them "
+            "with addrasters."
+        ).format(names=names + (" ..." if len(left) > _NAMED else ""))
+    ]
 
 
 def far_apart(grid: Grid, products: Sequence[Product], infos: RasterInfos) -> list[str]:

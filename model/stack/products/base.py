@@ -119,10 +119,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Found:
-    """Products, and files that were recognised but are no dates: (name, why they are left out)."""
+    """Products, and files that were recognised but are no dates: (name, why they are left out).
+
+    Of a whole search also the folders with dated images from which nothing is read: (name, number of images).
+    """
 
     products: tuple[Product, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    unread: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,20 @@ def test_a_band_without_data_is_no_date(tmp_path, write_product):
     assert [(line.date, line.why) for line in result.lines if not line.used] == [("2021-01-15", "wholly without data")]
 
 
+def test_folders_of_no_known_archive_are_named(tmp_path, write_product):
+    """Radar was found, the optical images beside it not: without a word the map would be of radar alone."""
+    inside = write_product.theia(tmp_path / "in", "20210105")
+    for folder, date in (("S2_20m", "20210103"), ("S2_20m", "20210108"), ("SCL", "2021-01-03"), ("labels", "")):
+        (tmp_path / "in" / folder).mkdir(exist_ok=True)
+        (tmp_path / "in" / folder / f"x_{date}.tif").touch()
+    for quality in (inside / "DATA", inside / "MASKS"):
+        quality.mkdir(exist_ok=True)
+        (quality / "SENTINEL2A_20210105_ATB_R1.tif").touch()
+    (warning,) = [line for line in prepare(tmp_path / "in").warnings if "no known archive" in line]
+    assert "S2_20m (2 images), SCL (1 image)," in warning and "addrasters" in warning
+    assert oddities.not_read("in", [("SCL", 1)], "in/SCL") == []
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image" * 50])
 def test_files_that_are_no_images_say_what_they_are(tmp_path, write_product, content):
     write_product.theia(tmp_path / "été 2021", "20210105")
