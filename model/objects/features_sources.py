@@ -105,6 +105,7 @@ class StackSource(Measured):
         bands: dict[str, Sequence[str]] | None = None,
     ) -> None:
         self.grid = stack.grid
+        self.season = (stack.season_start, stack.campaign_year)
         self.reader = StackReader(stack, stack.choose(list(sensors) or None), bands, memory_mb)
         self.reader.bound_cache(memory_mb / 2)
         self.specs: dict[str, SensorSpec] = self.reader.specs

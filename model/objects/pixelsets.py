@@ -21,7 +21,6 @@ from ..base.progress import Progress
 from ..networks.registry import GEOMETRY
 from ..samples.store import SampleStore
 from ..stack.grid import Grid, Window
-from ..stack.manifest import Stack
 from ..stack.sensors import STATIC, SensorSpec, Series
 from ..training.pool import SamplePool
 from .features import SHAPES, halves, joined_window, shape_measures, thinned, tiles
@@ -37,29 +36,7 @@ GEOMETRY_SPEC = SensorSpec(GEOMETRY, STATIC, SHAPES, ("",), (0,), dtype="float32
 
 
 class SetSource(StackSource):
-    """A stack of whose pixels whole series are kept.
-
-    Args:
-        stack: what there is.
-        sensors: names or choices; empty = all.
-        indices: names, checked only: they are computed later.
-        memory_mb: for reading.
-        bands: bands by sensor, in the order wanted; None = all.
-
-    Raises:
-        LandloomError: if a sensor or an index fits nothing.
-    """
-
-    def __init__(
-        self,
-        stack: Stack,
-        sensors: Sequence[str],
-        indices: Sequence[str],
-        memory_mb: float,
-        bands: dict[str, Sequence[str]] | None = None,
-    ) -> None:
-        super().__init__(stack, sensors, indices, memory_mb, bands)
-        self.season = (stack.season_start, stack.campaign_year)
+    """A stack of whose pixels whole series are kept; the indices are checked only: they are computed later."""
 
     @property
     def series_bytes(self) -> int:
