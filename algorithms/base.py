@@ -33,7 +33,7 @@ from ..model.base.provenance import Command, running
 from ..model.base.raster import open_raster
 from ..model.base.values import check_choice
 from .declare import Declaring
-from .outputlocks import locked_outputs
+from .outputlocks import locked_outputs, refuse_inputs
 
 LAYERS = ("source", "vector", "raster", "layer")  # types of parameters
 
@@ -159,6 +159,7 @@ class LandloomAlgorithm(Declaring):
         def checked_work() -> dict[str, Any]:
             use_language(QgsApplication.locale())
             self.check_enums(parameters)
+            refuse_inputs(self.parameterDefinitions(), parameters, context)
             locks = locked_outputs(self.parameterDefinitions(), parameters)
             with running(lambda: self.command(parameters, context)), locks:
                 return self.work(parameters, context, feedback)

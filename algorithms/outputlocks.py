@@ -1,18 +1,74 @@
-"""Keeps two runs from writing one output, whatever the algorithm, and tidies up after one that was killed."""
+"""Keeps two runs from writing one output, and a run from writing over what it reads; tidies up after killed runs."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsProcessing, QgsProcessingOutputLayerDefinition, QgsProcessingParameterDefinition
+from qgis.core import (
+    QgsMapLayer,
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProcessingOutputLayerDefinition,
+    QgsProcessingParameterDefinition,
+    QgsProcessingUtils,
+)
 
+from ..model.base.errors import LandloomError
+from ..model.base.language import tr
 from ..model.base.lock import Lock, lock_path, tidy
 
 _NO_FILE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # memory:, ogr:..., postgres:...; C: is a drive
+
+_RENEWED = ("STACK", "TABLE", "START_FROM")  # inputs of which a run may write a newer version in their place
+
+
+def refuse_inputs(
+    definitions: Iterable[QgsProcessingParameterDefinition],
+    parameters: Mapping[str, Any],
+    context: QgsProcessingContext,
+) -> None:
+    """Keep a run from replacing a file that it reads.
+
+    Raises:
+        LandloomError: if an output is the file of an input.
+    """
+    definitions = list(definitions)
+    outputs = {path: one.name() for one in definitions for path in map(_real, output_paths([one], parameters))}
+    for definition in definitions:
+        name = definition.name()
+        if not outputs or definition.isDestination() or name in _RENEWED:
+            continue
+        value = parameters.get(name)
+        for one in value if isinstance(value, list | tuple) else [value]:
+            path = _input_path(one, context)
+            if path and _real(path) in outputs:
+                raise LandloomError(
+                    tr("{output} {path} is also {name}, which would be lost: give another name.").format(
+                        output=outputs[_real(path)], path=path, name=name
+                    )
+                )
+
+
+def _input_path(value: Any, context: QgsProcessingContext) -> str:
+    """The file of a layer or path that was given; empty where there is none."""
+    if isinstance(value, QgsProcessingFeatureSourceDefinition):
+        value = value.source.staticValue()
+    if isinstance(value, str) and value and not os.path.exists(value.split("|")[0]):
+        value = QgsProcessingUtils.mapLayerFromString(value, context, False)
+    if isinstance(value, QgsMapLayer):
+        value = value.source()
+    path = value.split("|")[0] if isinstance(value, str) else ""
+    return path if os.path.isfile(path) else ""
+
+
+def _real(path: str | os.PathLike[str]) -> str:
+    return os.path.normcase(os.path.realpath(path))
 
 
 @contextlib.contextmanager

@@ -53,6 +53,34 @@ def test_a_second_run_on_any_output_is_refused(landloom_provider, maps, tmp_path
     assert [path.name for path in tmp_path.iterdir() if ".partial" in path.name] == ["other.0a1b2c3d.partial.tif"]
 
 
+@pytest.mark.parametrize("given", ["path", "other way", "layer", "layer of the context"])
+def test_no_run_writes_over_what_it_reads(landloom_provider, maps, tmp_path, given, monkeypatch):
+    """``segment`` wrote its labels into the image that it had read: the image was gone."""
+    import processing
+    from qgis.core import QgsProcessingContext, QgsRasterLayer
+
+    image = tmp_path / "image.tif"
+    image.write_bytes(Path(maps["first"]).read_bytes())
+    before, context = image.read_bytes(), QgsProcessingContext()
+    monkeypatch.chdir(tmp_path)
+    layer = QgsRasterLayer(str(image), "image")
+    context.temporaryLayerStore().addMapLayer(layer)
+    value = {"path": str(image), "other way": "./image.tif", "layer": layer}.get(given, layer.id())
+    with pytest.raises(QgsProcessingException, match=r"OUTPUT .*image.tif is also INPUT, which would be lost: give"):
+        processing.run("landloom:segment", {"INPUT": value, "OUTPUT": str(image)}, context=context)
+    assert image.read_bytes() == before and [one.name for one in tmp_path.iterdir()] == ["image.tif"]
+
+
+def test_a_table_may_be_renewed_in_its_place(landloom_provider, maps, tmp_path):
+    locks = importlib.import_module("landloom.algorithms.outputlocks")
+    from qgis.core import QgsProcessingContext
+
+    table = tmp_path / "classes.csv"
+    table.write_text("value,code\n")
+    definitions = landloom_provider.algorithm("nomenclature").parameterDefinitions()
+    locks.refuse_inputs(definitions, {"TABLE": str(table), "OUTPUT": str(table)}, QgsProcessingContext())
+
+
 def test_which_outputs_are_files(landloom_provider, tmp_path):
     locks = importlib.import_module("landloom.algorithms.outputlocks")
     definitions = landloom_provider.algorithm("landcovermap").parameterDefinitions()
