@@ -25,6 +25,8 @@ from ..model.base.lock import Lock, lock_path, tidy
 
 _NO_FILE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # memory:, ogr:..., postgres:...; C: is a drive
 
+LONGEST_NAME = 210
+"""Bytes of the name of an output: file systems take 255, and what is written beside it has up to 45 more."""
 _RENEWED = ("STACK", "TABLE", "START_FROM")  # inputs of which a run may write a newer version in their place
 
 
@@ -78,10 +80,17 @@ def locked_outputs(
     """Hold the locks of all files and folders that a run will write; temporary outputs are nobody else's.
 
     Raises:
-        LandloomError: if another run writes one of them, or a folder cannot be written.
+        LandloomError: if another run writes one of them, a folder cannot be written or a name is too long, which would
+            else be noticed when all is computed.
     """
     with contextlib.ExitStack() as locks:
         for path in output_paths(definitions, parameters):
+            if (size := len(os.fsencode(path.name))) > LONGEST_NAME:
+                raise LandloomError(
+                    tr("The name of the output {path} is too long, {size} bytes: give one of at most {most}.").format(
+                        path=path, size=size, most=LONGEST_NAME
+                    )
+                )
             lock = locks.enter_context(Lock(lock_path(path), path, around=True))
             if not lock.again:  # a step of a run that writes the same
                 tidy(path)

@@ -71,6 +71,20 @@ def test_no_run_writes_over_what_it_reads(landloom_provider, maps, tmp_path, giv
     assert image.read_bytes() == before and [one.name for one in tmp_path.iterdir()] == ["image.tif"]
 
 
+def test_a_name_that_no_file_beside_it_could_have_is_refused_first(landloom_provider, maps, tmp_path):
+    """The map was computed, and then could not be given its temporary name."""
+    import processing
+
+    for name, good in ((f"{103 * 'é'}.tif", True), (f"{104 * 'é'}.tif", False)):
+        values = {"MAP": maps["first"], "OUTPUT": str(tmp_path / name)}
+        if good:
+            processing.run("landloom:regularise", values)
+            continue
+        with pytest.raises(QgsProcessingException, match="is too long, 212 bytes: give one of at most 210"):
+            processing.run("landloom:regularise", values)
+    assert {one.name.partition(".")[0] for one in tmp_path.iterdir()} == {103 * "é"}
+
+
 def test_a_table_may_be_renewed_in_its_place(landloom_provider, maps, tmp_path):
     locks = importlib.import_module("landloom.algorithms.outputlocks")
     from qgis.core import QgsProcessingContext
