@@ -11,6 +11,7 @@ from qgis.core import (
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
+from ..model.base.nomenclature import MOST_LEVELS
 from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .classify import MapLayer
@@ -71,7 +72,7 @@ class Assess(LandloomAlgorithm):
             "Without it classes are matched by the map's names or by code."
         )
         self.add(
-            declare.whole("LEVEL", "Level of the nomenclature", 0, 0, 20),
+            declare.whole("LEVEL", "Level of the nomenclature", 0, 0, MOST_LEVELS),
             "0 for the classes themselves; 1, 2... for coarser.",
             advanced=True,
         )

@@ -11,6 +11,7 @@ from qgis.core import (
 )
 
 from ..model.base.language import tr
+from ..model.base.nomenclature import MOST_LEVELS
 from ..model.base.words import counted
 from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
@@ -47,7 +48,7 @@ class ExtractSamples(LandloomAlgorithm):
             "must be listed."
         )
         self.add(
-            declare.whole("LEVEL", "Level of the nomenclature", 0, 0, 20),
+            declare.whole("LEVEL", "Level of the nomenclature", 0, 0, MOST_LEVELS),
             "0 for the classes themselves; 1, 2... for the coarser classes in the columns level1, level2... of the "
             "nomenclature.",
             advanced=True,
