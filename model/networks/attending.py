@@ -55,7 +55,7 @@ class Matrices(NamedTuple):
 def summarise(
     branch: AttentionBranch, x: Tensor, mask: Tensor, days: Tensor, places: list[int]
 ) -> tuple[Tensor, Tensor]:
-    """What the attention of a branch makes of pixels, ``[D, N]`` float32, and their presence ``[1, N]``.
+    """What the attention of a branch makes of pixels, and below it 1, ``[D + 1, N]`` float32, and presence ``[1, N]``.
 
     Args:
         branch: the weights.
@@ -72,33 +72,37 @@ def summarise(
     return ATTENDED(x, mask, *own, tile, (SMALLEST, LARGEST))
 
 
-def join(network: LightTemporalAttention, summaries: list[Tensor], flags: list[Tensor]) -> tuple[Tensor, ...]:
-    """Descriptors, one below the other, what they are fused to, and logits, ``[..., N]`` each.
+def join(
+    network: LightTemporalAttention, summaries: list[Tensor], flags: list[Tensor], describe: bool
+) -> tuple[Tensor, ...]:
+    """Logits, and if wanted descriptors, one below the other, and what they are fused to, ``[..., N]`` each.
 
     Args:
         network: the weights.
-        summaries: of each branch ``[D, N]``, ``[D, 0]`` of one without any date.
+        summaries: of each branch ``[D + 1, N]``, ``[D + 1, 0]`` of one without any date.
         flags: likewise the presence ``[1, N]``.
+        describe: else the last two have no pixel.
     """
     precision = next(iter(network.attention_branches().values())).precision
     own = remembered(network, precision, lambda: _fusion(network, precision))
-    return JOINED(summaries, flags, *own, pixels_at_once(flags[0], flags[0].shape[1], PIXELS_AT_ONCE))
+    return JOINED(summaries, flags, *own, pixels_at_once(flags[0], flags[0].shape[1], PIXELS_AT_ONCE), describe)
 
 
-def _fusion(
-    network: LightTemporalAttention, dtype: torch.dtype
-) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+def _fusion(network: LightTemporalAttention, dtype: torch.dtype) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor]:
     """The weights as :func:`joined` takes them."""
     branches = list(network.attention_branches().values())
-    own = [branch.descriptor.folded() for branch in branches]
-    fusion, head = network.fusion.folded(), network.head.folded()
     return (
-        [weight.to(dtype) for weight, _bias in own],
-        [bias.unsqueeze(1).to(dtype) for _weight, bias in own],
-        [branch.absent.detach().unsqueeze(1) for branch in branches],
-        [fusion[0], fusion[1].unsqueeze(1)],
-        [head[0], head[1].unsqueeze(1)],
+        [_with_bias(branch.descriptor).to(dtype) for branch in branches],
+        [branch.absent.detach().view(1, -1, 1) for branch in branches],
+        _with_bias(network.fusion),
+        _with_bias(network.head),
     )
+
+
+def _with_bias(layer: PlanarLinear) -> Tensor:
+    """The folded weight with the bias as last column, ``[1, outputs, inputs + 1]``."""
+    weight, bias = layer.folded()
+    return torch.cat([weight, bias.unsqueeze(1)], dim=1).unsqueeze(0)
 
 
 def matrices(branch: AttentionBranch, days: Tensor, places: list[int], dtype: torch.dtype, group: int = 1) -> Matrices:
@@ -144,7 +148,7 @@ def attended(
     tile: int,
     bounds: tuple[float, float],
 ) -> tuple[Tensor, Tensor]:
-    """Perceptron and attention: ``[T, C, N]`` -> summary ``[D, N]`` float32, and presence ``[1, N]``.
+    """Perceptron and attention: ``[T, C, N]`` -> summary, below it 1, ``[D + 1, N]`` float32; presence ``[1, N]``.
 
     Args:
         x: planes.
@@ -160,7 +164,7 @@ def attended(
     group = keys[0].size(0)
     heads = keys[0].size(1)
     width = keys[0].size(2)
-    result = torch.empty([width, pixels], device=x.device)
+    result = torch.ones([width + 1, pixels], device=x.device)
     flag = torch.ones([1, pixels], device=x.device)
     whole = bool(mask.all())
     room = [
@@ -191,7 +195,7 @@ def attended(
             summary, total = summed(planes, shown, valid, layers, floors, bias, keys, inner, own, ours, True)
         if not whole:
             total.add_(1.0 - here)  # of a pixel without a date, for which 0 / 1 is 0
-        result[:, first:last] = summary.div_(total[0].unsqueeze(1)).view(width, count)
+        result[:width, first:last] = summary.div_(total[0].unsqueeze(1)).view(width, count)
     return result, flag
 
 
@@ -282,55 +286,65 @@ def joined(
     summaries: list[Tensor],
     flags: list[Tensor],
     weights: list[Tensor],
-    biases: list[Tensor],
     absent: list[Tensor],
-    fusion: list[Tensor],
-    head: list[Tensor],
+    fusion: Tensor,
+    head: Tensor,
     tile: int,
+    describe: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The descriptors of branches, ``absent`` where a pixel has no date, joined for the classifier.
 
     Args:
         summaries: see :func:`join`, as ``flags``.
         flags: likewise.
-        weights: of each branch ``[outputs, D]``.
-        biases: likewise ``[outputs, 1]``.
-        absent: likewise.
-        fusion: weight ``[F, branches * (outputs + 1)]`` and bias ``[F, 1]``.
-        head: likewise.
+        weights: of each branch, the bias as last column, ``[1, outputs, D + 1]``.
+        absent: likewise ``[1, outputs, 1]``.
+        fusion: likewise ``[1, F, branches * (outputs + 1) + 1]``.
+        head: likewise ``[1, K, F + 1]``.
         tile: pixels at once.
+        describe: whether the last two are wanted.
 
     Returns:
-        descriptors, those of all branches one below the other, fused descriptor and logits, ``[..., N]`` float32.
+        logits, descriptors, those of all branches one below the other, and fused descriptor, ``[..., N]`` float32.
     """
-    size = weights[0].size(0)
+    size = weights[0].size(1)
     count = len(weights)
+    width = head.size(2) - 1
     pixels = flags[0].size(1)
-    descriptors = torch.empty([count * (size + 1), pixels], device=flags[0].device)
-    fused = torch.empty([fusion[0].size(0), pixels], device=flags[0].device)
-    logits = torch.empty([head[0].size(0), pixels], device=flags[0].device)
-    torch.cat(flags, out=descriptors[count * size :])
-    whole = bool(descriptors[count * size :].all())
+    device = flags[0].device
+    logits = torch.empty([1, head.size(1), pixels], device=device)
+    descriptors = torch.empty([count * size, pixels if describe else 0], device=device)
+    fused = torch.empty([width, pixels if describe else 0], device=device)
+    presence = torch.cat(flags)
+    whole = bool(presence.all())
+    room = torch.ones([1, fusion.size(2), min(tile, pixels)], device=device)
+    wide = torch.ones([1, width + 1, min(tile, pixels)], device=device)
     for first in range(0, pixels, tile):
         last = min(first + tile, pixels)
-        planes = descriptors[:, first:last]
+        planes = room[:, :, : last - first]
+        joint = wide[:, :, : last - first]
+        planes[0, count * size : count * size + count].copy_(presence[:, first:last])
         for branch in range(count):
-            own = planes[branch * size : (branch + 1) * size]
+            own = planes[:, branch * size : (branch + 1) * size]
             if summaries[branch].size(1) == 0:
                 own.copy_(absent[branch])
                 continue
-            summary = summaries[branch][:, first:last].to(weights[branch].dtype)
+            summary = summaries[branch][:, first:last].unsqueeze(0)
             if weights[branch].dtype == torch.float32:
-                torch.addmm(biases[branch], weights[branch], summary, out=own)
+                torch.bmm(weights[branch], summary, out=own)
             else:
-                own.copy_(torch.addmm(biases[branch], weights[branch], summary))
+                own.copy_(torch.bmm(weights[branch], summary.to(weights[branch].dtype)))
             own.relu_()
             if not whole:
-                own.copy_(torch.where(flags[branch][:, first:last] > 0, own, absent[branch]))
-        torch.addmm(fusion[1], fusion[0], planes, out=fused[:, first:last])
-        fused[:, first:last].relu_()
-        torch.addmm(head[1], head[0], fused[:, first:last], out=logits[:, first:last])
-    return descriptors[: count * size], fused, logits
+                own.copy_(torch.where(presence[branch, first:last] > 0, own, absent[branch]))
+        values = joint[:, :width]
+        torch.bmm(fusion, planes, out=values)
+        values.relu_()
+        torch.bmm(head, joint, out=logits[:, :, first:last])
+        if describe:
+            descriptors[:, first:last].copy_(planes[0, : count * size])
+            fused[:, first:last].copy_(values[0])
+    return logits[0], descriptors, fused
 
 
 ATTENDED, JOINED = Scripted(attended), Scripted(joined)

@@ -50,7 +50,8 @@ class Prediction(NamedTuple):
     Attributes:
         logits: ``[B, K, H', W']``.
         auxiliary: name of a branch -> logits ``[B, K, H', W']`` of its auxiliary head (used in training only).
-        descriptors: name of a branch -> feature vectors ``[B, D, H', W']``; ``fused`` is always there.
+        descriptors: name of a branch -> feature vectors ``[B, D, H', W']``; ``fused`` is always there; empty
+            where :func:`.scripting.classes_only` says that nobody reads them.
     """
 
     logits: Tensor

@@ -13,7 +13,7 @@ from .base import Prediction, SensorInput, SensorShape
 from .channels import group_of
 from .planar import PlanarLinear, mask_to_planes, to_planes, to_windows
 from .registry import check_settings
-from .scripting import makes_maps
+from .scripting import makes_maps, wants_descriptors
 
 DEFAULTS = {"widths": (32, 64), "heads": 16, "descriptor": 128, "dropout": 0.1}
 
@@ -91,7 +91,10 @@ class LightTemporalAttention(nn.Module):
         branches = self.attention_branches()
         if makes_maps(self) and all(branch.reads_pixels for branch in branches.values()):
             found = [branches[group].summarise(sensors, units) for group, sensors in present.items()]
-            planes, fused, logits = join(self, [one[0] for one in found], [one[1] for one in found])
+            describe = wants_descriptors()
+            logits, planes, fused = join(self, [one[0] for one in found], [one[1] for one in found], describe)
+            if not describe:
+                return Prediction(windows(logits), {}, {})
             own = dict(zip(present, planes.chunk(len(present)), strict=True)) | {"fused": fused}
             return Prediction(windows(logits), {}, {name: windows(x) for name, x in own.items()})
         descriptors, flags = {}, []
@@ -172,10 +175,10 @@ class AttentionBranch(nn.Module):
         return type(self).by_date is AttentionBranch.by_date
 
     def summarise(self, present: list[tuple[int, SensorInput]], units: int) -> tuple[Tensor, Tensor]:
-        """Without gradients: what the attention gives, ``[C, units]``, and presence; ``[C, 0]`` without any date."""
+        """Without gradients: see :func:`.attending.summarise`; ``[C + 1, 0]`` without any date."""
         known = self.dates(present)
         if known is None:
-            return self.absent.new_empty(self.key.weight.shape[1], 0), self.absent.new_zeros(1, units)
+            return self.absent.new_empty(self.key.weight.shape[1] + 1, 0), self.absent.new_zeros(1, units)
         x, mask, days, places = known
         return summarise(self, x.to(self.precision), mask, days, places.tolist())
 

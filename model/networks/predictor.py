@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -299,7 +300,9 @@ class Predictor:
             return self._compute_forest(batch)
         import torch
 
-        with torch.inference_mode():
+        from .scripting import classes_only
+
+        with torch.inference_mode(), nullcontext() if branches else classes_only():
             inputs = self.recipe.network_inputs(
                 batch, self.device, self.info.needs_regular_dates, self.info.needs_raw_dates, drop=True
             )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +22,7 @@ from torch import nn
 _Made = TypeVar("_Made")
 _MOST_REMEMBERED = 32
 _lock = threading.Lock()
+_local = threading.local()
 _autocast = getattr(torch._C, "_is_any_autocast_enabled", torch.is_autocast_enabled)  # older versions: of CUDA
 
 
@@ -69,6 +71,22 @@ def pixels_at_once(planes: torch.Tensor, pixels: int, cache: int) -> int:
 def makes_maps(module: nn.Module) -> bool:
     """Whether only results are wanted of a module: no gradients, no statistics, no mixed precision."""
     return not (module.training or torch.is_grad_enabled() or _autocast())
+
+
+@contextmanager
+def classes_only() -> Iterator[None]:
+    """Within it, in this thread, a network that makes maps may leave out its descriptors, which nobody reads."""
+    before = wants_descriptors()
+    _local.describes = False
+    try:
+        yield
+    finally:
+        _local.describes = before
+
+
+def wants_descriptors() -> bool:
+    """Whether descriptors are read; see :func:`classes_only`."""
+    return bool(getattr(_local, "describes", True))
 
 
 def mixes_precision() -> bool:

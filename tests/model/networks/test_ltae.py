@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 from landloom.model.networks import attending  # noqa: E402
 from landloom.model.networks.base import SensorInput, SensorShape  # noqa: E402
 from landloom.model.networks.ltae import LightTemporalAttention, day_encoding, sensor_groups  # noqa: E402
+from landloom.model.networks.scripting import classes_only  # noqa: E402
 
 SHAPES = {
     "S2": SensorShape("optical", 5, 8),
@@ -178,6 +179,25 @@ def test_the_way_of_maps_gives_the_numbers_of_the_plain_way(monkeypatch, widths,
     for found in (plain, quick):
         torch.testing.assert_close(found.logits, slow.logits, atol=2e-5, rtol=2e-5)
         torch.testing.assert_close(found.descriptors["S2"], slow.descriptors["S2"], atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_maps_of_classes_alone_are_those_with_descriptors(network, hidden):
+    """Where nobody reads the descriptors they are not kept, in this thread and for this call only."""
+    inputs = random_inputs(13, seed=6)
+    if hidden:  # pixels without any date of one sensor, and another sensor that is not there
+        inputs["S2"].mask[2:5] = False
+        del inputs["STATIC"]
+    else:
+        inputs = {name: one._replace(mask=torch.ones_like(one.mask)) for name, one in inputs.items()}
+    with torch.inference_mode():
+        with classes_only():
+            alone = network(inputs)
+        whole = network(inputs)
+    assert not alone.descriptors and "fused" in whole.descriptors
+    torch.testing.assert_close(alone.logits, whole.logits, atol=0, rtol=0)
+    with torch.enable_grad():
+        torch.testing.assert_close(alone.logits, network(inputs).logits, atol=2e-5, rtol=2e-5)
 
 
 def test_learns_which_date_matters():
