@@ -319,7 +319,7 @@ def assign_codes(values: Iterable[str]) -> tuple[dict[str, int], bool]:
 def listed(names: Sequence[str], most: int = 20) -> str:
     """Names for a sentence, the first ones where there are very many."""
     rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(names[:most]) + (tr(" and {n} more").format(n=rest) if rest > 0 else "")
 
 
 def _order(value: str) -> tuple[bool, int, str]:

@@ -18,6 +18,7 @@ from ..base.files import check_writable, whole_file
 from ..base.language import mark, tr
 from ..base.lock import Lock, lock_path, tidy
 from ..base.metrics import Scores
+from ..base.nomenclature import listed
 from ..base.optional import need
 from ..base.progress import Progress, Remembering
 from ..networks.foldfile import KEY, folds_path, save_folds
@@ -207,6 +208,7 @@ def _train(
     else:
         result = _train_folds(pool, settings, progress, checkpoints, start)
     _doubt_calibration(result, progress)
+    _doubt_scores(result.evaluation.pixel, pool, progress)
     scores = {"evaluation": how, **result.evaluation.to_json()}
     result.model.header = replace(result.model.header, scores=scores, calibration=result.calibrated.to_json())
     return result
@@ -247,7 +249,7 @@ def _train_folds(
     if lonely:
         progress.warning(
             tr("With one group only, so that they train in every fold and are left out of the scores: {names}.").format(
-                names=", ".join(lonely)
+                names=listed(lonely)
             )
         )
     if not divided:
@@ -332,6 +334,25 @@ def _doubt_calibration(result: TrainingResult, progress: Progress) -> None:
     )
 
 
+def _doubt_scores(scores: Scores, pool: SamplePool, progress: Progress) -> None:
+    """Warn of scores that can tell nothing of the classes, or tell that nothing was learnt."""
+    judged = np.flatnonzero(scores.support > 0)
+    if len(judged) == 1:
+        progress.warning(
+            tr(
+                "Only {name} is judged, so the scores do not tell how well the classes are told apart: add reference "
+                "polygons of the others."
+            ).format(name=pool.nomenclature.names[judged[0]])
+        )
+    elif scores.kappa <= 0:
+        progress.warning(
+            tr(
+                "The scores are no better than guessing (kappa {kappa:.3f}): the groups are too few, or the labels do "
+                "not fit the images; check CLASS_FIELD, and the place and the year of the reference data."
+            ).format(kappa=scores.kappa)
+        )
+
+
 def _name_absent(pool: SamplePool, parts: Parts, progress: Progress, where: str = "") -> None:
     """Warn of classes without samples in a part."""
     present = set(pool.labels.tolist())
@@ -351,7 +372,7 @@ def _name_absent(pool: SamplePool, parts: Parts, progress: Progress, where: str 
     ):
         absent = sorted(present - set(pool.labels[own].tolist()))
         if len(own) and absent and (not where or name == "training"):
-            names = ", ".join(pool.nomenclature.names[k] for k in absent)
+            names = listed([pool.nomenclature.names[k] for k in absent])
             progress.warning(tr(sentence).format(names=names) + suffix)
     if not len(parts.validation):
         progress.warning(tr("There are no validation samples: training does not stop early.") + suffix)
@@ -365,7 +386,7 @@ def _name_thin(pool: SamplePool, test: np.ndarray, progress: Progress) -> None:
     if thin:
         progress.warning(
             tr("Judged on fewer than {n} groups, so that their scores may be far from the truth: {names}.").format(
-                n=FEW_GROUPS, names=", ".join(thin)
+                n=FEW_GROUPS, names=listed(thin)
             )
         )
 

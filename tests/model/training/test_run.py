@@ -364,6 +364,20 @@ def test_class_with_one_group_trains_and_is_named(tmp_path):
     assert any("mil" in line and "left out of the scores" in line for line in told.warnings)
 
 
+@pytest.mark.parametrize("judged", ["one class", "labels of nothing"])
+def test_scores_that_tell_nothing_are_doubted(judged, tmp_path):
+    """A macro F1 of 0.75 where one class was judged, or a kappa of -0.8, stood in the log as if it were an accuracy."""
+    labels = {"one class": np.minimum(np.arange(6), 2), "labels of nothing": np.arange(6) // 3}[judged]
+    sentence = {"one class": "is judged, so the scores do not", "labels of nothing": "guessing (kappa -"}[judged]
+    # Of six groups those three apart look alike; in the second case they have the two labels.
+    labels = labels[training_samples.make_store(groups=2).groups]
+    store, told = training_samples.make_store(groups=2, labels=labels, noise=0.3), Told()
+    forest = settings(network="randomforest", evaluation="folds")
+    result = train([store], forest, tmp_path / "m.safetensors", None, told)
+    assert [line for line in told.warnings if sentence in line], (told.warnings, result.evaluation.pixel)
+    assert sum("is judged, so" in line or "guessing" in line for line in told.warnings) == 1
+
+
 def test_without_validation_samples_it_trains_all_epochs_and_says_so(tmp_path):
     store = training_samples.make_store(groups=4)
     split = np.where(store.split == 1, 0, store.split)
