@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgis.core import QgsProcessingContext, QgsProcessingException, QgsProcessingFeedback
+from qgis.core import Qgis, QgsProcessingContext, QgsProcessingException, QgsProcessingFeedback, QgsWkbTypes
 
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
@@ -116,7 +116,7 @@ def reference_path(
     Layers in memory, filtered ones and selections are first written to a temporary GeoPackage.
 
     Raises:
-        LandloomError: if the layer cannot be loaded.
+        LandloomError: if the layer cannot be loaded, or has no geometry.
     """
     try:
         source = algorithm.parameterAsSource(parameters, name, context)
@@ -127,6 +127,13 @@ def reference_path(
             tr("{name} {get} cannot be loaded as polygons or points; check the path.").format(
                 name=name, get=parameters.get(name)
             )
+        )
+    if source.featureCount() != 0 and QgsWkbTypes.geometryType(source.wkbType()) == Qgis.GeometryType.Null:
+        raise LandloomError(
+            tr(
+                "{name} {layer} is a table without places: give polygons or points. Of columns with coordinates QGIS "
+                "makes points by 'Create points layer from table'."
+            ).format(name=name, layer=source.sourceName())
         )
     path, layer_name = algorithm.parameterAsCompatibleSourceLayerPathAndLayerName(
         parameters, name, context, ["gpkg", "shp", "geojson", "json", "sqlite", "fgb", "kml", "gml"], "gpkg", feedback

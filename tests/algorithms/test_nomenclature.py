@@ -30,6 +30,16 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+def test_a_table_without_geometry_is_named(make, tmp_path):
+    """The sentence named the temporary file to which QGIS had copied it, and said that it 'hold none'."""
+    from qgis.core import QgsProcessingException
+
+    table = tmp_path / "relevés.csv"
+    table.write_text("crop,x,y\nmaïs,1,2\n", encoding="utf-8")
+    with pytest.raises(QgsProcessingException, match=r"REFERENCE relevés is a table without places: give polygons or"):
+        make(REFERENCE=str(table))
+
+
 def test_text_classes_get_codes_and_areas(make):
     table = rows(make())
     assert [(row["value"], row["code"], row["name"], row["use"], row["count"]) for row in table] == [
