@@ -159,7 +159,7 @@ class MapPair:
             LandloomError: at the end, if there is no pixel where both maps have a class.
         """
         grid = self.grid
-        rows = int(max(1, min(grid.height, memory_mb * 2**20 / 2 / (grid.width * _BYTES), 1024)))
+        rows = int(max(1, min(grid.height, memory_mb * 2**20 / 3 / (grid.width * _BYTES), 1024)))
         rows = 2 ** (rows.bit_length() - 1)  # few strips reach over two rows of a file's blocks
         self._room = CacheRoom(memory_mb / 8, self._let_go)
         for row in range(0, grid.height, rows):

@@ -35,7 +35,8 @@ LOWEST_SCALE, HIGHEST_SCALE = 4.0, 400.0  # of those that follow from the pixel
 MARGIN = 384
 SMALLEST_TILE = 512
 CREATION = ("TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "PREDICTOR=2", "BIGTIFF=IF_SAFER")
-_BASE_MB = 16  # what is small: tables by object, the stretch, what waits to be written
+_CHUNKS = 1 / 6  # of the memory, for chunks that are cut side by side
+_BASE_MB = 24  # what is small: tables by object, the stretch, what waits to be written
 _NUMBERS = 1 / 8  # of the memory, for GDAL's blocks of the raster of numbers
 READING_MB = 48
 """For reading a stack: more does not make it quicker."""
@@ -229,8 +230,8 @@ def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: G
 
 
 def threads_for(bands: int, settings: SegmentSettings) -> int:
-    """Chunks cut into superpixels side by side: one a processor, 4 at most, in a third of the memory."""
-    affordable = int(settings.memory_mb / 3 / chunk_mb(bands, settings.superpixel))
+    """Chunks cut into superpixels side by side: one a processor, 4 at most, in a share of the memory."""
+    affordable = int(settings.memory_mb * _CHUNKS / chunk_mb(bands, settings.superpixel))
     return max(1, min(4, os.cpu_count() or 1, affordable))
 
 
@@ -261,8 +262,10 @@ def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings, re
     if pixels * bytes_per_pixel <= room:
         return Tiles(SMALLEST_TILE, MARGIN)
     reading = READING_MB if reading_mb == settings.memory_mb / 4 else reading_mb  # with more memory, of a stack
-    beside = _BASE_MB + chunk_mb(bands, settings.superpixel) + reading
-    least = math.ceil((beside + pixels * bytes_per_pixel / 2**20) / (1 - _NUMBERS))
+    chunk, rest = chunk_mb(bands, settings.superpixel), _BASE_MB + reading + pixels * bytes_per_pixel / 2**20
+    least = math.ceil((chunk + rest) / (1 - _NUMBERS))
+    if least * _CHUNKS >= 2 * chunk:
+        least = math.ceil(rest / (1 - _NUMBERS - _CHUNKS))
     raise LandloomError(
         tr(
             "MEMORY_MB {memory_mb:g} is too small for {bands} bands: give {least} or more, or fewer bands by SENSOR "

@@ -9,6 +9,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
+from ..base.freedmemory import give_back_freed_memory
 from ..base.language import tr
 from ..base.raster import open_raster, read_array
 from ..mapping.chunks import Area
@@ -247,6 +248,7 @@ class StretchedImage:
             for column in np.unique(np.linspace(0, self.width - side_x, _SAMPLES).astype(int)):
                 values, valid = self._raw(Window(int(column), int(row), side_x, side_y))
                 found.append(values[:, valid])
+            self.let_go()
         sample = np.concatenate(found, axis=1)
         if not sample.shape[1]:
             sample = self._search()
@@ -256,6 +258,9 @@ class StretchedImage:
         spread = np.where(high > low, high - low, STRETCH)
         self._low[:, 0, 0] = low
         self._factor[:, 0, 0] = STRETCH / spread
+        del sample
+        found.clear()
+        give_back_freed_memory()
 
     def _search(self) -> np.ndarray:
         """Valid pixels wherever they are: the first strip that has some."""

@@ -246,7 +246,7 @@ def _blocks(
 ) -> list[Window]:
     """Windows that fit in memory, along the blocks of the files where they can be."""
     pixel = reader.bytes_per_pixel + 24 * len(spec.dates) + 8 * len(spec.bands)
-    most = max(64 * 64, int(memory_mb * 2**20 * 0.7 / pixel))
+    most = max(64 * 64, int(memory_mb * 2**20 * 0.55 / pixel))
     width, height = (min(max(side, 64), _LARGEST) for side in reader.block_size())
     if whole_series:  # the speckle filter cannot be interrupted
         width, height = min(width, 128), min(height, 128)
