@@ -9,7 +9,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.language import tr
-from ..base.nomenclature import Nomenclature
+from ..base.nomenclature import Nomenclature, listed
 from ..base.progress import Progress
 from ..samples.splits import stratified_group_folds
 from .objectmatching import Matched
@@ -51,17 +51,29 @@ class Divided:
         lonely = np.isin(groups, groups[alone[labels]])
         count = min(folds, len(np.unique(groups)))
         warnings: list[str] = []
-        if alone.any():
-            names = ", ".join(nomenclature.names[k] for k in np.flatnonzero(alone))
+        if alone[labels].any():
+            names = listed([nomenclature.names[k] for k in np.unique(labels[alone[labels]])])
             warnings.append(
                 tr(
                     "With objects of one group only, so that they train and are left out of the scores: {names}."
                 ).format(names=names)
             )
-            progress.warning(warnings[-1])
+            beside = int(np.count_nonzero(lonely & ~alone[labels]))
+            if beside:
+                warnings.append(
+                    tr(
+                        "Only {judged} of {total} objects are judged: {beside} more are of groups that hold such a "
+                        "class, too. Reference features that share a segment are one group."
+                    ).format(judged=int(np.count_nonzero(~lonely)), total=len(labels), beside=beside)
+                )
+            for one in warnings:
+                progress.warning(one)
         if count < 2 or lonely.all():
             raise LandloomError(
-                tr("No class has objects of two groups, so nothing can be judged: add reference polygons.")
+                tr(
+                    "No class has objects of two groups, so nothing can be judged. Reference features that share a "
+                    "segment are one group: add reference polygons, or make smaller segments."
+                )
             )
         if fold is None:
             fold = stratified_group_folds(labels, groups, count, seed)

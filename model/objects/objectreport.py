@@ -98,7 +98,7 @@ def write_object_report(
     ]
     columns = [tr("class"), "F1", tr("precision"), tr("recall"), tr("objects"), tr("groups")]
     report.table(columns, rows)
-    thin = [name for name, count in zip(names, groups, strict=True) if count < FEW_GROUPS]
+    thin = [name for k, name in enumerate(names) if found.support[k] > 0 and groups[k] < FEW_GROUPS]
     if thin:
         report.paragraph(
             tr("Judged on fewer than {n} groups, so that their scores may be far from the truth: {names}.").format(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from landloom.model.base.errors import Cancelled, LandloomError
+from landloom.model.base.nomenclature import LandCoverClass, Nomenclature
 from landloom.model.base.progress import Progress
 from landloom.model.base.raster import spatial_reference, write_raster
 from landloom.model.base.vectorfile import write_table
 from landloom.model.objects.features_segments import open_segments
 from landloom.model.objects.objectclassify import classify_objects
+from landloom.model.objects.objectfolds import Divided
 from landloom.model.objects.objectmatching import groups_within, match
 from landloom.model.objects.objectmodel import ObjectModel
 from landloom.model.objects.objecttraining import ObjectTraining, train_objects
@@ -184,6 +188,19 @@ def test_groups_are_never_split_and_shuffled_labels_give_chance(world, result, t
     # the fields of a farm look alike: were they split, the labels would be told from them
     leaky = trained({**world, "given": shuffled})
     assert leaky.scores.kappa > 0.4
+
+
+def test_it_says_how_few_objects_judge_where_features_share_segments():
+    """Of 107 real objects 14 judged, and nothing told why: the others were in one group with the only potatoes."""
+    nomenclature = Nomenclature(tuple(LandCoverClass(k + 1, name, "#000000") for k, name in enumerate("abc")))
+    matched = SimpleNamespace(labels=np.array([0, 1, 0, 1, 2, 0]), groups=np.array([1, 2, 3, 4, 5, 5]))
+    divided = Divided.of(matched, nomenclature, 2, 0, Progress())
+    assert divided.lonely.tolist() == [False] * 4 + [True] * 2
+    assert divided.warnings[0].endswith("left out of the scores: c.")
+    assert divided.warnings[1].startswith("Only 4 of 6 objects are judged: 1 more are of groups that hold such a class")
+    together = SimpleNamespace(labels=matched.labels, groups=np.zeros(6, int))
+    with pytest.raises(LandloomError, match="features that share a segment are one group: add reference polygons, or"):
+        Divided.of(together, nomenclature, 2, 0, Progress())
 
 
 def test_the_same_seed_gives_the_same_file(world, result, tmp_path):
