@@ -177,12 +177,17 @@ def noisy():
     return codes
 
 
-def test_strips_make_no_difference(noisy, tmp_path, monkeypatch):
-    """The whole file, read in strips with a halo, equals the plain rules on the whole map."""
+@pytest.mark.parametrize("bytes_per_pixel", [96, 1_000_000])
+def test_strips_make_no_difference(noisy, tmp_path, monkeypatch, bytes_per_pixel):
+    """The whole file, read in strips with a halo, two rows each with little memory, equals the plain rules."""
+    from landloom.model.mapping import components
     from landloom.model.mapping import regularise as module
 
     path = write(tmp_path / "carte é.tif", noisy)
     monkeypatch.setattr(module, "STRIP", 37)
+    monkeypatch.setattr(module, "_COLUMNS", 32)
+    monkeypatch.setattr(components, "_BYTES", bytes_per_pixel)
+    assert (components.strip_rows(noisy.shape[1], 1024) == 2) == (bytes_per_pixel > 96)
     voted, _ = run(path, tmp_path / "voted.tif", radius=2, keep=[4])
     assert np.array_equal(voted, plain_majority(noisy, 2, {4}))
     both, done = run(path, tmp_path / "both.tif", radius=1, min_area=0.3, class_areas={3: 0.8}, keep=[4])
@@ -251,6 +256,19 @@ def test_wrong_settings_are_named(noisy, tmp_path, settings, message):
     assert not (tmp_path / "o.tif").exists()
     with pytest.raises(LandloomError, match="the map itself"):
         run(path, path, radius=1)
+
+
+def test_too_many_regions_are_refused_while_they_are_found(noisy, tmp_path):
+    from landloom.model.base.errors import LandloomError
+    from landloom.model.mapping.components import check_regions
+
+    check_regions(8738, 120, 1)
+    with pytest.raises(LandloomError, match=r"8,739 regions or more, which take about 1 MB: raise MEMORY_MB"):
+        check_regions(8739, 120, 1)
+    path = write(tmp_path / "map.tif", noisy)
+    with pytest.raises(LandloomError, match="regions or more"):
+        run(path, tmp_path / "out.tif", min_area=0.5, memory_mb=0.05)
+    assert not (tmp_path / "out.tif").exists()
 
 
 def test_too_little_memory_is_said(noisy, tmp_path):

@@ -234,6 +234,8 @@ def test_refusals_are_one_sentence(world, result, tmp_path, make_stack):
     ):
         with pytest.raises(LandloomError, match=sentence):
             trained({**world, "given": given}, settings)
+    with pytest.raises(LandloomError, match="MB to learn from: raise MEMORY_MB to that or more"):
+        trained(world, memory_mb=0.01)
     segments = open_segments(world["segments"], Progress())
     model = world["folder"] / "objects.safetensors"
     poor = make_stack(

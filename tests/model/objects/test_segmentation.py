@@ -181,6 +181,19 @@ def test_memory_decides_on_tiles():
     assert tiles_for(20000, 20000, 40, settings).side < several.side
 
 
+@pytest.mark.parametrize("bands", [1, 4, 16, 17, 60])
+def test_too_little_memory_is_refused_with_what_does(bands):
+    from landloom.model.base.errors import LandloomError
+    from landloom.model.objects.segmentation import SegmentSettings, tiles_for
+
+    with pytest.raises(LandloomError, match=rf"MEMORY_MB 128 is too small for {bands} bands") as told:
+        tiles_for(20000, 20000, bands, SegmentSettings(memory_mb=128), 32)
+    least = int(str(told.value).split("give ")[1].split()[0])
+    tiles = tiles_for(20000, 20000, bands, SegmentSettings(memory_mb=least), 48)
+    assert tiles.side >= 512 and tiles.margin == 384
+    assert tiles_for(500, 500, bands, SegmentSettings(memory_mb=least), 48).margin == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
