@@ -242,24 +242,27 @@ class StretchedImage:
 
     def _measure(self) -> None:
         """Percentiles of pixels in windows spread over the image; the same whatever the tiles."""
-        found = []
         side_x, side_y = min(_SAMPLE_PIXELS, self.width), min(_SAMPLE_PIXELS, self.height)
-        for row in np.unique(np.linspace(0, self.height - side_y, _SAMPLES).astype(int)):
-            for column in np.unique(np.linspace(0, self.width - side_x, _SAMPLES).astype(int)):
-                values, valid = self._raw(Window(int(column), int(row), side_x, side_y))
-                found.append(values[:, valid])
+        rows = np.unique(np.linspace(0, self.height - side_y, _SAMPLES).astype(int)).tolist()
+        columns = np.unique(np.linspace(0, self.width - side_x, _SAMPLES).astype(int)).tolist()
+        sample = np.empty((self.bands, len(rows) * len(columns) * side_x * side_y), np.float32)
+        count = 0
+        for row in rows:
+            for column in columns:
+                values, valid = self._raw(Window(column, row, side_x, side_y))
+                found = values[:, valid]
+                sample[:, count : count + found.shape[1]] = found
+                count += found.shape[1]
             self.let_go()
-        sample = np.concatenate(found, axis=1)
-        if not sample.shape[1]:
-            sample = self._search()
-        low, high = np.percentile(sample, [2, 98], axis=1)
-        flat = high <= low  # such as a band of few rare values
-        low[flat], high[flat] = sample[:, :].min(axis=1)[flat], sample.max(axis=1)[flat]
+        sample = sample[:, :count] if count else self._search()
+        # Band by band: of many bands the samples are hundreds of megabytes, which need not be there twice.
+        low, high = np.transpose([np.percentile(band, [2, 98]) for band in sample])
+        for place in np.flatnonzero(high <= low):  # such as a band of few rare values
+            low[place], high[place] = sample[place].min(), sample[place].max()
         spread = np.where(high > low, high - low, STRETCH)
         self._low[:, 0, 0] = low
         self._factor[:, 0, 0] = STRETCH / spread
         del sample
-        found.clear()
         give_back_freed_memory()
 
     def _search(self) -> np.ndarray:
