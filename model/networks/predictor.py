@@ -226,20 +226,10 @@ class Predictor:
         result = np.empty((size, planes, height, 1 if self.info.reads_sets else width), dtype=np.float32)
 
         def compute(block: _Block) -> None:
-            try:
-                found = self._compute(_cut(batch, block, self.halo), branches)
-            except RuntimeError as error:
-                halves = _halves(block) if is_gpu_full(error) else ()
-                if not halves:
-                    raise
-            else:
-                result[block.first : block.last, :, block.top : block.bottom] = found
-                return
-            # The error, which holds on to what was on the GPU, is gone by now. Later blocks begin with what fits.
-            self.block = max(1, min(self.block, (block.last - block.first) * (block.bottom - block.top) * width // 2))
-            free_gpu(self._place)
-            for half in halves:
-                compute(half)
+            # No function that calls itself: it would hold itself and the batch until Python looks for such circles.
+            left = [block]
+            while left:
+                left += self._fill(result, batch, left.pop(), branches)
 
         blocks = self._cut_up(batch, height, width)
         if len(blocks) == 1 and not self._threaded():
@@ -247,6 +237,25 @@ class Predictor:
         else:
             list(self._workers().map(compute, blocks))
         return result
+
+    def _fill(
+        self, result: np.ndarray, batch: dict[str, Series], block: _Block, branches: tuple[str, ...]
+    ) -> Sequence[_Block]:
+        """Compute a block into ``result``; where a GPU has no room for it, nothing yet: its halves are to be done."""
+        try:
+            found = self._compute(_cut(batch, block, self.halo), branches)
+        except RuntimeError as error:
+            halves = _halves(block) if is_gpu_full(error) else ()
+            if not halves:
+                raise
+        else:
+            result[block.first : block.last, :, block.top : block.bottom] = found
+            return ()
+        # The error, which holds on to what was on the GPU, is gone by now. Later blocks begin with what fits.
+        pixels = (block.last - block.first) * (block.bottom - block.top) * result.shape[3]
+        self.block = max(1, min(self.block, pixels // 2))
+        free_gpu(self._place)
+        return halves
 
     def pieces(self, batch: dict[str, Series]) -> list[dict[str, Series]]:
         """The parts of a batch that are computed at a time."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -87,6 +89,25 @@ def test_a_pixel_does_not_depend_on_its_block(world, name):
             np.testing.assert_allclose(predictor.predict(part)[0, :, 0, 0], whole[0, :, y, x], atol=1e-5)
     single = Predictor(model, threads=1).predict(batch)
     np.testing.assert_allclose(single, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nothing_of_a_batch_is_held_once_it_is_computed(world, name):
+    """Not even until Python looks for circles of objects: a run would take more and more memory until then."""
+    side = 2 * network_info(name).halo + 9
+    with Predictor(make_model(world, name), threads=1) as predictor:
+        predictor.block = 27
+        predictor.predict(world.batch(1, side))  # what is loaded or kept for all batches
+        gc.collect()
+        gc.disable()
+        try:
+            batch = world.batch(1, side, seed=1)
+            values = [weakref.ref(series.values) for series in batch.values()]
+            result = weakref.ref(predictor.predict(batch))
+            del batch
+            assert not any(one() is not None for one in (*values, result))
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
