@@ -93,7 +93,7 @@ class MapPair:
             LandloomError: if pixels cannot be read, or are no whole numbers.
         """
         if self._room is not None:
-            self._room.check()
+            self._room.check(self._let_go)
         column, row = window.column + self._window.column, window.row + self._window.row
         own = Window(column, row, window.width, window.height)
         first = self.before.read(own)
@@ -161,7 +161,7 @@ class MapPair:
         grid = self.grid
         rows = int(max(1, min(grid.height, memory_mb * 2**20 / 3 / (grid.width * _BYTES), 1024)))
         rows = 2 ** (rows.bit_length() - 1)  # few strips reach over two rows of a file's blocks
-        self._room = CacheRoom(memory_mb / 8, self._let_go)
+        self._room = CacheRoom(memory_mb / 8)
         for row in range(0, grid.height, rows):
             progress.check()
             progress.percent(100 * row / grid.height)

@@ -19,17 +19,17 @@ class CacheRoom:
 
     Args:
         megabytes: that it may grow.
-        let_go: each frees the blocks of one raster.
+        let_go: each frees the blocks of one raster, and must not keep one open that is to be closed before this goes.
     """
 
     def __init__(self, megabytes: float, *let_go: Callable[[], object]) -> None:
         self._allowed = gdal.GetCacheUsed() + int(megabytes * 2**20)
         self._let_go = let_go
 
-    def check(self) -> None:
-        """To be called after each piece that is read or written."""
+    def check(self, *let_go: Callable[[], object]) -> None:
+        """To be called after each piece that is read or written, with more rasters to let go of than those known."""
         if gdal.GetCacheUsed() > self._allowed:
-            for free in self._let_go:
+            for free in (*self._let_go, *let_go):
                 free()
             give_back_freed_memory()  # GDAL's blocks are small pieces of the heap
 

@@ -38,13 +38,13 @@ def optimise(path: Path, classes: bool, progress: Progress) -> None:
 
     def told(share: float, _message: str, _data: object) -> int:
         progress.percent(100 * share)
-        room.check()
+        room.check(source.FlushCache)
         return 0 if progress.is_cancelled() else 1
 
     options = ["COMPRESS=DEFLATE", f"BLOCKSIZE={BLOCK}", "BIGTIFF=IF_SAFER"]
     options.append(f"OVERVIEW_RESAMPLING={'MODE' if classes else 'AVERAGE'}")
     source = open_raster(path)
-    room = CacheRoom(_CACHE_MB, source.FlushCache)
+    room = CacheRoom(_CACHE_MB)
     with whole_file(path) as temporary, gdal_options(GDAL_PAM_ENABLED="NO"), quiet_gdal() as messages:
         try:
             made = gdal.GetDriverByName("COG").CreateCopy(str(temporary), source, 0, options, told)

@@ -226,7 +226,7 @@ class LabelSegments(Segments):
         self._nodata = info.nodata[0]
         self._dataset = open_raster(info.path)
         self._files = Unchanged(self._dataset)
-        self._room = CacheRoom(_CACHE_MB, self._let_go)
+        self._room = CacheRoom(_CACHE_MB)
         found = [np.zeros((0, 5), np.int64)]
         fraction = False
         for row in range(0, self.grid.height, _ROWS):
@@ -234,7 +234,7 @@ class LabelSegments(Segments):
                 progress.check()
                 size = (min(_COLUMNS, self.grid.width - column), min(_ROWS, self.grid.height - row))
                 raw = read_array(self._dataset, (column, row, *size))[0]
-                self._room.check()
+                self._room.check(self._let_go)
                 fraction = fraction or (raw.dtype.kind == "f" and bool((raw % 1 > 0).any()))
                 found.append(_boxes_of(self._clean(raw), column, row))
             found = [_joined(np.concatenate(found))]
@@ -276,7 +276,7 @@ class LabelSegments(Segments):
     def _read(self, window: Window, objects: np.ndarray) -> np.ndarray:
         """``[H, W]`` place among ``objects`` of each label in a window within the raster; -1 = none of them."""
         labels = self._clean(read_array(self._dataset, tuple(window))[0])  # type: ignore[arg-type]
-        self._room.check()
+        self._room.check(self._let_go)
         own = self.ids[objects]
         place = np.searchsorted(own, labels)
         return np.where(own[np.minimum(place, len(own) - 1)] == labels, place, -1)

@@ -198,7 +198,7 @@ class RasterSource(Measured):
         self.path, self.grid, self.texture = info.path, info.grid, texture
         self._nodata = info.nodata
         self._dataset = open_raster(info.path)
-        self._room = CacheRoom(_CACHE_MB, self._let_go)
+        self._room = CacheRoom(_CACHE_MB)
         self._files = Unchanged(self._dataset)
         stem = _plain(Path(path).stem)
         plain = [_plain(text) or f"b{number}" for number, text in enumerate(info.descriptions, start=1)]
@@ -229,7 +229,7 @@ class RasterSource(Measured):
             read_array(self._dataset, (one.column, one.row, one.width, one.height))[:, ::step, ::step]
             for one in strips(window, step)
         ]
-        self._room.check()
+        self._room.check(self._let_go)
         values, valid = self._clean(np.concatenate([piece.reshape(len(piece), -1) for piece in pieces], axis=1))
         everywhere = valid.all(axis=0)
         if everywhere.all() or np.array_equal(everywhere, valid.any(axis=0)):  # no data in all bands at once, as usual

@@ -70,7 +70,7 @@ class ClassSource(RasterSource):
             read_array(self._dataset, (one.column, one.row, one.width, one.height))[0, ::step, ::step].ravel()
             for one in strips(window, step)
         ]
-        self._room.check()
+        self._room.check(self._let_go)
         codes = np.concatenate(pieces)
         valid = codes != 0
         if self._nodata[0] is not None:

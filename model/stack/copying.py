@@ -25,6 +25,7 @@ from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.files import PARTIAL, make_folder, parse_json, write_json
+from ..base.gdalcache import CacheRoom
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import address_of, gdal_options, is_remote
@@ -316,8 +317,10 @@ class _SensorCopy:
         try:
             data = create(partial[0], grid, self.dtype.name, self.nodata, self.sensor.bands)
             masks = create(partial[1], grid, "uint8", None, [date or "static"])
+            room = CacheRoom(memory_mb / 4)
             with StackReader(self._alone(acquisition), as_stored=is_levelled_later(acquisition)) as reader:
-                for window in strips(grid, 3 * self.bytes_per_pixel, memory_mb):
+                reader.bound_cache(memory_mb / 8)
+                for window in strips(grid, 5 * self.bytes_per_pixel, memory_mb):
                     if self._stop.is_set():
                         return
                     series = reader.read_dates(name, window, [0])
@@ -326,6 +329,7 @@ class _SensorCopy:
                         values[:, ~valid] = self.nodata
                     write(data, window, values)
                     write(masks, window, valid[None].astype(np.uint8))
+                    room.check(data.FlushCache, masks.FlushCache)
             close(data)
             close(masks)
             data = masks = None
