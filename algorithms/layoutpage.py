@@ -18,7 +18,9 @@ from qgis.core import (
     QgsLayoutItemScaleBar,
     QgsLayoutPoint,
     QgsLayoutSize,
+    QgsLayoutUtils,
     QgsLegendRenderer,
+    QgsLegendSettings,
     QgsLegendStyle,
     QgsMapLayerLegendUtils,
     QgsPrintLayout,
@@ -29,7 +31,7 @@ from qgis.core import (
     QgsTextFormat,
     QgsUnitTypes,
 )
-from qgis.PyQt.QtCore import QRectF
+from qgis.PyQt.QtCore import QRectF, QSizeF
 from qgis.PyQt.QtGui import QColor, QFont
 
 from ..model.base.errors import LandloomError
@@ -184,6 +186,10 @@ def _map(
     return item
 
 
+_LEGENDS = ((1, 1.0), (1, 0.7), (2, 0.7), (2, 0.5), (3, 0.5))
+"""Columns and size of a legend, the first with room for all classes is taken; below 5 points nobody reads it."""
+
+
 def _legend(
     layout: QgsPrintLayout,
     layer: QgsRasterLayer,
@@ -195,6 +201,35 @@ def _legend(
     legend.setLinkedMap(shown)
     legend.setAutoUpdateModel(False)
     legend.setTitle(tr("Land cover"))
+    group = legend.model().rootGroup()
+    group.clear()
+    node = group.addLayer(layer)
+    QgsLegendRenderer.setNodeLegendStyle(node, QgsLegendStyle.Style.Hidden)
+    # The first entry of a raster's legend is the name of its band.
+    count = len(legend.model().layerLegendNodes(node))
+    legend.setWrapString("\n")
+    legend.setResizeToContents(True)
+    legend.setSplitLayer(True)
+    _place(legend, layout, box)
+    most, tried = count - 1, _LEGENDS
+    while True:
+        QgsMapLayerLegendUtils.setLegendNodeOrder(node, list(range(1, most + 1)))
+        legend.model().refreshLayerLegend(node)
+        if most < count - 1:
+            legend.setTitle(tr("Land cover ({most} of {count} classes)").format(most=most, count=count - 1))
+        if most <= 1 or any(_fits(legend, columns, factor * scale, box) for columns, factor in tried):
+            return
+        most, tried = most * 9 // 10, _LEGENDS[-1:]
+
+
+def _fits(legend: QgsLayoutItemLegend, columns: int, scale: float, box: tuple[float, float, float, float]) -> bool:
+    """Give a legend its columns and size of letters; whether it leaves the rest of the page free then."""
+    legend.setColumnCount(columns)
+    settings = QgsLegendSettings()
+    settings.setTitle(legend.title())
+    settings.setWrapChar(legend.wrapString())
+    settings.setColumnCount(columns)
+    settings.setSplitLayer(True)
     for style, size, bold in (
         (QgsLegendStyle.Style.Title, 13.0, True),
         (QgsLegendStyle.Style.SymbolLabel, 10.0, False),
@@ -202,20 +237,19 @@ def _legend(
         found = legend.style(style)
         found.setTextFormat(_format(size * scale, bold))
         legend.setStyle(style, found)
-    group = legend.model().rootGroup()
-    group.clear()
-    node = group.addLayer(layer)
-    QgsLegendRenderer.setNodeLegendStyle(node, QgsLegendStyle.Style.Hidden)
-    # The first entry of a raster's legend is the name of its band.
-    count = len(legend.model().layerLegendNodes(node))
-    QgsMapLayerLegendUtils.setLegendNodeOrder(node, list(range(1, count)))
-    legend.model().refreshLayerLegend(node)
+        settings.setStyle(style, found)
+    between = legend.style(QgsLegendStyle.Style.Symbol)
+    between.setMargin(QgsLegendStyle.Side.Top, 2.5 * min(scale, 1.0))
+    legend.setStyle(QgsLegendStyle.Style.Symbol, between)
+    settings.setStyle(QgsLegendStyle.Style.Symbol, between)
     legend.setSymbolWidth(6 * scale)
     legend.setSymbolHeight(4 * scale)
-    legend.setWrapString("\n")
-    legend.setResizeToContents(True)
-    _place(legend, layout, box)
+    settings.setSymbolSize(QSizeF(6 * scale, 4 * scale))
     legend.adjustBoxSize()
+    # The legend itself knows its size only when it was drawn.
+    context = QgsLayoutUtils.createRenderContextForLayout(legend.layout(), None)
+    size = QgsLegendRenderer(legend.model(), settings).minimumSize(context)
+    return size.height() <= box[3] and (columns == 1 or size.width() <= box[2])
 
 
 def _north(layout: QgsPrintLayout, shown: QgsLayoutItemMap, box: tuple[float, float, float, float]) -> None:

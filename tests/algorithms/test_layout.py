@@ -88,6 +88,30 @@ def test_the_legend_lists_the_classes_that_the_map_holds(landloom_provider, tmp_
     assert [one for one in layout.items() if isinstance(one, QgsLayoutItemLegend)]
 
 
+@pytest.mark.parametrize(("classes", "title"), [(8, "Land cover"), (60, "Land cover"), (180, "Land cover (")])
+def test_the_legend_of_many_classes_stays_on_the_page(landloom_provider, tmp_path, classes, title) -> None:
+    """That of 300 classes ran over the scale bar and off the paper."""
+    system = osr.SpatialReference()
+    system.ImportFromEPSG(32738)
+    path, codes = tmp_path / "many.tif", list(range(1, classes + 1))
+    values = np.resize(np.array(codes, np.uint8), (40, 50))
+    write_raster(path, values, (500000, 10, 0, 8000000, 0, -10), system.ExportToWkt(), nodata=0)
+    style = classes_qml(codes, [f"class {code}" for code in codes], ["#2a6fbb"] * classes)
+    path.with_suffix(".qml").write_text(style, encoding="utf-8")
+    _run(tmp_path, path, TEMPLATE=str(tmp_path / "page.qpt"))
+    document = QDomDocument()
+    document.setContent((tmp_path / "page.qpt").read_text(encoding="utf-8"))
+    project = QgsProject()
+    layout = QgsPrintLayout(project)
+    project.layoutManager().addLayout(layout)
+    layout.loadFromTemplate(document, QgsReadWriteContext())
+    (legend,) = [one for one in layout.items() if isinstance(one, QgsLayoutItemLegend)]
+    assert legend.title().startswith(title) and (legend.title() == "Land cover") == (classes < 100)
+    assert (legend.columnCount() > 1) == (classes > 50)
+    height = layout.pageCollection().page(0).pageSize().height()
+    assert legend.pos().y() + legend.rect().height() < height - 20
+
+
 def test_a_name_from_data_is_never_evaluated(landloom_provider, tmp_path, land_cover) -> None:
     _run(tmp_path, land_cover, TITLE="Sum [% 1+1 %]", TEMPLATE=str(tmp_path / "page.qpt"))
     assert "[% 1+1 %]" not in (tmp_path / "page.qpt").read_text(encoding="utf-8")
