@@ -186,7 +186,7 @@ def _map(
     return item
 
 
-_LEGENDS = ((1, 1.0), (1, 0.7), (2, 0.7), (2, 0.5), (3, 0.5))
+_LEGENDS: tuple[tuple[int, float], ...] = ((1, 1.0), (1, 0.7), (2, 0.7), (2, 0.5), (3, 0.5))
 """Columns and size of a legend, the first with room for all classes is taken; below 5 points nobody reads it."""
 
 

@@ -88,7 +88,7 @@ def test_the_legend_lists_the_classes_that_the_map_holds(landloom_provider, tmp_
     assert [one for one in layout.items() if isinstance(one, QgsLayoutItemLegend)]
 
 
-@pytest.mark.parametrize(("classes", "title"), [(8, "Land cover"), (60, "Land cover"), (180, "Land cover (")])
+@pytest.mark.parametrize(("classes", "title"), [(8, "Land cover"), (60, "Land cover"), (250, "Land cover (")])
 def test_the_legend_of_many_classes_stays_on_the_page(landloom_provider, tmp_path, classes, title) -> None:
     """That of 300 classes ran over the scale bar and off the paper."""
     system = osr.SpatialReference()
