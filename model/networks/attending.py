@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .planar import PlanarLinear
+from .preparing import Steps, prepare
 from .scripting import Scripted, pixels_at_once, remembered
 
 if TYPE_CHECKING:
@@ -33,6 +34,27 @@ PIXELS_AT_ONCE = 1024
 hold both. With fewer pixels the steps become so short that starting them takes a good part of the time."""
 SMALLEST, LARGEST = 1e-30, 1e30
 """Bounds of a sum of exponentials; products of them with values up to 1e8 are numbers too."""
+
+
+class Dates(NamedTuple):
+    """Pixels on all dates of the sensors of a branch.
+
+    Attributes:
+        sources: prepared, one ``[T, C, N]``, or unprepared those of each sensor; masked values may be anything finite,
+            unprepared ones anything.
+        steps: how each becomes prepared; none where it is.
+        mask: ``[T, N]``.
+        whole: whether everything is valid.
+        days: ``[T]``.
+        places: ``[T]`` the sensor of each date among those of the branch.
+    """
+
+    sources: list[Tensor]
+    steps: list[Steps]
+    mask: Tensor
+    whole: bool
+    days: Tensor
+    places: list[int]
 
 
 class Matrices(NamedTuple):
@@ -52,24 +74,21 @@ class Matrices(NamedTuple):
     keys: list[Tensor]
 
 
-def summarise(
-    branch: AttentionBranch, x: Tensor, mask: Tensor, days: Tensor, places: list[int]
-) -> tuple[Tensor, Tensor]:
+def summarise(branch: AttentionBranch, dates: Dates) -> tuple[Tensor, Tensor]:
     """What the attention of a branch makes of pixels, and below it 1, ``[D + 1, N]`` float32, and presence ``[1, N]``.
 
     Args:
         branch: the weights.
-        x: ``[T, C, N]``; masked values may be anything finite.
-        mask: ``[T, N]``.
-        days: ``[T]``.
-        places: ``[T]`` the sensor of each date among those of the branch.
+        dates: of its sensors.
     """
-    tile, group = pixels_at_once(x, x.shape[2], PIXELS_AT_ONCE), 1
-    if x.device.type != "cpu":
+    sources, steps, mask, whole, days, places = dates
+    tile, group = pixels_at_once(mask, mask.shape[1], PIXELS_AT_ONCE), 1
+    if mask.device.type != "cpu":
         group = max(1, VALUES_ON_GPU // tile)
-    key = (tuple(days.tolist()), tuple(places), x.dtype, group)
-    own = remembered(branch, key, lambda: matrices(branch, days, places, x.dtype, group))
-    return ATTENDED(x, mask, *own, tile, (SMALLEST, LARGEST))
+    dtype = branch.precision
+    key = (tuple(days.tolist()), tuple(places), dtype, group)
+    own = remembered(branch, key, lambda: matrices(branch, days, places, dtype, group))
+    return ATTENDED(sources, steps, mask, whole, *own, tile, (SMALLEST, LARGEST))
 
 
 def join(
@@ -139,8 +158,10 @@ def matrices(branch: AttentionBranch, days: Tensor, places: list[int], dtype: to
 
 
 def attended(
-    x: Tensor,
+    sources: list[Tensor],
+    steps: list[Steps],
     mask: Tensor,
+    whole: bool,
     layers: list[list[Tensor]],
     floors: list[list[Tensor]],
     bias: list[Tensor],
@@ -151,8 +172,10 @@ def attended(
     """Perceptron and attention: ``[T, C, N]`` -> summary, below it 1, ``[D + 1, N]`` float32; presence ``[1, N]``.
 
     Args:
-        x: planes.
-        mask: ``[T, N]``.
+        sources: see :class:`Dates`, as the next three.
+        steps: likewise.
+        mask: likewise.
+        whole: likewise.
         layers: see :class:`Matrices`, as the next three.
         floors: likewise.
         bias: likewise.
@@ -160,23 +183,30 @@ def attended(
         tile: pixels at once.
         bounds: of the sums of exponentials, beyond which a running maximum is needed.
     """
-    pixels = x.size(2)
+    pixels = mask.size(1)
+    dtype = keys[0].dtype
+    device = mask.device
+    room_for_dates = torch.empty([0], device=device)
+    if len(steps) > 0:
+        room_for_dates = torch.empty([mask.size(0), layers[0][0].size(2), min(tile, pixels)], device=device)
     group = keys[0].size(0)
     heads = keys[0].size(1)
     width = keys[0].size(2)
-    result = torch.ones([width + 1, pixels], device=x.device)
-    flag = torch.ones([1, pixels], device=x.device)
-    whole = bool(mask.all())
-    room = [
-        torch.ones([group, one[0].size(1) + 1, min(tile, pixels)], dtype=x.dtype, device=x.device) for one in layers
-    ]
-    scores = torch.empty([group, heads, min(tile, pixels)], dtype=x.dtype, device=x.device)
-    shares = scores if x.dtype == torch.float32 else torch.empty_like(scores, dtype=torch.float32)
+    result = torch.ones([width + 1, pixels], device=device)
+    flag = torch.ones([1, pixels], device=device)
+    room = [torch.ones([group, one[0].size(1) + 1, min(tile, pixels)], dtype=dtype, device=device) for one in layers]
+    scores = torch.empty([group, heads, min(tile, pixels)], dtype=dtype, device=device)
+    shares = scores if dtype == torch.float32 else torch.empty_like(scores, dtype=torch.float32)
     for first in range(0, pixels, tile):
         last = min(first + tile, pixels)
         count = last - first
-        planes: list[Tensor] = list(x[:, :, first:last].split(group))
-        shown = [torch.empty([0], device=x.device)]
+        if len(steps) == 0:
+            x = sources[0][:, :, first:last]
+        else:
+            x = room_for_dates[:, :, :count]
+            prepare_sensors(x, sources, steps, mask, whole, first)
+        planes: list[Tensor] = list(x.to(dtype).split(group))
+        shown = [torch.empty([0], device=device)]
         valid = [1.0] * len(planes)
         here = flag[:, first:last]
         if not whole:
@@ -197,6 +227,22 @@ def attended(
             total.add_(1.0 - here)  # of a pixel without a date, for which 0 / 1 is 0
         result[:width, first:last] = summary.div_(total[0].unsqueeze(1)).view(width, count)
     return result, flag
+
+
+def prepare_sensors(
+    planes: Tensor, sources: list[Tensor], steps: list[Steps], mask: Tensor, whole: bool, first: int
+) -> None:
+    """Prepare the pixels from ``first`` on of all sensors into ``planes`` ``[T, C, N]``; see :class:`Dates`."""
+    date = 0
+    for place in range(len(sources)):
+        raw = sources[place][:, :, first : first + planes.size(2)]
+        own = planes[date : date + raw.size(0)]
+        prepare(own, raw, steps[place])
+        if raw.is_floating_point() and not whole:  # what is masked may be no number
+            own.masked_fill_(
+                mask[date : date + raw.size(0), first : first + planes.size(2)].logical_not().unsqueeze(1), 0.0
+            )
+        date += raw.size(0)
 
 
 def summed(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .preparing import Steps
+
 
 class SensorShape(NamedTuple):
     """What a network must know of a sensor before it sees a value.
@@ -26,6 +28,22 @@ class SensorShape(NamedTuple):
     target_dates: int
 
 
+class Unprepared(NamedTuple):
+    """Dates that the network prepares itself, as many pixels at a time as it computes; see :mod:`.preparing`.
+
+    Attributes:
+        raw: ``[T, C, N]`` of any type, C counts bands.
+        mask: ``[T, N]``.
+        whole: whether everything is valid.
+        steps: how they become ``x``, see ``preparing.Steps``.
+    """
+
+    raw: Tensor
+    mask: Tensor
+    whole: bool
+    steps: Steps
+
+
 class SensorInput(NamedTuple):
     """One sensor as a network sees it.
 
@@ -36,12 +54,14 @@ class SensorInput(NamedTuple):
             Networks that read only the filled series are given ``x`` with T = 0.
         filled: ``[B, Tt, C + 1, H, W]``, the series interpolated to the model's target days with, as last channel,
             the validity (1 on a valid date, 0 from 30 days away); None where the network does not need regular dates.
+        unprepared: then ``x`` has T = 0, too.
     """
 
     x: Tensor
     mask: Tensor
     days: Tensor
     filled: Tensor | None = None
+    unprepared: Unprepared | None = None
 
 
 class Prediction(NamedTuple):

@@ -240,6 +240,7 @@ class InputRecipe:
         regular: bool = False,
         raw: bool = True,
         drop: bool = False,
+        later: bool = False,
     ) -> dict[str, SensorInput]:
         """Tensors for a network.
 
@@ -249,21 +250,23 @@ class InputRecipe:
             regular: whether to give the gap-filled series.
             raw: whether to give the raw dates; without, ``x`` has no date.
             drop: leave out dates on which no pixel of the batch is valid.
+            later: leave the preparing of the raw dates to the network, if that can be done for all sensors.
 
         Returns:
             a :class:`SensorInput` for every sensor of the recipe that the batch has; masked values are exactly 0.
         """
         from .preparing import Preparer
 
-        inputs = {}
+        chosen = {}
         for name, part in self.sensors.items():
             if name in batch:
                 key = name, str(device)
                 if key not in self._preparers:
                     spec, positions = self._sources.get(name) or (part.spec, None)
                     self._preparers[key] = Preparer(part, spec, positions, device)
-                inputs[name] = self._preparers[key].prepare(batch[name], regular, raw, drop)
-        return inputs
+                chosen[name] = self._preparers[key]
+        later = later and all(one.can_wait for one in chosen.values())
+        return {name: one.prepare(batch[name], regular, raw, drop, later) for name, one in chosen.items()}
 
     def features(self, batch: dict[str, Series]) -> np.ndarray:
         """The forest's features: gap-filled bands in physical units and the indices of these.

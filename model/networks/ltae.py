@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .attending import join, summarise
+from .attending import Dates, join, summarise
 from .base import Prediction, SensorInput, SensorShape
 from .channels import group_of
 from .planar import PlanarLinear, mask_to_planes, to_planes, to_windows
@@ -176,11 +176,26 @@ class AttentionBranch(nn.Module):
 
     def summarise(self, present: list[tuple[int, SensorInput]], units: int) -> tuple[Tensor, Tensor]:
         """Without gradients: see :func:`.attending.summarise`; ``[C + 1, 0]`` without any date."""
-        known = self.dates(present)
-        if known is None:
+        dates = self._unprepared(present)
+        if dates is None and (known := self.dates(present)) is not None:
+            x, mask, days, places = known
+            dates = Dates([x], [], mask, bool(mask.all()), days, places.tolist())
+        if dates is None:
             return self.absent.new_empty(self.key.weight.shape[1] + 1, 0), self.absent.new_zeros(1, units)
-        x, mask, days, places = known
-        return summarise(self, x.to(self.precision), mask, days, places.tolist())
+        return summarise(self, dates)
+
+    @staticmethod
+    def _unprepared(present: list[tuple[int, SensorInput]]) -> Dates | None:
+        """The dates of sensors that were left to be prepared; None if there is none."""
+        left = [(place, one.unprepared, one.days) for place, one in present if one.unprepared and len(one.days)]
+        if not left:
+            return None
+        places = [place for place, _one, days in left for _day in days]
+        sensors = [one for _place, one, _days in left]
+        mask = torch.cat([one.mask for one in sensors])
+        days = torch.cat([days for _place, _one, days in left])
+        raws, steps = [one.raw for one in sensors], [one.steps for one in sensors]
+        return Dates(raws, steps, mask, all(one.whole for one in sensors), days, places)
 
     def dates(self, present: list[tuple[int, SensorInput]]) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
         """Planes ``[T, C, N]``, masks ``[T, N]``, days and sensors ``[T]`` of all dates; None if there is none."""

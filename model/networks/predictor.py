@@ -312,9 +312,9 @@ class Predictor:
         from .scripting import classes_only
 
         with torch.inference_mode(), nullcontext() if branches else classes_only():
-            inputs = self.recipe.network_inputs(
-                batch, self.device, self.info.needs_regular_dates, self.info.needs_raw_dates, drop=True
-            )
+            needs = self.info.needs_regular_dates, self.info.needs_raw_dates
+            later = self.info.prepares and len(self._members) == 1  # of several each would do it
+            inputs = self.recipe.network_inputs(batch, self.device, *needs, drop=True, later=later)
             total: Any = 0
             described: dict[str, list[torch.Tensor]] = {branch: [] for branch in branches}
             for member in self._members:

@@ -14,7 +14,7 @@ from ..base.device import to_device
 from ..stack.gapfill import REACH, line_weights
 from ..stack.indices import INDICES, brightness, compute_index, index_bands, normalised_difference
 from ..stack.sensors import RADAR, SensorSpec, Series
-from .base import SensorInput
+from .base import SensorInput, Unprepared
 from .channels import DB_FLOOR
 from .inputs import CLIP, SensorRecipe, planes_of, scaling
 from .scripting import Scripted, pixels_at_once
@@ -24,6 +24,9 @@ DIFFERENCE, NORMALISED, BRIGHTNESS = 0, 1, 2
 PIXELS_AT_ONCE = 1024
 """On a CPU: 12 channels of 24 dates of them are 1 MB, which second-level caches hold."""
 _MOST_LINES = 64
+Steps = tuple[float, float, bool, float, float, list[list[int]], Tensor, Tensor, float, float]
+"""What :func:`prepare` does: the last five arguments of :func:`physical`, the indices and the last four of
+:func:`scaled`."""
 
 
 class Preparer:
@@ -43,9 +46,15 @@ class Preparer:
         self._units = spec.scale, spec.offset, *_radar(spec)
         self._indices, self._own = _indices(part)
         self._factor, self._shift = (torch.from_numpy(one).to(device) for one in scaling(part))
+        self._steps: Steps = (*self._units, self._indices, self._factor, self._shift, *CLIP)
         self._lines: dict[bytes, tuple[Tensor, Tensor]] = {}
 
-    def prepare(self, series: Series, regular: bool, raw: bool, drop: bool) -> SensorInput:
+    @property
+    def can_wait(self) -> bool:
+        """Whether the steps are those of :func:`prepare`, on a processor."""
+        return self._device.type == "cpu" and not self._own
+
+    def prepare(self, series: Series, regular: bool, raw: bool, drop: bool, later: bool = False) -> SensorInput:
         """The input, see ``InputRecipe.network_inputs``; what goes to the device are raw values and masks.
 
         Args:
@@ -53,6 +62,7 @@ class Preparer:
             regular: whether to give the gap-filled series.
             raw: whether to give the raw dates.
             drop: leave out dates without a valid pixel.
+            later: leave the raw dates as they are; only where :attr:`can_wait`, and not with ``regular``.
         """
         size, _dates, _bands, height, width = series.values.shape
         values, valid = planes_of(series, self._spec, self._positions)
@@ -79,12 +89,16 @@ class Preparer:
             else:
                 x = planes.new_zeros(0, len(self._factor), planes.shape[2])
                 there, days = there[:0], days[:0]
+        elif later:
+            x = torch.empty(0, len(self._factor), source.shape[2])
+            dates = Unprepared(source, there, whole, self._steps)
+            return SensorInput(shaped(x), shaped(there), torch.from_numpy(days), None, dates)
         elif self._own:
             x = self._scaled(PHYSICAL(source, *self._units), 0)
             x = x if whole else HIDE(x, there)
         else:
             tile = pixels_at_once(source, source.shape[2], PIXELS_AT_ONCE)
-            x = DATED(source, there, whole, *self._units, self._indices, self._factor, self._shift, *CLIP, tile)
+            x = DATED(source, there, whole, self._steps, tile)
         return SensorInput(shaped(x), shaped(there), torch.from_numpy(days).to(self._device), filled)
 
     def _filled(self, planes: Tensor, there: Tensor, days: np.ndarray, counts: np.ndarray) -> Tensor:
@@ -272,31 +286,14 @@ def finish(
     planes.mul_(factor).add_(shift).clamp_(low, high)
 
 
-def dated(
-    raw: Tensor,
-    valid: Tensor,
-    whole: bool,
-    scale: float,
-    offset: float,
-    floored: bool,
-    floor: float,
-    decades: float,
-    indices: list[list[int]],
-    factor: Tensor,
-    shift: Tensor,
-    low: float,
-    high: float,
-    tile: int,
-) -> Tensor:
-    """:func:`physical`, :func:`scaled` and :func:`hide` in one, ``tile`` pixels at a time, as the cache holds."""
-    bands = raw.size(1)
+def dated(raw: Tensor, valid: Tensor, whole: bool, steps: Steps, tile: int) -> Tensor:
+    """:func:`prepare` for all pixels, ``tile`` at a time, as the cache holds."""
     pixels = raw.size(2)
-    full = torch.empty([raw.size(0), bands + len(indices), pixels], device=raw.device)
+    full = torch.empty([raw.size(0), raw.size(1) + len(steps[5]), pixels], device=raw.device)
     for first in range(0, pixels, tile):
         last = min(first + tile, pixels)
         planes = full[:, :, first:last]
-        measure(planes[:, :bands], raw[:, :, first:last], scale, offset, floored, floor, decades)
-        finish(planes, indices, [], factor, shift, low, high)
+        prepare(planes, raw[:, :, first:last], steps)
         if not whole:
             shown = valid[:, first:last].unsqueeze(1)
             if raw.is_floating_point():
@@ -304,6 +301,13 @@ def dated(
             else:  # no value is infinite or not a number: a product is much quicker
                 planes.mul_(shown.to(torch.float32))
     return full
+
+
+def prepare(planes: Tensor, raw: Tensor, steps: Steps) -> None:
+    """:func:`physical` and :func:`scaled` in one, into ``planes`` ``[T, C + indices, N]``."""
+    scale, offset, floored, floor, decades, indices, factor, shift, low, high = steps
+    measure(planes[:, : raw.size(1)], raw, scale, offset, floored, floor, decades)
+    finish(planes, indices, [], factor, shift, low, high)
 
 
 def regular_whole(

@@ -31,6 +31,7 @@ class NetworkInfo(NamedTuple):
         mask_aware: whether it works without a sensor that it was trained with.
         indices: the indices that join the bands by default.
         reads_sets: whether a sample is a set of pixels, of which all together get one class.
+        prepares: whether, where it makes maps on a processor, it prepares the dates itself.
     """
 
     halo: int
@@ -41,11 +42,12 @@ class NetworkInfo(NamedTuple):
     mask_aware: bool = False
     indices: tuple[str, ...] = NETWORK_INDICES
     reads_sets: bool = False
+    prepares: bool = False
 
 
 _INFO = {
     "twinns": NetworkInfo(2, True, False, "torch"),
-    "ltae": NetworkInfo(0, False, False, "torch", mask_aware=True),
+    "ltae": NetworkInfo(0, False, False, "torch", mask_aware=True, prepares=True),
     "tempcnn": NetworkInfo(0, True, False, "torch", needs_raw_dates=False),
     "randomforest": NetworkInfo(0, True, True, "sklearn", needs_raw_dates=False, indices=FOREST_INDICES),
     PIXELSET: NetworkInfo(0, False, False, "torch", mask_aware=True, reads_sets=True),

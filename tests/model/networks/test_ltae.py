@@ -61,7 +61,7 @@ def test_size():
 
 def test_fully_masked_dates_change_nothing(network):
     inputs = random_inputs()
-    x, mask, days, _ = inputs["S2"]
+    x, mask, days = inputs["S2"][:3]
     longer = SensorInput(
         torch.cat([x, torch.zeros_like(x[:, :2])], dim=1),
         torch.cat([mask, torch.zeros_like(mask[:, :2])], dim=1),

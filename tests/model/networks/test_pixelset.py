@@ -93,7 +93,7 @@ def test_what_the_mask_hides_does_not_matter(network):
             )
     same(network, dirty, inputs)
     same(network, wider, inputs)
-    x, mask, days, _filled = inputs["S2"]
+    x, mask, days = inputs["S2"][:3]
     longer = SensorInput(
         torch.cat([x, torch.zeros_like(x[:, :2])], dim=1),
         torch.cat([mask, torch.zeros_like(mask[:, :2])], dim=1),

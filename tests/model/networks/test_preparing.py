@@ -111,6 +111,56 @@ def test_every_step_compiles(name, function):
     assert isinstance(function._compile(), torch.jit.ScriptFunction), name
 
 
+@pytest.mark.parametrize("cloud", [0.0, 0.4])
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_what_ltae_prepares_itself_is_what_is_prepared_for_it(make_world, monkeypatch, cloud, dtype):
+    """Some pixels at a time, the last few fewer, of three sensors in two branches; what is masked may be no number."""
+    world = make_world(sensors=("S2", "S1_ASC", "S1_DES"))
+    recipe = world.recipe()
+    batch = world.batch(1, 9, cloud=cloud, seed=2)
+    if cloud:
+        batch["S2"].mask[:, 1] = False
+        batch["S1_DES"].mask[:] = False
+    else:
+        for one in batch.values():
+            one.mask[:] = True
+    for name, one in batch.items():
+        values = one.values if dtype == "float32" else np.rint(one.values * (1 if name == "S2" else 300))
+        values = values.astype(dtype)
+        if dtype == "float32":
+            values[~np.broadcast_to(one.mask[:, :, None], values.shape)] = np.nan
+        batch[name] = one._replace(values=values)
+    torch.manual_seed(0)
+    member = build("ltae", recipe.shapes(), 4).eval()
+    with torch.inference_mode():
+        before = member(recipe.network_inputs(batch, drop=True))
+        monkeypatch.setattr(attending, "PIXELS_AT_ONCE", 32)
+        later = recipe.network_inputs(batch, drop=True, later=True)
+        found = member(later)
+    assert all(one.unprepared is not None and one.x.numel() == 0 for one in later.values())
+    torch.testing.assert_close(found.logits, before.logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.descriptors["S1"], before.descriptors["S1"], atol=1e-5, rtol=1e-5)
+
+
+def test_only_one_network_without_indices_of_its_own_prepares_the_dates(make_world, monkeypatch):
+    world = make_world(sensors=("S2", "S1_ASC"))
+    batch = world.batch(1, 5)
+    for indices, members, waits in ((("NDVI",), 1, True), (("NDVI",), 2, False), (("(B8-B4)/(B8+B4+0.5)",), 1, False)):
+        recipe = world.recipe(index_names=indices)
+        assert recipe.sensors["S2"].indices == indices
+        torch.manual_seed(0)
+        network = build("ltae", recipe.shapes(), 4).eval()
+        header = ModelHeader("ltae", {}, recipe, world.nomenclature)
+        with Predictor(Model(header, [network] * members), threads=1) as predictor, monkeypatch.context() as patched:
+            seen, forward = [], network.forward
+            patched.setattr(network, "forward", lambda given: seen.append(given) or forward(given))  # noqa: B023
+            found = predictor.predict(batch)
+        assert [all(one.unprepared is not None for one in given.values()) for given in seen] == [waits] * members
+        with torch.inference_mode():
+            expected = torch.softmax(network(recipe.network_inputs(batch)).logits, dim=1).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_without_torchscript_the_numbers_are_the_same(make_world, monkeypatch):
     world = make_world(sensors=("S2", "S1_ASC"))
     recipe = world.recipe()
