@@ -16,6 +16,7 @@ from ..stack.indices import INDICES, brightness, compute_index, index_bands, nor
 from ..stack.sensors import RADAR, SensorSpec, Series
 from .base import SensorInput, Unprepared
 from .channels import DB_FLOOR
+from .filling import carry, fill, interpolated_at_once, line_places
 from .inputs import CLIP, SensorRecipe, planes_of, scaling
 from .scripting import Scripted, pixels_at_once
 
@@ -23,6 +24,7 @@ DIFFERENCE, NORMALISED, BRIGHTNESS = 0, 1, 2
 """Kinds of indices, as :func:`scaled` is told them."""
 PIXELS_AT_ONCE = 1024
 """On a CPU: 12 channels of 24 dates of them are 1 MB, which second-level caches hold."""
+_CHANNELS_AT_ONCE = 18
 _MOST_LINES = 64
 Steps = tuple[float, float, bool, float, float, list[list[int]], Tensor, Tensor, float, float]
 """What :func:`prepare` does: the last five arguments of :func:`physical`, the indices and the last four of
@@ -81,13 +83,21 @@ class Preparer:
 
         filled = None
         if regular:
-            planes = PHYSICAL(source, *self._units)
-            filled = shaped(self._filled(planes, there, days, counts))
-            if raw:
-                x = self._scaled(planes, 0)
-                x = x if whole else HIDE(x, there)
+            order = np.argsort(days, kind="stable")
+            order = order[counts[order] > 0]  # dates without one valid pixel change nothing
+            alike = int(counts[order].sum()) == len(order) * values.shape[2]
+            if self._device.type == "cpu" and not self._own and not alike:
+                planes, x = self._regular(source, there, days, order, raw)
+                filled = shaped(planes)
             else:
-                x = planes.new_zeros(0, len(self._factor), planes.shape[2])
+                planes = PHYSICAL(source, *self._units)
+                filled = shaped(self._filled(planes, there, days, order, alike))
+                if raw:
+                    x = self._scaled(planes, 0)
+                    x = x if whole else HIDE(x, there)
+                else:
+                    x = planes.new_zeros(0, len(self._factor), planes.shape[2])
+            if not raw:
                 there, days = there[:0], days[:0]
         elif later:
             x = torch.empty(0, len(self._factor), source.shape[2])
@@ -101,10 +111,21 @@ class Preparer:
             x = DATED(source, there, whole, self._steps, tile)
         return SensorInput(shaped(x), shaped(there), torch.from_numpy(days).to(self._device), filled)
 
-    def _filled(self, planes: Tensor, there: Tensor, days: np.ndarray, counts: np.ndarray) -> Tensor:
+    def _regular(
+        self, source: Tensor, there: Tensor, days: np.ndarray, order: np.ndarray, raw: bool
+    ) -> tuple[Tensor, Tensor]:
+        """What :meth:`_filled` gives, and the scaled dates if ``raw``, on a processor."""
+        used, wanted = days[order], np.asarray(self._part.target_days, dtype=np.float32)
+        upto = np.searchsorted(used, wanted, side="right")
+        dates = order.tolist(), used.tolist(), wanted.tolist(), upto.tolist(), REACH, raw
+        scales = self._indices, self._factor, self._shift, *CLIP
+        pixels = source.shape[2]
+        few = max(1, PIXELS_AT_ONCE * _CHANNELS_AT_ONCE // len(self._factor))
+        tile = -(-pixels // max(1, round(pixels / few)))  # all of nearly one size
+        return REGULAR(source, there, *dates, *self._units, *scales, tile)
+
+    def _filled(self, planes: Tensor, there: Tensor, days: np.ndarray, order: np.ndarray, alike: bool) -> Tensor:
         """The scaled gap-filled series with the validity as last channel; 0 for a pixel without any date."""
-        order = np.argsort(days, kind="stable")
-        order = order[counts[order] > 0]  # dates without one valid pixel change nothing
         targets = self._part.target_days
         pixels = planes.shape[2]
         if not len(order):
@@ -113,7 +134,7 @@ class Preparer:
         if len(order) < len(days) or (order != np.arange(len(order))).any():
             chosen = torch.from_numpy(order).to(self._device)
             planes, there = planes[chosen], there[chosen]
-        if int(counts[order].sum()) == len(order) * pixels:  # every pixel has the same dates: one product
+        if alike:  # every pixel has the same dates: one product
             key = used.tobytes()
             if key not in self._lines:
                 matrix, line = line_weights(used, np.array(targets, dtype=np.float32))
@@ -128,10 +149,7 @@ class Preparer:
             return full
         wanted = np.asarray(targets, dtype=np.float32)
         upto = np.searchsorted(used, wanted, side="right")
-        if self._device.type == "cuda":
-            filled, validity = interpolated_at_once(planes, there, used, wanted, upto, REACH)
-        else:
-            filled, validity = INTERPOLATED(planes, there, used.tolist(), wanted.tolist(), upto.tolist(), REACH)
+        filled, validity = interpolated_at_once(planes, there, used, wanted, upto, REACH)
         full = self._scaled(filled, 1)
         full[:, -1] = validity
         return HIDE(full, there.any(dim=0, keepdim=True).expand(len(targets), -1))  # not the value that 0 scales to
@@ -345,98 +363,69 @@ def hide(values: Tensor, valid: Tensor) -> Tensor:
     return values.masked_fill_(valid.logical_not().unsqueeze(1), 0.0)
 
 
-def interpolated(
-    planes: Tensor, valid: Tensor, days: list[float], targets: list[float], upto: list[int], reach: float
+def regular(
+    raw: Tensor,
+    valid: Tensor,
+    order: list[int],
+    days: list[float],
+    targets: list[float],
+    upto: list[int],
+    reach: float,
+    is_dated: bool,
+    scale: float,
+    offset: float,
+    floored: bool,
+    floor: float,
+    decades: float,
+    indices: list[list[int]],
+    factor: Tensor,
+    shift: Tensor,
+    low: float,
+    high: float,
+    tile: int,
 ) -> tuple[Tensor, Tensor]:
-    """Series interpolated to target days; see ``gapfill.fill_planes``.
+    """The scaled gap-filled series and, if ``is_dated``, that of the dates, ``tile`` pixels at a time as :func:`dated`.
 
-    Args:
-        planes: ``[T, C, N]``, dates in order; masked values may be anything.
-        valid: ``[T, N]``.
-        days: of the dates.
-        targets: days wanted.
-        upto: for each target the number of dates on or before it.
-        reach: days at which the validity has fallen to 0.
+    Arguments are those of :func:`.filling.line_places`, :func:`physical` and :func:`scaled`.
 
     Returns:
-        ``[Tt, C, N]`` and the validity ``[Tt, N]``.
+        ``[Tt, C + indices + 1, N]``, the last channel being the validity, 0 for a pixel without any date; and ``[T, C +
+        indices, N]``, or no date of it.
     """
-    dates = planes.size(0)
-    channels = planes.size(1)
-    pixels = planes.size(2)
-    wanted = len(targets)
-    filled = planes.new_zeros([wanted, channels, pixels])
-    validity = planes.new_zeros([wanted, pixels])
-    before = planes.new_full([wanted, pixels], -float("inf"))
-    value = planes.new_zeros([channels, pixels])
-    day = planes.new_full([pixels], -float("inf"))
-    position = 0
-    for target in range(wanted):
-        while position < upto[target]:
-            here = valid[position]
-            value = torch.where(here, planes[position], value)
-            day.masked_fill_(here, days[position])
-            position += 1
-        filled[target].copy_(value)
-        before[target].copy_(day)
-    value = planes.new_zeros([channels, pixels])
-    day = planes.new_full([pixels], float("inf"))
-    position = dates
-    for step in range(wanted):
-        target = wanted - 1 - step
-        while position > upto[target]:
-            position -= 1
-            here = valid[position]
-            value = torch.where(here, planes[position], value)
-            day.masked_fill_(here, days[position])
-        behind = targets[target] - before[target]
-        ahead = day - targets[target]
-        validity[target].copy_((1.0 - torch.minimum(behind, ahead) / reach).clamp_(0.0, 1.0))
-        weight = behind / (behind + ahead)
-        weight.masked_fill_(torch.isinf(behind), 1.0).masked_fill_(torch.isinf(ahead), 0.0)
-        line = filled[target]
-        line.add_((value - line).mul_(weight))
-    return filled, validity
+    bands = raw.size(1)
+    pixels = raw.size(2)
+    count = bands + len(indices)
+    whole = torch.empty([len(targets), count + 1, pixels], device=raw.device)
+    x = torch.empty([raw.size(0) if is_dated else 0, count, pixels], device=raw.device)
+    finite = not raw.is_floating_point()
+    weight, validity = line_places(valid, order, days, targets, upto, reach)
+    whole.select(1, count).copy_(validity)
+    seen = valid.any(dim=0)
+    for first in range(0, pixels, tile):
+        last = min(first + tile, pixels)
+        planes = torch.empty([raw.size(0), bands, last - first], device=raw.device)
+        measure(planes, raw[:, :, first:last], scale, offset, floored, floor, decades)
+        here = valid[:, first:last]
+        if is_dated:
+            part = x[:, :, first:last]
+            part[:, :bands].copy_(planes)
+            finish(part, indices, [], factor, shift, low, high)
+            if finite:
+                part.mul_(here.unsqueeze(1))
+            else:
+                part.masked_fill_(here.logical_not().unsqueeze(1), 0.0)
+        every, masks = planes.unbind(0), (here.to(planes.dtype) if finite else here).unbind(0)
+        values, shown = [every[place] for place in order], [masks[place] for place in order]
+        carry(values, shown, finite)
+        part = whole[:, :, first:last]
+        lines, weights = list(part[:, :bands].unbind(0)), list(weight[:, first:last].unbind(0))
+        fill(lines, values, shown, upto, weights, finite)
+        finish(part[:, :count], indices, [], factor, shift, low, high)
+        if not bool(seen[first:last].all()):
+            part.mul_(seen[first:last])  # not the value that 0 scales to
+    return whole, x
 
 
-def interpolated_at_once(
-    planes: Tensor, valid: Tensor, days: np.ndarray, targets: np.ndarray, upto: np.ndarray, reach: float
-) -> tuple[Tensor, Tensor]:
-    """:func:`interpolated` for a GPU: a few steps for all targets instead of some for each, the same numbers.
-
-    Args:
-        planes: as there.
-        valid: as there.
-        days: of the dates, float32.
-        targets: days wanted, float32.
-        upto: for each target the number of dates on or before it.
-        reach: as there.
-    """
-    dates, channels, _pixels = planes.shape
-    numbers = torch.arange(dates, device=planes.device).unsqueeze(1)
-    here, wanted = torch.from_numpy(days).to(planes.device), torch.from_numpy(targets).to(planes.device).unsqueeze(1)
-    place = torch.from_numpy(upto).to(planes.device)
-    # The latest valid date up to each, and the first from each on; -1 and the number of dates where there is none.
-    latest = torch.where(valid, numbers, -1).cummax(dim=0).values[(place - 1).clamp_min(0)]
-    latest = torch.where(place.unsqueeze(1) > 0, latest, -1)
-    first = torch.where(valid, numbers, dates).flip(0).cummin(dim=0).values.flip(0)[place.clamp_max(dates - 1)]
-    first = torch.where(place.unsqueeze(1) < dates, first, dates)
-    missing, last = latest < 0, first >= dates
-    latest, first = latest.clamp_min(0), first.clamp_max(dates - 1)
-    behind = (wanted - here[latest]).masked_fill_(missing, torch.inf)
-    ahead = (here[first] - wanted).masked_fill_(last, torch.inf)
-    validity = (1.0 - torch.minimum(behind, ahead) / reach).clamp_(0.0, 1.0)
-    weight = behind / (behind + ahead)
-    weight.masked_fill_(missing, 1.0).masked_fill_(last, 0.0)
-
-    def values(chosen: Tensor, none: Tensor) -> Tensor:
-        found = planes.gather(0, chosen.unsqueeze(1).expand(-1, channels, -1))
-        return found.masked_fill_(none.unsqueeze(1), 0.0)
-
-    line, value = values(latest, missing), values(first, last)
-    return line.add_((value - line).mul_(weight.unsqueeze(1))), validity
-
-
-PHYSICAL, SCALED, HIDE, INTERPOLATED, DATED, REGULAR_WHOLE = (
-    Scripted(function) for function in (physical, scaled, hide, interpolated, dated, regular_whole)
+PHYSICAL, SCALED, HIDE, REGULAR, DATED, REGULAR_WHOLE = (
+    Scripted(function) for function in (physical, scaled, hide, regular, dated, regular_whole)
 )

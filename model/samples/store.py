@@ -23,6 +23,7 @@ from ..base.files import parse_json
 from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..stack.sensors import STATIC, SensorSpec, Series, matches
+from .patches import offsets, planes_of_rows
 from .splits import TEST, TRAINING, VALIDATION, split_groups, stratified_group_folds
 
 __all__ = ["CHIP", "FORMAT", "SAMPLE", "TEST", "TRAINING", "VALIDATION", "VERSION", "SampleStore", "is_sample_folder"]
@@ -120,7 +121,17 @@ class SampleStore:
     def batch(
         self, indices: Sequence[int] | np.ndarray, halo: int = 0, sensors: Sequence[str] | None = None
     ) -> dict[str, Series]:
-        """Series of some samples with ``halo`` pixels round each.
+        """Series of some samples with ``halo`` pixels round each, as :meth:`patches` gives them."""
+        return self.patches(indices, halo, sensors)
+
+    def patches(
+        self,
+        indices: Sequence[int] | np.ndarray,
+        halo: int = 0,
+        sensors: Sequence[str] | None = None,
+        symmetries: np.ndarray | None = None,
+    ) -> dict[str, Series]:
+        """Series of some samples with ``halo`` pixels round each, which may be turned.
 
         Files are read in the order in which they lie, whatever the order asked for. May be called from several threads.
 
@@ -128,10 +139,12 @@ class SampleStore:
             indices: ``[B]``, in any order, repeats allowed.
             halo: 0 up to the store's.
             sensors: names or choices; all by default.
+            symmetries: ``[B]``, how each is turned: so many quarter turns as ``np.rot90`` does, from 4 on then
+                mirrored from left to right; None = not at all.
 
         Returns:
             for each sensor a :class:`Series` with values ``[B, T, C, 2*halo+1, 2*halo+1]`` as read (raw), masked
-            values 0.
+            values 0. In memory dates are outermost and pixels innermost, as what follows needs them.
 
         Raises:
             LandloomError: if the halo is larger than the store's.
@@ -145,26 +158,27 @@ class SampleStore:
             )
         indices = np.asarray(indices, np.int64).reshape(-1)
         order = np.argsort(self._centres[indices], kind="stable")
-        ordered = indices[order]
-        shift = np.arange(-halo, halo + 1)
-        side = len(shift)
-        rows = (
-            self._centres[ordered, None, None]
-            + shift[None, :, None] * self._widths[ordered, None, None]
-            + shift[None, None, :]
-        ).reshape(-1)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        down, across = offsets(halo, None if symmetries is None else symmetries[order])
+        rows = self._centres[indices[order], None] + down * self._widths[indices[order], None] + across
         result = {}
         for name in self.sensor_names(sensors):
             spec = self.specs[name]
-            values = np.take(self._values[name], rows, axis=0)
-            mask = np.take(self._masks[name], rows, axis=0)
-            n_dates, n_bands = values.shape[1:]
-            patches = np.empty((len(indices), n_dates, n_bands, side, side), values.dtype)
-            patches[order] = values.reshape(-1, side, side, n_dates, n_bands).transpose(0, 3, 4, 1, 2)
-            valid = np.empty((len(indices), n_dates, side, side), bool)
-            valid[order] = mask.reshape(-1, side, side, n_dates).transpose(0, 3, 1, 2)
-            result[name] = Series(patches, valid, np.array(spec.days, np.int32))
+            values, mask = (
+                planes_of_rows(np.take(kept[name], rows.reshape(-1), axis=0), place, 2 * halo + 1)
+                for kept in (self._values, self._masks)
+            )
+            result[name] = Series(values, mask, np.array(spec.days, np.int32))
         return result
+
+    def centres(self, indices: np.ndarray, sensors: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """For each sensor ``[B, T]``, where the pixels of some samples themselves are valid."""
+        order = np.argsort(self._centres[indices], kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        rows = self._centres[indices[order]]
+        return {name: np.take(self._masks[name], rows, axis=0)[place] for name in self.sensor_names(sensors)}
 
     def until(self, day: int) -> SampleStore:
         """The store as it was on a day of the season: the dates up to it, and all of a layer without dates.

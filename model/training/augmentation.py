@@ -8,7 +8,6 @@ the same inputs on every device.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -124,26 +123,6 @@ def turn(inputs: dict[str, SensorInput], rng: np.random.Generator) -> dict[str, 
         name: SensorInput(turned(one.x), turned(one.mask), one.days, None if one.filled is None else turned(one.filled))
         for name, one in inputs.items()
     }
-
-
-def turn_series(batch: dict[str, Series], firsts: Sequence[int], symmetries: Sequence[int]) -> dict[str, Series]:
-    """:func:`turn` before gaps are filled: of raw integers there are fewer. In memory dates are outermost then.
-
-    Args:
-        batch: raw series of several batches, one after the other.
-        firsts: where each begins, and where the last one ends.
-        symmetries: of each, see :func:`draw_symmetry`.
-    """
-
-    def turned(values: np.ndarray) -> np.ndarray:
-        size, *others, height, width = values.shape
-        result = np.moveaxis(np.empty((*others, size, height, width), values.dtype), -3, 0)
-        for (first, last), symmetry in zip(itertools.pairwise(firsts), symmetries, strict=True):
-            one = np.rot90(values[first:last], symmetry % 4, axes=(-2, -1))
-            result[first:last] = one[..., ::-1] if symmetry >= 4 else one
-        return result
-
-    return {name: one._replace(values=turned(one.values), mask=turned(one.mask)) for name, one in batch.items()}
 
 
 def is_square(shape: Sequence[int]) -> bool:

@@ -91,6 +91,11 @@ class MemberTraining:
         self.scaler = scaler_of(trainer.precision)
         self.average = trainer.network()
         self.average.load_state_dict(self.network.state_dict())
+        # Steps and checkpoints change these tensors in place: they need not be looked up again.
+        pairs = list(zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True))
+        values = [pair for pair in pairs if pair[0].is_floating_point()]
+        counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self._averaged = [own for own, _other in values], [other for _own, other in values], counts
         groups = len(np.unique(trainer.pool.groups[validation]))
         self.stop = EarlyStop(max(5, round(settings.patience * self.schedule)), groups)
         self.history: list[dict[str, Any]] = []
@@ -203,12 +208,10 @@ class MemberTraining:
     def _average(self, step: int) -> None:
         """Move the averaged weights, and the statistics of batch normalisation, towards the present ones."""
         decay = min(self.settings.averaging, (step + 1) / (step + 10))
-        mine, theirs = list(self.average.state_dict().values()), list(self.network.state_dict().values())
-        pairs = [(own, other) for own, other in zip(mine, theirs, strict=True) if own.is_floating_point()]
-        torch._foreach_lerp_([own for own, _other in pairs], [other for _own, other in pairs], 1 - decay)
-        for own, other in zip(mine, theirs, strict=True):
-            if not own.is_floating_point():
-                own.copy_(other)
+        averaged, present, counts = self._averaged
+        torch._foreach_lerp_(averaged, present, 1 - decay)
+        for own, other in counts:
+            own.copy_(other)
 
     # ------------------------------------------------------------------ validation, choice, log
 

@@ -98,13 +98,25 @@ class SamplePool:
         """The pixels of context that every store has."""
         return min(store.halo for store in self.stores)
 
-    def batch(self, indices: np.ndarray, halo: int = 0) -> dict[str, Series]:
+    def batch(self, indices: np.ndarray, halo: int = 0, symmetries: np.ndarray | None = None) -> dict[str, Series]:
         """The raw series of samples of one store; see ``SampleStore.batch``."""
+        store, own = self._own(indices)
+        if symmetries is None:
+            return store.batch(own, halo=halo, sensors=list(self.sensors))
+        return store.patches(own, halo, list(self.sensors), symmetries)
+
+    def centres(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Sensor name -> ``[B, T]``: where samples of one store are valid themselves."""
+        store, own = self._own(indices)
+        return store.centres(own, list(self.sensors))
+
+    def _own(self, indices: np.ndarray) -> tuple[SampleStore, np.ndarray]:
+        """The one store of some samples, and their indices in it."""
         indices = np.asarray(indices)
         part = int(self.part[indices[0]])
         if (self.part[indices] != part).any():
             raise ValueError("a batch is drawn from one store at a time")
-        return self.stores[part].batch(indices - self._first[part], halo=halo, sensors=list(self.sensors))
+        return self.stores[part], indices - self._first[part]
 
     def in_first_units(self, indices: np.ndarray, halo: int = 0) -> dict[str, Series]:
         """:meth:`batch`, with raw values such that the scale and offset of ``specs`` hold for them."""

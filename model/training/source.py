@@ -19,10 +19,8 @@ from .augmentation import (
     draw_symmetry,
     hide_in_inputs,
     hide_in_series,
-    is_square,
     move_season,
     turn,
-    turn_series,
 )
 from .pool import SamplePool, kinds_of
 
@@ -33,7 +31,9 @@ if TYPE_CHECKING:
     from .settings import TrainingSettings
 
 _PREPARED_AT_ONCE = 512
+_PIXELS_AT_ONCE = 4096  # so that a large batch of patches is prepared alone, and no step need copy its part
 _AHEAD = 3
+_LARGEST_KEPT = 31 * 2**20
 
 
 class Batch(NamedTuple):
@@ -85,6 +85,8 @@ class InputSource:
                 self._keep(indices)
         else:
             self.is_kept = False
+        if not self.is_kept:
+            keep_freed_memory()
 
     def batches(self, cut: list[np.ndarray], device: torch.device, seeds: list[int] | None = None) -> Iterator[Batch]:
         """The inputs of several batches of samples, in their order.
@@ -126,11 +128,12 @@ class InputSource:
     def _runs(self, cut: list[np.ndarray]) -> list[range]:
         """Batches that follow one another and are prepared together: from one store, some hundred samples, no sets."""
         runs: list[range] = []
+        most = min(_PREPARED_AT_ONCE, _PIXELS_AT_ONCE // (2 * self._info.halo + 1) ** 2)
         size = 0
         for number, own in enumerate(cut):
             size += len(own)
             last = runs[-1] if runs else range(0)
-            alone = self._info.reads_sets or size > _PREPARED_AT_ONCE or not last
+            alone = self._info.reads_sets or size > most or not last
             if not alone and self._pool.part[own[0]] == self._pool.part[cut[last[0]][0]]:
                 runs[-1] = range(last[0], number + 1)
             else:
@@ -167,30 +170,39 @@ class InputSource:
 
     def _read_batches(self, cut: list[np.ndarray], randoms: list[np.random.Generator | None]) -> list[Batch]:
         """Batches of one store, read and prepared at once."""
-        raw = self._pool.batch(np.concatenate(cut), self._info.halo)
+        together = np.concatenate(cut)
         firsts = [int(first) for first in np.cumsum([0, *map(len, cut)])]
         early = self._info.needs_regular_dates or self._info.reads_sets  # gaps are filled after dates have been hidden
-        if early:
-            raw = self._changed_early(raw, firsts, [random for random in randoms if random is not None])
+        drawing = [random for random in randoms if random is not None]
+        if early and drawing and self._settings is not None:
+            raw = self._read_changed(together, firsts, drawing, self._settings)
+        else:
+            raw = self._pool.batch(together, self._info.halo)
         inputs = self._inputs(raw, int(self._pool.part[cut[0][0]]))
         return [
             self._changed(own, _rows(inputs, first, last), random, early)
             for own, (first, last), random in zip(cut, itertools.pairwise(firsts), randoms, strict=True)
         ]
 
-    def _changed_early(
-        self, raw: dict[str, Series], firsts: list[int], randoms: list[np.random.Generator]
+    def _read_changed(
+        self, indices: np.ndarray, firsts: list[int], randoms: list[np.random.Generator], settings: TrainingSettings
     ) -> dict[str, Series]:
-        """The raw series of several batches, with what augmentation changes before gaps are filled."""
-        settings = self._settings
-        if settings is None or not randoms:
-            return raw
+        """The raw series of several batches, with what augmentation changes before gaps are filled.
+
+        Of patches the masks of their middle are read first: what is drawn depends on these, and then patches are read
+        as they are to lie, which costs nothing.
+        """
+        raw = self._pool.batch(indices) if self._info.reads_sets else {}
+        centres = {name: self._seen(one.mask) for name, one in raw.items()} or self._pool.centres(indices)
         kept = []
         for (first, last), random in zip(itertools.pairwise(firsts), randoms, strict=True):
-            centres = {name: self._seen(one.mask[first:last]) for name, one in raw.items()}
-            kept.append(draw_kept(centres, self._kinds, settings, random))
-        if is_square(next(iter(raw.values())).mask.shape):
-            raw = turn_series(raw, firsts, [draw_symmetry(random) for random in randoms])
+            own = {name: one[first:last] for name, one in centres.items()}
+            kept.append(draw_kept(own, self._kinds, settings, random))
+        if not raw:
+            turned = None
+            if self._info.halo:
+                turned = np.repeat([draw_symmetry(random) for random in randoms], np.diff(firsts))
+            raw = self._pool.batch(indices, self._info.halo, turned)
         return hide_in_series(raw, {name: np.concatenate([one[name] for one in kept]) for name in kept[0]})
 
     def _changed(
@@ -212,6 +224,16 @@ class InputSource:
         if self._info.reads_sets:
             return mask.any(axis=(2, 3))
         return mask[:, :, mask.shape[2] // 2, mask.shape[3] // 2]
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep the memory of one batch for the next.
+
+    glibc gives large pieces back to the system as soon as they are free, and to get them again takes as long as to fill
+    them. It keeps pieces of up to the size of the largest that it has given back, at most 32 MB: so one is taken, never
+    touched, and given back. Other libraries take no notice.
+    """
+    torch.empty(_LARGEST_KEPT, dtype=torch.uint8)
 
 
 def _rows(inputs: dict[str, SensorInput], first: int, last: int) -> dict[str, SensorInput]:

@@ -84,6 +84,19 @@ def test_a_patch_equals_a_direct_read(store, indices, halo, sensors):
             assert np.array_equal(series.mask[position], whole[name].mask[0][:, r : r + side, c : c + side])
 
 
+def test_patches_are_turned_as_numpy_turns_them(store):
+    """Each by itself, values and masks alike; and the valid pixels in their middle are known without reading values."""
+    indices, symmetries = np.array([40, 3, 3, 17, 25, 8, 0, 31]), np.arange(8)
+    plain, turned = store.batch(indices, HALO), store.patches(indices, HALO, symmetries=symmetries)
+    centres = store.centres(indices)
+    for name in SPECS:
+        assert np.array_equal(centres[name], plain[name].mask[:, :, HALO, HALO])
+        for found, before in zip(turned[name][:2], plain[name][:2], strict=True):
+            for position, symmetry in enumerate(symmetries):
+                one = np.rot90(before[position], symmetry % 4, axes=(-2, -1))
+                assert np.array_equal(found[position], one[..., ::-1] if symmetry >= 4 else one)
+
+
 def test_what_is_known_of_the_samples(store):
     assert len(store) == 5 * 2 + 1 + 4 * 8
     assert store.season == ("10-01", 2021) and store.halo == HALO

@@ -11,15 +11,12 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from landloom.model.networks.base import SensorInput  # noqa: E402
-from landloom.model.stack.sensors import Series  # noqa: E402
 from landloom.model.training.augmentation import (  # noqa: E402
     draw_kept,
-    draw_symmetry,
     hide_in_inputs,
     hide_in_series,
     move_season,
     turn,
-    turn_series,
 )
 from landloom.model.training.settings import TrainingSettings  # noqa: E402
 
@@ -122,17 +119,3 @@ def test_turning_moves_values_and_masks_together_and_keeps_the_centre():
     assert len(seen) == 8
     pixel = {"S2": inputs(side=1)["S2"]}
     assert turn(pixel, np.random.default_rng(0)) is pixel
-
-
-@pytest.mark.parametrize("seeds", [(0, 1, 2), (3, 4, 5), (6, 7, 8)])
-def test_turning_raw_series_is_turning_inputs(seeds):
-    """Of several batches in one array each is turned by itself, and masks as values."""
-    before = inputs()
-    raw = {name: Series(one.x.numpy(), one.mask.numpy(), one.days.numpy()) for name, one in before.items()}
-    firsts = [0, 1, 3, 4]
-    after = turn_series(raw, firsts, [draw_symmetry(np.random.default_rng(seed)) for seed in seeds])
-    for first, last, seed in zip(firsts, firsts[1:], seeds, strict=False):
-        few = {name: one._replace(x=one.x[first:last], mask=one.mask[first:last]) for name, one in before.items()}
-        for name, one in turn(few, np.random.default_rng(seed)).items():
-            np.testing.assert_array_equal(after[name].values[first:last], one.x.numpy())
-            np.testing.assert_array_equal(after[name].mask[first:last], one.mask.numpy())

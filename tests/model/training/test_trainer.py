@@ -11,10 +11,12 @@ from landloom.model.base.errors import LandloomError  # noqa: E402
 from landloom.model.base.progress import Progress  # noqa: E402
 from landloom.model.networks.registry import network_info  # noqa: E402
 from landloom.model.samples.store import SampleStore  # noqa: E402
+from landloom.model.training import source as source_module  # noqa: E402
+from landloom.model.training.augmentation import draw_kept, draw_symmetry  # noqa: E402
 from landloom.model.training.checkpoints import Checkpoints, training_hash  # noqa: E402
 from landloom.model.training.loop import fit_recipe  # noqa: E402
 from landloom.model.training.member import MemberTraining  # noqa: E402
-from landloom.model.training.pool import SamplePool  # noqa: E402
+from landloom.model.training.pool import SamplePool, kinds_of  # noqa: E402
 from landloom.model.training.settings import TrainingSettings  # noqa: E402
 from landloom.model.training.source import InputSource  # noqa: E402
 from landloom.model.training.trainer import Trainer  # noqa: E402
@@ -57,6 +59,35 @@ def test_augmentation_is_the_same_kept_ready_or_read_ahead(store):
             assert torch.equal(one.inputs[name].mask, other.inputs[name].mask)
             assert torch.equal(one.inputs[name].x, other.inputs[name].x)
             assert torch.equal(one.inputs[name].days, other.inputs[name].days)
+
+
+@pytest.mark.parametrize("network", ["tempcnn", "twinns"])
+def test_gaps_are_filled_after_dates_are_hidden_and_patches_turned(network, folder, monkeypatch):
+    """What is read in advance, several batches at once, is what the same numbers at random give step by step."""
+    monkeypatch.setattr(source_module, "_PIXELS_AT_ONCE", 1200)
+    trainer = make_trainer(SampleStore.open(folder), network=network)
+    pool, own, settings, halo = trainer.pool, np.arange(0, 200, 3), trainer.settings, trainer.info.halo
+    ready = InputSource(pool, trainer.recipe, own, trainer.info, settings, 1000, Progress())
+    cut = pool.batches(own, 20, np.random.default_rng(0))
+    assert len(ready._runs(cut)) < len(cut)
+    for number, (few, found) in enumerate(zip(cut, ready.batches(cut, trainer.device, [4, 2]), strict=True)):
+        random = np.random.default_rng([4, 2, number])
+        raw = pool.batch(few, halo)
+        there = {name: one.mask[:, :, halo, halo] for name, one in raw.items()}
+        kept = draw_kept(there, kinds_of(pool.specs), settings, random)
+        symmetry = draw_symmetry(random) if halo else 0
+        for name, one in raw.items():
+            mask = one.mask & kept[name][:, :, None, None]
+            values, mask = (np.rot90(part, symmetry % 4, axes=(-2, -1)) for part in (one.values, mask))
+            raw[name] = one._replace(
+                values=(values[..., ::-1] if symmetry >= 4 else values).copy(),
+                mask=mask[..., ::-1] if symmetry >= 4 else mask,
+            )
+        expected = trainer.recipe.network_inputs(raw, "cpu", True, trainer.info.needs_raw_dates)
+        for name, one in expected.items():
+            assert torch.equal(found.inputs[name].filled, one.filled)
+            assert torch.equal(found.inputs[name].x, one.x)
+            assert torch.equal(found.inputs[name].mask, one.mask)
 
 
 class Told(Progress):
