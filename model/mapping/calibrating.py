@@ -1,6 +1,6 @@
-"""How many threads read and compute, and how many blocks are on their way: chosen from the times of the first blocks.
+"""How many threads read and compute: chosen from the times of the first blocks.
 
-Whatever is chosen, the pixels are the same; only the time of a run depends on it.
+Whatever is chosen, the pixels are the same, and as many blocks are in memory; only the time of a run depends on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 MOST_READERS = 8
 """More do not help: a disk or a server is as busy as it can be."""
 READER_MB = 8
-"""What a reading thread takes beside its block: open files and the tile in hand."""
+"""What a reading thread takes: open files and the tile in hand."""
 ALONE = 2
 """Chunks that one thread computes before the others begin, so that one can see what these add."""
 
@@ -25,20 +25,18 @@ class Limits(NamedTuple):
         threads: computing threads at most.
         cores: of the processor, for this process.
         readers: reading threads at most.
-        slots: blocks in memory at most.
     """
 
     threads: int
     cores: int
     readers: int
-    slots: int
 
 
 class Measured(NamedTuple):
     """Times of the first blocks.
 
     Attributes:
-        reading: seconds that a thread takes to read a block.
+        reading: seconds of all reading threads together for a block.
         reading_cpu: those of them on a core.
         computing: seconds of all computing threads together for a block.
         writing: seconds to write one.
@@ -57,7 +55,6 @@ class Chosen(NamedTuple):
 
     readers: int
     threads: int
-    slots: int
 
 
 def choose(measured: Measured, limits: Limits) -> Chosen:
@@ -65,7 +62,6 @@ def choose(measured: Measured, limits: Limits) -> Chosen:
 
     Computing threads: as many as speed it up, and one more where that is between two numbers. Reading threads: so many
     that blocks come as quickly as they are computed, but no more than there are cores for where reading takes these.
-    Blocks: one for each reading thread, one that waits, one that is computed.
     """
     threads = limits.threads
     if measured.speed_up > 0:
@@ -73,9 +69,8 @@ def choose(measured: Measured, limits: Limits) -> Chosen:
     between = max(measured.computing / limits.threads, 1e-9)
     readers = math.ceil(measured.reading / between - 0.1)
     share = measured.reading_cpu / max(measured.reading, 1e-9)
-    readers = min(readers, math.floor(limits.cores / max(share, 1e-9)), limits.readers, limits.slots - 2)
-    readers = max(1, readers)
-    return Chosen(readers, threads, max(3, min(limits.slots, readers + 2)))
+    readers = min(readers, math.floor(limits.cores / max(share, 1e-9)), limits.readers)
+    return Chosen(max(1, readers), threads)
 
 
 @dataclass

@@ -44,14 +44,14 @@ class Files(Protocol):
     def expect(self, windows: Sequence[Window], halo: int, reach: int, room: int, cached: int | None = None) -> None:
         """What will be read, in this order; what may be kept from one window to later ones, and by GDAL meanwhile."""
 
-    def keep_at_most(self, room: int) -> None:
-        """From now on so many bytes may be kept from one window to later ones."""
-
-    def most_threads(self) -> int:
-        """How many threads may read at once without closing files that they need again."""
+    def use_threads(self, count: int, around: Callable[[], AbstractContextManager[object]]) -> None:
+        """From the next window on so many threads read it together; ``around`` is what a further one works within."""
 
     def give_back(self, series: Mapping[str, Series]) -> None:
         """Series that are not needed any more."""
+
+    def free(self) -> None:
+        """Nothing is read any more: free what was kept."""
 
 
 Compute = Callable[[dict[str, Series], Area], "dict[str, np.ndarray] | None"]
@@ -88,12 +88,12 @@ class Job:
         grid: the grid of the stack.
         area: the part of it to map.
         layers: the outputs, the main one first; its name decides the folder of parts.
-        open_reader: opens a reader; called once a reading thread.
+        open_reader: opens a reader; called in the thread that reads.
         compute: called from several threads at once.
         halo: pixels of context around a chunk.
         bytes_per_pixel: of the series of one pixel as read.
         identity: what makes this run the same as another one: stack, model, parameters.
-        files: the reader, where all reading threads share one that can be told what will be read.
+        files: the reader, where it can be told what will be read, and to read by several threads.
         mask: polygons or a raster, as :class:`AreaMask` takes them.
         memory_mb: what the run may add to the memory that the process holds when it begins.
         reserve_mb: what computing needs of it.

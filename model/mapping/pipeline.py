@@ -1,7 +1,8 @@
 """The threads of a run: blocks are read, computed and written at the same time, within bounded memory.
 
-Readers fetch whole blocks, each with a reader of its own; computers take chunks of any block at hand; one writer stores
-finished blocks; the calling thread shows progress and asks whether to stop.
+One thread reads block after block, with the help of others where that is slow: so as many blocks are in memory however
+many threads read, and what is kept of the files for later blocks is what was foreseen. Computers take chunks of any
+block at hand; one writer stores finished blocks; the calling thread shows progress and asks whether to stop.
 """
 
 from __future__ import annotations
@@ -74,8 +75,6 @@ class Pipeline:
         self._stop = threading.Event()
         self._errors: list[BaseException] = []
         self._slots = threading.Semaphore(job.slots)
-        self._room_for = job.slots
-        self._block_bytes = 0
         self._source = _Pending([])
         self._tasks: queue.Queue[tuple[_Work, Area] | None] = queue.Queue()
         self._finished: queue.Queue[_Work | None] = queue.Queue(maxsize=1)
@@ -87,7 +86,7 @@ class Pipeline:
         self.statistics = np.zeros(job.statistics)
         self._readers = Readers(Stages(), 1, 1)
         self._computers: list[threading.Thread] = []
-        self._calibration = Calibration(Limits(job.threads, job.threads, job.readers, job.slots), 1.0)
+        self._calibration = Calibration(Limits(job.threads, job.threads, 1), 1.0)
         self._chosen: Chosen | None = None
         self.stages = Stages()
         self.readers = 0
@@ -102,7 +101,7 @@ class Pipeline:
             reach: see :class:`Layout`.
             room: likewise.
             before: share of the whole that an earlier run did.
-            kept: see :class:`Layout`; None where it is not known: then no more blocks are in memory than was planned.
+            kept: see :class:`Layout`; None where it is not known: then no more threads read than the job says.
 
         Raises:
             Cancelled: if the user asked to stop.
@@ -113,49 +112,50 @@ class Pipeline:
             job.files.expect([Window(*block.chunked) for block in pending], job.halo, reach, room, job.cached)
         source = self._source = _Pending(pending)
         largest = max(block.chunked.pixels for block in pending)
-        self._calibration = Calibration(self._limits(largest, kept), largest / (CHUNK * CHUNK))
-        readers = self._readers = Readers(self.stages, job.threads, min(job.readers, len(pending)))
-        readers.more(self._thread("reader", self._read, source))
+        self._calibration = Calibration(self._limits(room, kept), largest / (CHUNK * CHUNK))
+        readers = self._readers = Readers(self.stages, job.threads, 1 if job.files is None else job.readers)
+        reader = self._thread("reader", self._read, source)
         computers = self._computers = [self._thread("computer", self._compute, n) for n in range(job.threads)]
         writer = self._thread("writer", self._write)
         total = sum(count_pixels(block, self._mask) for block in pending)
         watch = Watch(self._progress, job.threads, total, before)
         try:
-            for thread in (writer, *readers.threads, *computers[: self._calibration.first_threads]):
+            for thread in (writer, reader, *computers[: self._calibration.first_threads]):
                 start(thread)
-            while readers.alive():
+            while reader.is_alive():
+                reader.join(POLL)
                 self._look(watch)
                 if readers.too_slow():
-                    self._one_more_reader()
-            self.readers = len(readers.threads)
+                    self._read_with(readers.count + 1)
+            self.readers = readers.count
             self._look(watch)
             for _ in computers:
                 self._tasks.put(None)
             self._wait(computers, watch)
             self._put_finished(None)
             self._wait([writer], watch)
+            if job.files is not None:
+                job.files.free()
         except BaseException:
             self._stop.set()
             if writer.ident is not None:
                 writer.join()  # short: it writes the part in hand, never more
             deadline = time.monotonic() + PATIENCE
-            for thread in (*readers.threads, *computers):
+            for thread in (reader, *computers):
                 if thread.ident is not None:
                     thread.join(max(0.0, deadline - time.monotonic()))
             raise
 
-    def _limits(self, pixels: int, kept: int | None) -> Limits:
-        """What the first blocks' times may lead to, for blocks of so many pixels."""
+    def _limits(self, room: int, kept: int | None) -> Limits:
+        """What the first blocks' times may lead to, where there is so much room for what is kept of the files."""
         job = self._job
-        self._block_bytes = job.block_bytes(pixels) + READER_MB * 2**20
-        if kept is None:
-            return Limits(job.threads, max(thread_count(), job.threads), job.readers, job.slots)
-        slots = max(job.slots, (job.room - kept) // self._block_bytes)
-        readers = MOST_READERS if job.files is None else min(MOST_READERS, job.files.most_threads())
-        return Limits(job.threads, max(thread_count(), job.threads), max(job.readers, readers), slots)
+        readers = 1 if job.files is None else job.readers
+        if job.files is not None and kept is not None:
+            readers = max(readers, min(MOST_READERS, (room - kept) // (READER_MB * 2**20)))
+        return Limits(job.threads, max(thread_count(), job.threads), readers)
 
     def _adapt(self) -> None:
-        """Once the first blocks have shown what takes how long: take as many threads and blocks as that asks for."""
+        """Once the first blocks have shown what takes how long: take as many threads as that asks for."""
         calibration, job = self._calibration, self._job
         if calibration.others_may_begin:
             for thread in self._computers:
@@ -176,23 +176,18 @@ class Pipeline:
                 writing=measured.writing,
                 readers=chosen.readers,
                 threads=chosen.threads,
-                slots=chosen.slots,
+                slots=job.slots,
             )
         )
         self._readers.most = max(self._readers.most, chosen.readers)
-        while len(self._readers.threads) < chosen.readers:
-            self._one_more_reader()
+        if chosen.readers > self._readers.count:
+            self._read_with(chosen.readers)
 
-    def _one_more_reader(self) -> None:
-        """Let one more thread read, into one more block where there is room for it."""
-        count = len(self._readers.threads) + 1
-        if self._room_for < count + 2 <= self._calibration.limits.slots:
-            self._room_for += 1
-            self._slots.release()
-            if self._job.files is not None:
-                self._job.files.keep_at_most(self._job.room - self._room_for * self._block_bytes)
-        self._readers.more(self._thread("reader", self._read, self._source))
-        start(self._readers.threads[-1])
+    def _read_with(self, count: int) -> None:
+        """Let so many threads read, from the next block on."""
+        self._readers.take(count)
+        if self._job.files is not None:
+            self._job.files.use_threads(count, lambda: self.stages.doing(READING, counted=False))
 
     def _wait(self, threads: Sequence[threading.Thread], watch: Watch) -> None:
         for thread in threads:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 READING, COMPUTING, WRITING = "reading", "computing", "writing"
-POLL = 0.1
 TRIAL, IDLE = 2.0, 0.25
 """After so many seconds in which computing waited for more than this share of them, one more thread reads."""
 
@@ -39,8 +38,8 @@ class Stages:
         self._begin = time.process_time()
 
     @contextlib.contextmanager
-    def doing(self, stage: str) -> Iterator[None]:
-        """What the calling thread does within."""
+    def doing(self, stage: str, counted: bool = True) -> Iterator[None]:
+        """What the calling thread does within; not ``counted`` where it helps another one that does it."""
         begin, cpu = time.monotonic(), time.thread_time()
         try:
             yield
@@ -48,7 +47,7 @@ class Stages:
             with self._lock:
                 self._seconds[stage] += time.monotonic() - begin
                 self._cpu[stage] += time.thread_time() - cpu
-                self._count[stage] += 1
+                self._count[stage] += counted
 
     @contextlib.contextmanager
     def idle(self) -> Iterator[None]:
@@ -74,7 +73,7 @@ class Stages:
         return self._count[stage]
 
     def mean(self, stage: str) -> Stage:
-        """Seconds that it takes a thread to do once; 0 before the first time."""
+        """Seconds of threads that it takes to do once; 0 before the first time."""
         with self._lock:
             times = max(1, self._count[stage])
             return Stage(self._seconds[stage] / times, self._cpu[stage] / times)
@@ -88,29 +87,22 @@ class Stages:
 
 
 class Readers:
-    """The reading threads: one, and more while computing waits for them; ``most`` of them."""
+    """How many threads read a block together: one, and more while computing waits for them; ``most`` of them."""
 
     def __init__(self, stages: Stages, computers: int, most: int) -> None:
-        self.threads: list[threading.Thread] = []
+        self.count = 1
         self._stages, self._computers, self.most = stages, computers, most
-        self._since, self._idle = time.monotonic(), 0.0
+        self._since, self._idle = time.monotonic(), stages.idle_seconds()
 
-    def more(self, thread: threading.Thread) -> None:
-        """Add one, and look anew from now on."""
-        self.threads.append(thread)
+    def take(self, count: int) -> None:
+        """So many from now on; look anew."""
+        self.count = count
         self._since, self._idle = time.monotonic(), self._stages.idle_seconds()
-
-    def alive(self) -> bool:
-        """Whether any reads still; waits a moment if so."""
-        living = [thread for thread in self.threads if thread.is_alive()]
-        if living:
-            living[0].join(POLL)
-        return any(thread.is_alive() for thread in self.threads)
 
     def too_slow(self) -> bool:
         """Whether computing waited for much of the last seconds, and there may be one more."""
         passed = time.monotonic() - self._since
-        if passed < TRIAL or len(self.threads) >= self.most:
+        if passed < TRIAL or self.count >= self.most:
             return False
         idle = self._stages.idle_seconds()
         waited, self._since, self._idle = idle - self._idle, time.monotonic(), idle

@@ -9,6 +9,7 @@ import numpy as np
 
 from .grid import Window
 from .lattice import Lattice, Uses
+from .sparememory import SpareMemory
 
 Layer = tuple[str, tuple[int, ...]]
 """A file and the bands that are read from it together."""
@@ -40,6 +41,7 @@ class BlockCache:
         self._kept: dict[Layer, dict[_Cell, np.ndarray]] = {layer: {} for layer in layers}
         self._locks = {layer: threading.Lock() for layer in layers}
         self._room = room
+        self._memory = SpareMemory(exact=True)
         self._scratch = scratch
         self._used = 0
         self._lock = threading.Lock()
@@ -47,15 +49,14 @@ class BlockCache:
         self._first = 0  # all windows before it are done
         self._due: dict[int, list[tuple[Layer, _Cell]]] = {}
 
-    def keep_at_most(self, room: int) -> None:
-        """Keep so many bytes at most from now on."""
-        with self._lock:
-            self._room = room
-
     @property
     def used(self) -> int:
         """Bytes kept now."""
         return self._used
+
+    def clear_spare(self) -> None:
+        """Let go the memory that is held for cells to come."""
+        self._memory.clear()
 
     def place(self, window: Window) -> int | None:
         """A window's place in the order; None for one that was not foretold, or that was read before."""
@@ -131,7 +132,9 @@ class BlockCache:
                     continue
                 self._used += cell.nbytes
                 self._due.setdefault(int(until[row, column]), []).append((layer, (tile, row, column)))
-            kept[tile, row, column] = cell.copy()
+            own_cell = self._memory.take(cell.shape, cell.dtype)
+            own_cell[...] = cell
+            kept[tile, row, column] = own_cell
 
     def finish(self, position: int) -> None:
         """A window is read: what no later one needs is let go."""
@@ -149,3 +152,4 @@ class BlockCache:
             if values is not None:
                 with self._lock:
                     self._used -= values.nbytes
+                self._memory.give_back(values)

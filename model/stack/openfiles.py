@@ -61,9 +61,25 @@ class OpenFiles:
             self.pools.pop(threading.get_ident(), None)
 
     def let_go(self) -> None:
-        """Free the blocks that GDAL has cached for the calling thread's data sets; not for sources of virtual ones."""
-        for dataset in list(self.pools.get(threading.get_ident(), {}).values()):
+        """Free the blocks that GDAL has cached for the calling thread's data sets.
+
+        Virtual rasters are closed, for only then GDAL lets go what it holds of their sources, which is more with every
+        source that comes into view. Opening one again takes a small part of what reading from it takes; not so where
+        files lie behind addresses: there they stay open.
+        """
+        for dataset in list(self._own().values()):
             dataset.FlushCache()
+        if not self._remote:
+            self._close_virtual()
+
+    def _own(self) -> dict[str, gdal.Dataset]:
+        """What the calling thread has open."""
+        return self.pools.get(threading.get_ident(), {})
+
+    def _close_virtual(self) -> None:
+        pool = self._own()
+        for path in [path for path in pool if path.endswith(".vrt")]:
+            del pool[path]
 
     def bound(self, room: int) -> None:
         """From now on GDAL's cache may grow by so many bytes; what it holds then is let go, file by file.
@@ -77,9 +93,7 @@ class OpenFiles:
         if self._allowed is None or gdal.GetCacheUsed() <= self._allowed:
             return
         self.let_go()
-        pool = self.pools.get(threading.get_ident(), {})
-        for path in [path for path in pool if path.endswith(".vrt")]:
-            del pool[path]
+        self._close_virtual()
         give_back_freed_memory()  # GDAL's blocks are small pieces of the heap
 
     def get(self, path: str) -> gdal.Dataset:
@@ -100,13 +114,16 @@ class OpenFiles:
         self._shrink()
 
     def read_once(self, path: str, bands: list[int], box: Window, target: np.ndarray) -> None:
-        """As :meth:`read`, for blocks that are not needed again: they leave GDAL's cache at once.
+        """As :meth:`read`, for blocks that are not needed again: they leave GDAL's cache at once, see :meth:`let_go`.
 
         Raises:
             LandloomError: naming the file.
         """
         self._read(path, bands, box, target)
-        self.get(path).FlushCache()
+        if path.endswith(".vrt") and not self._remote:
+            self._own().pop(path, None)
+        else:
+            self.get(path).FlushCache()
         self._shrink()
 
     def _read(self, path: str, bands: list[int], box: Window, target: np.ndarray) -> None:
@@ -147,7 +164,7 @@ class OpenFiles:
             except LandloomError:
                 if not self._remote:
                     raise
-            self.pools.get(threading.get_ident(), {}).pop(path, None)
+            self._own().pop(path, None)
             gdal.VSICurlClearCache()  # which remembers failures
             time.sleep(0.5 * attempt)
         return action()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from osgeo import gdal
@@ -21,6 +21,7 @@ from .lattice import VIRTUAL_TILE, Lattice, tile_size
 from .manifest import Stack
 from .maskrules import dilate
 from .openfiles import OpenFiles, within
+from .readingthreads import Around, ReadingThreads
 from .readplan import MaskPlan, PartPlan, ReadPlan, SensorPlan, check_sources, plan_sensor
 from .sensors import Series
 from .sparememory import SpareMemory
@@ -70,6 +71,8 @@ class StackReader:
         self._known_layers: dict[Layer, tuple[Lattice, int]] = {}
         self._once: set[str] = set()  # files that are read once a window
         self._now = threading.local()
+        self._threads = ReadingThreads()
+        self._wanted: tuple[int, Around] | None = None  # how many threads are to read from the next window on
 
     def __enter__(self) -> StackReader:
         return self
@@ -89,7 +92,15 @@ class StackReader:
 
     def close(self) -> None:
         """Close every data set; no thread may be reading."""
+        self._threads.use(1)
         self._files.close()
+
+    def free(self) -> None:
+        """Close every data set and let go the memory held for windows to come; no thread may be reading."""
+        self.close()
+        self._memory.clear()
+        if self._cache is not None:
+            self._cache.clear_spare()
 
     @property
     def bytes_per_pixel(self) -> int:
@@ -124,6 +135,10 @@ class StackReader:
             LandloomError: naming the file that cannot be read.
         """
         target = window.grown(halo) if halo else window
+        if self._wanted is not None:
+            (count, around), self._wanted = self._wanted, None
+            self._threads.each(self._files.close_own)  # the files are shared out anew
+            self._threads.use(count, around)
         place = self._now.place = None if self._cache is None else self._cache.place(target)
         try:
             series = {name: self._read_sensor(sensor, target) for name, sensor in self._sensors.items()}
@@ -166,14 +181,14 @@ class StackReader:
         """GDAL's own cache may grow by so much from now on; beyond, its blocks of this stack's files are let go."""
         self._files.bound(int(megabytes * 2**20))
 
-    def keep_at_most(self, room: int) -> None:
-        """From now on keep so many bytes for later windows, at most; see :meth:`expect`."""
-        if self._cache is not None:
-            self._cache.keep_at_most(room)
+    def use_threads(self, count: int, around: Around) -> None:
+        """From the next window on so many threads read each; only where one thread at a time calls :meth:`read`.
 
-    def most_threads(self) -> int:
-        """How many threads may read at once without closing files that they need again."""
-        return max(1, self._files.limit // max(1, len({path for path, _ in self._layers()})))
+        Args:
+            count: threads, the calling one among them; more than there are dates serve nothing.
+            around: surrounds what a further thread does, to measure it.
+        """
+        self._wanted = count, around
 
     def _layers(self) -> dict[Layer, tuple[Lattice, int]]:
         """The lattice of each file and its bands, and the bytes of one of its pixels."""
@@ -226,7 +241,7 @@ class StackReader:
         GDAL's cache takes 5 % of the machine's memory by default and is shared with the program around: who reads a
         large stack block by block, and no block twice, calls this after each.
         """
-        self._files.let_go()
+        self._threads.each(self._files.let_go)
 
     def read_dates(self, name: str, window: Window, indices: Sequence[int]) -> Series:
         """As :meth:`read`, for one sensor and some of its dates (indices into its spec's dates)."""
@@ -256,8 +271,7 @@ class StackReader:
         if sensor.radius:
             self._read_filtered(sensor, chosen, window, values[0], mask[0])
         else:
-            for place, index in enumerate(chosen):
-                self._read_date(sensor, sensor.acquisitions[index], window, values[0, place], mask[0, place])
+            self._read_dates(sensor, chosen, window, values[0], mask[0])
         days = np.array([spec.days[index] for index in chosen], np.int32)
         return Series(values, mask, days)
 
@@ -274,8 +288,7 @@ class StackReader:
                 continue
             raw = np.empty((len(dates), values.shape[1], wide.height, wide.width), values.dtype)
             valid = np.empty((len(dates), wide.height, wide.width), bool)
-            for own, index in enumerate(dates):
-                self._read_date(sensor, sensor.acquisitions[index], wide, raw[own], valid[own])
+            self._read_dates(sensor, dates, wide, raw, valid)
             filtered = quegan(raw, valid, radius, [own for _, own in wanted])
             for result, (place, own) in zip(filtered, wanted, strict=True):
                 values[place] = result
@@ -290,6 +303,21 @@ class StackReader:
             self._apply_masks(part, window, valid)
             self._read_values(sensor, part, window, values, valid)
             yield part.orbit, values, valid
+
+    def _read_dates(
+        self, sensor: SensorPlan, dates: Sequence[int], window: Window, values: np.ndarray, valid: np.ndarray
+    ) -> None:
+        """Fill ``values`` [T, C, H, W] and ``valid`` [T, H, W], by all threads that are to read."""
+        place: int | None = getattr(self._now, "place", None)
+
+        def task(number: int, index: int) -> Callable[[], None]:
+            def work() -> None:
+                self._now.place = place
+                self._read_date(sensor, sensor.acquisitions[index], window, values[number], valid[number])
+
+            return work
+
+        self._threads.run((index, task(number, index)) for number, index in enumerate(dates))
 
     def _read_date(
         self, sensor: SensorPlan, parts: list[PartPlan], window: Window, values: np.ndarray, valid: np.ndarray

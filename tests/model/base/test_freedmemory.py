@@ -43,3 +43,26 @@ def test_other_libraries_are_left_alone(monkeypatch, error):
         freedmemory.give_back_freed_memory()
     finally:
         freedmemory._trim.cache_clear()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is read from /proc")
+def test_memory_of_own_pages_goes_back_at_once():
+    """Among arrays that stay, and although the C library has seen larger ones freed: then it keeps such pieces."""
+    from landloom.model.base.freedmemory import PAGES, own_pages
+
+    held = [np.ones(2**21) for _ in range(3)]  # 16 MB each
+    del held[:]
+    arrays, between = [], []
+    begin = resident_mb()
+    for _ in range(64):
+        arrays.append(own_pages(2**20))
+        arrays[-1][...] = 1
+        between.append(np.ones(20_000))
+    assert resident_mb() > begin + 60
+    del arrays[:]
+    assert resident_mb() < begin + 20
+    assert all((one == 1).all() for one in between)
+    for size in (0, 1, PAGES - 1, PAGES, 5 * 2**20 + 3):
+        own = own_pages(size)
+        own[...] = 7
+        assert own.dtype == np.uint8 and own.shape == (size,) and (own == 7).all()

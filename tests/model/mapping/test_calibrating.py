@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import mapping_fakes as fakes
@@ -14,9 +15,11 @@ from landloom.model.mapping import pipeline
 from landloom.model.mapping.calibrating import Calibration, Chosen, Limits, Measured, choose
 from landloom.model.mapping.chunks import CHUNK
 from landloom.model.mapping.runner import BlockRunner
+from landloom.model.stack.openfiles import OpenFiles
+from landloom.model.stack.reader import StackReader
 from osgeo import gdal
 
-WIDE = Limits(threads=4, cores=4, readers=8, slots=12)
+WIDE = Limits(threads=4, cores=4, readers=8)
 
 
 def measured(reading, computing, share=0.1, speed_up=0.0):
@@ -26,15 +29,13 @@ def measured(reading, computing, share=0.1, speed_up=0.0):
 @pytest.mark.parametrize(
     ("times", "limits", "expected"),
     [
-        (measured(1.0, 40.0), WIDE, Chosen(1, 4, 3)),  # computing takes long: one thread reads
-        (measured(4.0, 8.0), WIDE, Chosen(2, 4, 4)),  # a block each 2 s: two threads read
-        (measured(30.0, 4.0), WIDE, Chosen(8, 4, 10)),  # a slow server: as many as may be
-        (measured(30.0, 4.0), WIDE._replace(slots=5), Chosen(3, 4, 5)),  # memory for five blocks
-        (measured(30.0, 4.0), WIDE._replace(readers=2), Chosen(2, 4, 4)),  # more would close files
-        (measured(30.0, 4.0, share=1.0), WIDE, Chosen(4, 4, 6)),  # decoding takes the cores, of which there are four
-        (measured(1.0, 40.0, speed_up=1.3), WIDE, Chosen(1, 2, 3)),  # the products of one thread fill the processor
-        (measured(1.0, 40.0, speed_up=3.6), WIDE, Chosen(1, 4, 3)),
-        (measured(30.0, 4.0), WIDE._replace(slots=3), Chosen(1, 4, 3)),
+        (measured(1.0, 40.0), WIDE, Chosen(1, 4)),  # computing takes long: one thread reads
+        (measured(4.0, 8.0), WIDE, Chosen(2, 4)),  # a block each 2 s: two threads read
+        (measured(30.0, 4.0), WIDE, Chosen(8, 4)),  # a slow server: as many as may be
+        (measured(30.0, 4.0), WIDE._replace(readers=2), Chosen(2, 4)),  # there is memory for two
+        (measured(30.0, 4.0, share=1.0), WIDE, Chosen(4, 4)),  # decoding takes the cores, of which there are four
+        (measured(1.0, 40.0, speed_up=1.3), WIDE, Chosen(1, 2)),  # the products of one thread fill the processor
+        (measured(1.0, 40.0, speed_up=3.6), WIDE, Chosen(1, 4)),
     ],
 )
 def test_what_is_chosen(times, limits, expected):
@@ -43,13 +44,12 @@ def test_what_is_chosen(times, limits, expected):
 
 @given(
     st.tuples(*[st.floats(0, 1e4)] * 4, st.floats(0, 64)),
-    st.builds(Limits, st.integers(1, 64), st.integers(1, 64), st.integers(1, 8), st.integers(3, 40)),
+    st.builds(Limits, st.integers(1, 64), st.integers(1, 64), st.integers(1, 8)),
 )
 def test_the_limits_hold_whatever_was_measured(times, limits):
     chosen = choose(Measured(*times), limits)
-    assert 1 <= chosen.readers <= max(1, min(limits.readers, limits.slots - 2))
+    assert 1 <= chosen.readers <= limits.readers
     assert 1 <= chosen.threads <= limits.threads
-    assert 3 <= chosen.slots <= limits.slots
 
 
 def test_a_thread_that_others_do_not_speed_up():
@@ -85,9 +85,43 @@ class Told(Progress):
         self.lines.append(message)
 
 
-@pytest.mark.parametrize("chosen", [Chosen(1, 1, 3), Chosen(8, 1, 10), Chosen(3, 2, 5), Chosen(2, 4, 40), None])
-def test_pixels_are_the_same_whatever_the_first_blocks_tell(tmp_path, monkeypatch, chosen):
+class FakeFiles:
+    """Says what the runner asked of it, and how many blocks are in memory."""
+
+    def __init__(self, reader):
+        self.reader, self.threads, self.living, self.most = reader, [1], 0, 0
+        self.freed = False
+        self._lock = threading.Lock()
+        self._read, reader.read = reader.read, self.read
+
+    def read(self, window, halo=0):
+        with self._lock:
+            self.living += 1
+            self.most = max(self.most, self.living)
+        return self._read(window, halo)
+
+    def lattices(self):
+        return {}
+
+    def expect(self, windows, halo, reach, room, cached=None):
+        self.foretold = list(windows)
+
+    def use_threads(self, count, around):
+        with around():
+            self.threads.append(count)
+
+    def give_back(self, series):
+        with self._lock:
+            self.living -= 1
+
+    def free(self):
+        self.freed = True
+
+
+@pytest.mark.parametrize("chosen", [Chosen(1, 1), Chosen(8, 1), Chosen(3, 2), Chosen(2, 4), None])
+def test_pixels_and_blocks_in_memory_are_the_same_whatever_the_first_blocks_tell(tmp_path, monkeypatch, chosen):
     reader = fakes.FakeReader(fakes.utm_grid(640, 600))
+    expected, files = fakes.expected_map(reader), FakeFiles(reader)
     if chosen is not None:
         monkeypatch.setattr(pipeline, "choose", lambda *_: chosen)
     told, running = Told(), []
@@ -97,36 +131,54 @@ def test_pixels_are_the_same_whatever_the_first_blocks_tell(tmp_path, monkeypatc
         time.sleep(0.01)
         return fakes.compute(series, chunk)
 
-    summary = BlockRunner(small_job(tmp_path, reader, slow, threads=4), told).run()
-    np.testing.assert_array_equal(gdal.Open(str(tmp_path / "map.tif")).ReadAsArray(), fakes.expected_map(reader))
+    job = small_job(tmp_path, reader, slow, threads=4, files=files, readers=2)
+    summary = BlockRunner(job, told).run()
+    np.testing.assert_array_equal(gdal.Open(str(tmp_path / "map.tif")).ReadAsArray(), expected)
     assert len(running) == summary.blocks == 100 and summary.statistics[0] == 640 * 600
     lines = [line for line in told.lines if "to read" in line]
     assert len(lines) == 1
+    assert summary.readers == files.threads[-1] == max(files.threads)
+    assert files.most <= job.slots == 3
+    assert files.freed and files.living == 0 and len(files.foretold) == 100
     if chosen is not None:
         assert summary.readers >= chosen.readers
         assert f"reading threads {chosen.readers}, computing threads {chosen.threads}" in lines[0]
 
 
-def test_a_slow_server_is_asked_by_more_threads_at_once(tmp_path):
-    """Reading that only waits: with two threads, the most there were, 100 blocks take 2.5 s or more."""
+def test_a_slow_server_is_asked_by_more_threads_at_once(tmp_path, make_stack, monkeypatch):
+    """Reading that only waits: with two threads, the most there were, 25 blocks of 12 dates take 1.5 s or more."""
+    values = np.random.default_rng(0).integers(1, 200, (12, 1, 320, 320)).astype(np.int16)
+    dates = [f"2021-{month:02d}-05" for month in range(1, 13)]
+    stack = make_stack(tmp_path / "stack", {"S2": dict(values=values, dates=dates, bands=["B4"])})
+    plain, at_once, most = OpenFiles._read, [], []
 
-    class Slow(fakes.FakeReader):
-        def read(self, window, halo=0):
-            time.sleep(0.05)
-            return super().read(window, halo)
+    def slow(self, *rest):
+        at_once.append(1)
+        most.append(len(at_once))
+        time.sleep(0.01)
+        at_once.pop()
+        plain(self, *rest)
 
-    reader = Slow(fakes.utm_grid(640, 640))
-    begin = time.monotonic()
-    summary = BlockRunner(small_job(tmp_path, reader, readers=2), Progress()).run()
-    assert summary.readers > 2
-    assert summary.seconds <= time.monotonic() - begin
+    monkeypatch.setattr(OpenFiles, "_read", slow)
+    with StackReader(stack) as reader:
+        reader.grid = reader.stack.grid
+        settings = dict(halo=0, files=reader, bytes_per_pixel=reader.bytes_per_pixel, readers=2, reserve_mb=0)
+        job = small_job(tmp_path, reader, lambda series, _: first_date(series), **settings)
+        summary = BlockRunner(job, Progress()).run()
+    np.testing.assert_array_equal(gdal.Open(str(tmp_path / "map.tif")).ReadAsArray(), values[0, 0])
+    assert 2 < max(most) <= summary.readers
 
 
-def test_no_more_blocks_are_in_memory_than_there_is_room_for(tmp_path, monkeypatch):
+def first_date(series):
+    return {"map": series["S2"].values[0, 0].astype(np.uint8), "statistics": np.ones(1)}
+
+
+def test_no_more_threads_read_than_there_is_memory_for(tmp_path, monkeypatch):
+    """Each takes some beside the blocks; what is kept of the files for later blocks is not to be had."""
     reader = fakes.FakeReader(fakes.utm_grid(640, 600))
     seen = []
-    monkeypatch.setattr(pipeline, "choose", lambda _, limits: seen.append(limits) or Chosen(1, 1, 3))
-    job = small_job(tmp_path, reader, memory_mb=64, reserve_mb=0, bytes_per_pixel=2000)
+    monkeypatch.setattr(pipeline, "choose", lambda _, limits: seen.append(limits) or Chosen(1, 1))
+    job = small_job(tmp_path, reader, memory_mb=64, reserve_mb=0, bytes_per_pixel=2000, files=FakeFiles(reader))
+    left = job.room - int(1.2 * job.slots * job.bytes_per_pixel * CHUNK * CHUNK)
     BlockRunner(job, Progress()).run()
-    each = job.block_bytes(CHUNK * CHUNK) + pipeline.READER_MB * 2**20
-    assert seen[0].slots == max(3, job.room // each) and seen[0].slots * each <= job.room
+    assert 1 <= seen[0].readers <= max(1, left // (pipeline.READER_MB * 2**20)) < 8

@@ -39,7 +39,13 @@ def resident(what):
     return int(line.split()[1]) / 1024
 
 
+computed, early = [], []
+
+
 def compute(series, chunk):
+    computed.append(chunk)
+    if len(computed) == ({SIDE} // 64) ** 2 // 4:
+        early.append(resident("VmHWM:"))
     one = series["S2"]
     mean = one.values.astype(np.float32).mean(axis=(0, 1, 2))  # memory that is freed, as of a network
     return {{"map": np.full((1, 64, 64), 1 + int(mean[0, 0]) % 2, np.uint8), "statistics": np.ones(1)}}
@@ -52,7 +58,8 @@ with StackReader(folder / "stack.json") as reader:
     job = fakes.make_job(folder, reader, memory_mb={MEMORY_MB}, reserve_mb={COMPUTING_MB}, **settings)
     held = resident("VmRSS:")
     summary = BlockRunner(job, Progress()).run()
-print(json.dumps({{"added": resident("VmHWM:") - held, "pixels": summary.pixels, "cached": gdal.GetCacheUsed()}}))
+added = dict(added=resident("VmHWM:") - held, early=early[0] - held)
+print(json.dumps({{**added, "pixels": summary.pixels, "cached": gdal.GetCacheUsed()}}))
 """
 
 
@@ -82,7 +89,7 @@ def make_stack(folder):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
-def test_a_run_adds_no_more_than_memory_mb(tmp_path):
+def test_a_run_adds_no_more_than_memory_mb_and_no_more_with_the_size_of_the_map(tmp_path):
     """The images are 3.5 times as large; GDAL, left alone, would keep all of them here."""
     make_stack(tmp_path)
     done = subprocess.run(
@@ -96,6 +103,7 @@ def test_a_run_adds_no_more_than_memory_mb(tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["pixels"] == SIDE * SIDE
     assert found["added"] <= 1.1 * MEMORY_MB, found
+    assert found["added"] <= 1.2 * found["early"], found  # what a quarter of the map took is what the whole takes
 
 
 def test_too_little_memory_is_told_before_any_work_with_the_least_that_does(tmp_path):

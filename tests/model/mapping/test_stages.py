@@ -35,12 +35,11 @@ def test_one_more_thread_reads_while_computing_waits_and_no_more_than_there_may_
     monkeypatch.setattr(module, "TRIAL", 0.05)
     stages = Stages()
     readers = Readers(stages, computers=1, most=2)
-    readers.more(threading.Thread())
     assert not readers.too_slow()  # no time has passed
     with stages.idle():
         time.sleep(0.06)
         assert readers.too_slow()
-    readers.more(threading.Thread())
+    readers.take(2)
     with stages.idle():
         time.sleep(0.06)
         assert not readers.too_slow()  # two are the most
@@ -49,6 +48,13 @@ def test_one_more_thread_reads_while_computing_waits_and_no_more_than_there_may_
 def test_no_more_threads_read_when_computing_is_busy(monkeypatch):
     monkeypatch.setattr(module, "TRIAL", 0.02)
     readers = Readers(Stages(), computers=2, most=4)
-    readers.more(threading.Thread())
     time.sleep(0.03)
     assert not readers.too_slow()
+
+
+def test_who_helps_adds_seconds_but_is_not_counted():
+    stages = Stages()
+    with stages.doing(READING), stages.doing(READING, counted=False):
+        time.sleep(0.02)
+    assert stages.count(READING) == 1
+    assert stages.mean(READING).seconds >= 0.04

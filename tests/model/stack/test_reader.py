@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import replace
@@ -204,3 +205,48 @@ def test_products_of_another_offset_are_read_in_their_own_pixels(stack, tmp_path
 def test_the_stack_written_is_the_stack_read(stack, tmp_path):
     first = Stack.read(stack)
     assert Stack.read(first.write(stack.parent / "copy.json")).sensors == first.sensors
+
+
+def test_threads_that_read_together_read_the_same_and_share_out_the_files(stack):
+    window, used = Window(-3, 5, 40, 30), []
+
+    @contextlib.contextmanager
+    def around():
+        used.append(threading.get_ident())
+        yield
+
+    with StackReader(stack) as alone, StackReader(stack) as reader:
+        expected = alone.read(window, 1)
+        for count in (3, 2):
+            reader.use_threads(count, around)
+            for _ in range(2):
+                reader.read(Window(0, 0, 5, 5))
+                used.clear()
+                found = reader.read(window, 1)
+                assert set(found) == set(expected)
+                for name, series in expected.items():
+                    np.testing.assert_array_equal(found[name].values, series.values)
+                    np.testing.assert_array_equal(found[name].mask, series.mask)
+            assert len(set(used)) == count - 1
+            opened = [path for pool in reader._files.pools.values() for path in pool]
+            assert len(opened) == len(set(opened)) == len({path for path, _ in reader._layers()})
+        reader.let_go()
+        reader.free()
+        assert not reader._files.pools and reader._memory.kept == 0
+        np.testing.assert_array_equal(reader.read(window, 1)["S2"].values, expected["S2"].values)
+
+
+def test_what_goes_wrong_in_another_thread_is_told_with_the_file(stack, monkeypatch):
+    with StackReader(stack) as reader:
+        reader.use_threads(3, contextlib.nullcontext)
+        reader.read(Window(0, 0, 9, 9))
+        main, get = threading.get_ident(), reader._files._open
+
+        def broken(path):
+            if threading.get_ident() != main:
+                raise LandloomError(f"Cannot read {path}")
+            return get(path)
+
+        monkeypatch.setattr(reader._files, "_open", broken)
+        with pytest.raises(LandloomError, match=r"Cannot read .*\.(tif|vrt)"):
+            reader.read(Window(0, 0, 9, 9))

@@ -21,18 +21,18 @@ def test_memory_is_used_again_for_what_fits():
     assert other.ctypes.data != address
     spare.give_back(again)
     spare.give_back(again[1:])  # the same memory: counted once
-    assert len(spare._spare) == 1
+    assert spare.kept == memory_of(first) and len(spare._spare) == 1
 
 
 def test_foreign_arrays_are_left_alone():
     spare = SpareMemory()
     spare.give_back(np.zeros((3, 4), np.float32))
-    assert spare._spare == []
+    assert spare.kept == 0 and not spare._spare
 
 
-@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), KINDS, st.booleans()), max_size=30))
-def test_arrays_in_use_never_share_memory(steps):
-    spare, used, held, most = SpareMemory(), [], [], 0
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40), KINDS, st.booleans()), max_size=30), st.booleans())
+def test_arrays_in_use_never_share_memory(steps, exact):
+    spare, used, held, most = SpareMemory(exact), [], [], 0
     for height, width, dtype, back in steps:
         array = spare.take((height, width), dtype)
         assert not any(np.shares_memory(array, other) for other in used)
@@ -42,7 +42,7 @@ def test_arrays_in_use_never_share_memory(steps):
         if back:
             spare.give_back(used.pop(0))
             held.pop(0)
-        assert sum(map(len, spare._spare)) + sum(held) <= most
+        assert spare.kept + sum(held) <= most
 
 
 def memory_of(array):
@@ -60,4 +60,22 @@ def test_a_small_array_does_not_hold_a_large_ones_memory():
     mask = spare.take((2**20,), np.dtype(bool))
     assert not np.shares_memory(mask, values)
     again = spare.take((8 * 2**20,), np.dtype(np.uint8))
-    assert memory_of(mask) + memory_of(again) + sum(map(len, spare._spare)) <= 9 * 2**20
+    assert memory_of(mask) + memory_of(again) + spare.kept <= 9 * 2**20
+
+
+def test_of_many_sizes_each_serves_its_own_only():
+    spare = SpareMemory(exact=True)
+    larger, smaller = (spare.take((size,), np.dtype(np.uint8)) for size in (100, 50))
+    spare.give_back(larger)
+    spare.give_back(smaller)
+    other = spare.take((99,), np.dtype(np.uint8))
+    assert not np.shares_memory(other, larger) and not np.shares_memory(other, smaller)
+    assert np.shares_memory(spare.take((25,), np.dtype(np.int16)), smaller)
+
+
+def test_what_is_kept_can_be_let_go():
+    spare = SpareMemory()
+    spare.give_back(spare.take((5, 4), np.dtype(np.float32)))
+    assert spare.kept == 80
+    spare.clear()
+    assert spare.kept == 0 and not spare._spare
