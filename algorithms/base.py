@@ -16,6 +16,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingUtils,
@@ -133,7 +134,9 @@ class LandloomAlgorithm(Declaring):
             self.check_rasters(parameters, context)
         except LandloomError as error:
             return False, str(error)
-        good, message = super().checkParameterValues(parameters, context)
+        # On a command line --NETWORKS= says none, as an empty list does elsewhere; Processing knows the list only.
+        none = {one.name(): [] for one in self.parameterDefinitions() if _may_be_none(one, parameters)}
+        good, message = super().checkParameterValues({**parameters, **none}, context)
         if good:
             return good, message
         for definition in self.parameterDefinitions():
@@ -240,6 +243,13 @@ class LandloomAlgorithm(Declaring):
                     continue
                 if QgsProcessingUtils.mapLayerFromString(one, context, False) is None:
                     open_raster(one)
+
+
+def _may_be_none(definition: QgsProcessingParameterDefinition, parameters: dict[str, Any]) -> bool:
+    """Whether an empty text is given for a choice of any number of words."""
+    optional = bool(definition.flags() & QgsProcessingParameterDefinition.Flag.FlagOptional)
+    several = isinstance(definition, QgsProcessingParameterEnum) and definition.allowMultiple()
+    return optional and several and parameters.get(definition.name()) == ""
 
 
 def is_given(value: Any) -> bool:

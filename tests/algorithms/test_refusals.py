@@ -17,6 +17,13 @@ def test_a_wrong_choice_lists_the_right_ones(landloom_provider):
     assert message == "NETWORK is 'resnet'; choose one of: ltae, twinns, tempcnn, randomforest."
 
 
+def test_no_network_can_be_chosen_on_a_command_line(landloom_provider):
+    """``--NETWORKS=`` compares the forests alone, as the help says; it was an 'incorrect parameter value'."""
+    for none in ("", []):
+        given = {"SAMPLES": ["a"], "NETWORKS": none, "REPORT": "r.html"}
+        assert landloom_provider.algorithm("compare").checkParameterValues(given, QgsProcessingContext()) == (True, "")
+
+
 def test_a_missing_raster_is_named(landloom_provider, tmp_path):
     missing = str(tmp_path / "S2_20210103 é.tif")
     message = refusal(landloom_provider, "addrasters", SENSOR="S2", KIND="optical", RASTERS=[missing], OUTPUT="s.json")
