@@ -210,8 +210,7 @@ def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: G
         sizes = np.zeros(0, np.int64)
         try:
             driver = gdal.GetDriverByName("GTiff")
-            options = [*CREATION, f"NUM_THREADS={min(4, os.cpu_count() or 1)}"]
-            target = driver.Create(str(temporary), grid.width, grid.height, 1, gdal.GDT_UInt32, options)
+            target = driver.Create(str(temporary), grid.width, grid.height, 1, gdal.GDT_UInt32, CREATION)
             if target is None:
                 raise writing_raster_failed(output, messages)
             target.SetGeoTransform(list(grid.transform))
