@@ -21,6 +21,7 @@ import numpy as np
 from osgeo import ogr
 
 from ..base.errors import LandloomError
+from ..base.freedmemory import give_back_freed_memory
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.vectorfile import write_table
@@ -221,6 +222,7 @@ def measure_objects(
         if settings.shape:
             values[tile, place:] = shape_measures(segments, tile)
         release_pages(values)
+        give_back_freed_memory()
         done += len(tile)
         progress.percent(100.0 * done / max(1, len(wanted)))
     for source in sources:

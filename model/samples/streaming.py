@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.freedmemory import give_back_freed_memory
 from ..base.language import tr
 from ..base.progress import Progress
 from ..stack.reader import StackReader
@@ -93,6 +94,7 @@ def write_series(
             own = slice(bounds[number], bounds[number + 1])
             valid[own] = _ever_valid(reader, pixels, samples[own], int(chips["width"][number]))
             number += 1
+        give_back_freed_memory()
         progress.check()
         progress.percent(100 * number / len(chips))
     return valid

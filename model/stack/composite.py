@@ -11,6 +11,7 @@ import numpy as np
 
 from ..base.errors import LandloomError
 from ..base.files import whole_folder, write_json
+from ..base.freedmemory import give_back_freed_memory
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.values import check_choice
@@ -100,6 +101,7 @@ def composite(
                 files.write(place, result, block.column - window.column, block.row - window.row)
             files.flush()
             reader.let_go()
+            give_back_freed_memory()
             progress.percent(100 * (number + 1) / len(windows))
         empty = files.finish(progress)
         write_json(folder / "composite.json", _content(stack, spec, settings, periods, files))
