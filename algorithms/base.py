@@ -135,7 +135,7 @@ class LandloomAlgorithm(Declaring):
         except LandloomError as error:
             return False, str(error)
         # On a command line --NETWORKS= says none, as an empty list does elsewhere; Processing knows the list only.
-        none = {one.name(): [] for one in self.parameterDefinitions() if _may_be_none(one, parameters)}
+        none: dict[str, Any] = {one.name(): [] for one in self.parameterDefinitions() if _may_be_none(one, parameters)}
         good, message = super().checkParameterValues({**parameters, **none}, context)
         if good:
             return good, message
@@ -249,7 +249,15 @@ def _may_be_none(definition: QgsProcessingParameterDefinition, parameters: dict[
     """Whether an empty text is given for a choice of any number of words."""
     optional = bool(definition.flags() & QgsProcessingParameterDefinition.Flag.FlagOptional)
     several = isinstance(definition, QgsProcessingParameterEnum) and definition.allowMultiple()
-    return optional and several and parameters.get(definition.name()) == ""
+    return optional and several and is_none(parameters.get(definition.name()))
+
+
+def is_none(value: Any) -> bool:
+    """Whether a user says that none of several words is meant: ``--NETWORKS=`` comes as Qt's null, lists are empty.
+
+    None itself is what was not given at all, for which the default stands.
+    """
+    return value in ("", [], [""]) or (value is not None and not is_given(value))
 
 
 def is_given(value: Any) -> bool:

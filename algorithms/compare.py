@@ -10,7 +10,7 @@ from qgis.core import QgsProcessingContext, QgsProcessingFeedback
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from . import declare
-from .base import FeedbackProgress, LandloomAlgorithm
+from .base import FeedbackProgress, LandloomAlgorithm, is_none
 from .train import sample_folders
 
 NETWORKS = ["ltae", "tempcnn", "twinns"]
@@ -150,7 +150,7 @@ class Compare(LandloomAlgorithm):
         from ..model.samples.store import SampleStore
 
         # Processing would take the default for an empty list, by which a user says that he wants none.
-        none = parameters.get("NETWORKS") in ([], "")
+        none = is_none(parameters.get("NETWORKS"))
         settings = CompareSettings(
             networks=() if none else tuple(self.parameterAsEnumStrings(parameters, "NETWORKS", context)),
             sensor_sets=read_sensor_sets(self.parameterAsString(parameters, "SENSOR_SETS", context)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from qgis.core import QgsProcessingContext
+from qgis.PyQt.QtCore import QVariant
 
 
 def refusal(provider, algorithm, **parameters):
@@ -19,7 +20,7 @@ def test_a_wrong_choice_lists_the_right_ones(landloom_provider):
 
 def test_no_network_can_be_chosen_on_a_command_line(landloom_provider):
     """``--NETWORKS=`` compares the forests alone, as the help says; it was an 'incorrect parameter value'."""
-    for none in ("", []):
+    for none in ("", [""], [], QVariant()):
         given = {"SAMPLES": ["a"], "NETWORKS": none, "REPORT": "r.html"}
         assert landloom_provider.algorithm("compare").checkParameterValues(given, QgsProcessingContext()) == (True, "")
 
