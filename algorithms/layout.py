@@ -24,7 +24,7 @@ from ..model.base.files import whole_file, writing_failed
 from ..model.base.isometadata import MapMetadata, iso_metadata
 from ..model.base.language import language, tr, use_language
 from ..model.base.provenance import landloom_version
-from ..model.base.raster import open_raster, quiet_gdal, writing_raster_failed
+from ..model.base.raster import gdal_cannot_write, open_raster, quiet_gdal
 from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .layoutpage import SIZES, Page, degrees, export_pdf, literal, make_layout, save_template
@@ -385,4 +385,4 @@ def _cloud_optimised(source: str, target: Path, progress: FeedbackProgress) -> N
         written = gdal.Translate(str(target), dataset, options=options)
     progress.check()
     if written is None:
-        raise writing_raster_failed(target, messages)
+        raise gdal_cannot_write(target, messages)

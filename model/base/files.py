@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from .errors import LandloomError
 from .language import tr
 
 PARTIAL = ".partial"
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 SHAPEFILE = (".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".idm", ".ind")
 SQLITE = ("-journal", "-wal", "-shm")
 """What belongs to a shapefile, and to a GeoPackage that is being changed."""
@@ -175,7 +177,22 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 def writing_failed(path: str | os.PathLike[str], error: OSError) -> str:
     """The sentence for a failed write: disk full, no permission, open elsewhere."""
-    reason = error.strerror or str(error)
-    return tr(
-        "Cannot write {path}: {reason}. Free space there, close the programs that use it, or choose another output."
-    ).format(path=path, reason=reason)
+    return cannot_write(path, error.strerror or str(error), error.errno in _NOT_ALLOWED)
+
+
+def cannot_write(path: str | os.PathLike[str], reason: str, not_allowed: bool | None = None) -> str:
+    """The sentence for a failed write, with what to do.
+
+    Args:
+        path: what was to be written.
+        reason: in the words of the system or of a library.
+        not_allowed: whether it is a matter of rights; None: as the reason says.
+    """
+    if not_allowed is None:
+        not_allowed = any(word in reason.lower() for word in ("permission denied", "read-only"))
+    if not_allowed:
+        # Windows says so, too, of a file that is open elsewhere.
+        advice = tr("Close the programs that use it, get the right to write there, or choose another output.")
+    else:
+        advice = tr("Free space there, close the programs that use it, or choose another output.")
+    return f"{tr('Cannot write {path}: {reason}.').format(path=path, reason=reason.strip().rstrip('.'))} {advice}"

@@ -13,7 +13,7 @@ import numpy as np
 from osgeo import gdal, osr
 
 from .errors import LandloomError
-from .files import whole_file
+from .files import cannot_write, whole_file
 from .language import tr
 
 GeoTransform = tuple[float, float, float, float, float, float]
@@ -231,7 +231,7 @@ def write_raster(
                 str(temporary), array.shape[2], array.shape[1], array.shape[0], kind, options=list(creation)
             )
             if dataset is None:
-                raise writing_raster_failed(final, messages)
+                raise gdal_cannot_write(final, messages)
             dataset.SetGeoTransform(list(geotransform))
             if crs_wkt:
                 dataset.SetProjection(crs_wkt)
@@ -242,23 +242,19 @@ def write_raster(
                 if names:
                     band.SetDescription(names[index - 1])
                 if band.WriteArray(values) != 0:
-                    raise writing_raster_failed(final, messages)
+                    raise gdal_cannot_write(final, messages)
             dataset.FlushCache()
             dataset = band = None
         except RuntimeError as error:
             messages.append(str(error))
         if any("rite" in message or "space" in message for message in messages):
-            raise writing_raster_failed(final, messages)
+            raise gdal_cannot_write(final, messages)
     return final
 
 
-def writing_raster_failed(path: str | os.PathLike[str], messages: list[str]) -> LandloomError:
-    """The error of a raster that cannot be written."""
-    return LandloomError(
-        tr("Cannot write {path}: {last}. Free space there or choose another output.").format(
-            path=path, last=_last(messages)
-        )
-    )
+def gdal_cannot_write(path: str | os.PathLike[str], messages: list[str]) -> LandloomError:
+    """The error of a file that GDAL cannot write, by what it said."""
+    return LandloomError(cannot_write(path, _last(messages)))
 
 
 def spatial_reference(crs: str) -> osr.SpatialReference:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 
 from .errors import LandloomError
-from .language import tr
+from .files import cannot_write
 
 
 def keep_style(path: str | os.PathLike[str], layer: str, style: str) -> None:
@@ -38,6 +38,4 @@ def keep_style(path: str | os.PathLike[str], layer: str, style: str) -> None:
             )
             connection.commit()
     except sqlite3.Error as error:
-        raise LandloomError(
-            tr("Cannot write the style into {path}: {error}. Free space there.").format(path=path, error=error)
-        ) from error
+        raise LandloomError(cannot_write(path, str(error))) from error

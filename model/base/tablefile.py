@@ -12,7 +12,7 @@ from osgeo import gdal, ogr
 
 from .csvtext import csv_text, inert
 from .errors import LandloomError
-from .files import whole_file, write_text
+from .files import cannot_write, whole_file, write_text
 from .language import tr
 from .raster import quiet_gdal
 
@@ -68,11 +68,7 @@ def write_rows(
         except RuntimeError as error:  # when someone switched GDAL's exceptions on
             messages.append(str(error))
         if not temporary.exists():
-            raise LandloomError(
-                tr("Cannot write {path}: {messages}.").format(
-                    path=path, messages=" ".join(messages) or tr("GDAL gives no reason")
-                )
-            )
+            raise LandloomError(cannot_write(path, " ".join(messages) or tr("GDAL gives no reason")))
 
 
 def _plain(value: Any) -> Any:

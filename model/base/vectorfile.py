@@ -26,7 +26,7 @@ from .errors import LandloomError
 from .files import whole_file, write_text
 from .language import tr
 from .progress import Progress
-from .raster import quiet_gdal, spatial_reference
+from .raster import gdal_cannot_write, quiet_gdal, spatial_reference
 from .stylefile import keep_style
 
 DRIVERS = {".gpkg": "GPKG", ".shp": "ESRI Shapefile", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
@@ -154,13 +154,13 @@ def _create(
                 options = ["SPATIAL_INDEX=NO", "GEOMETRY_NAME=geom", "FID=fid"] if driver == "GPKG" else []
                 layer = dataset.CreateLayer(name, spatial_reference(crs_wkt), geometry_type, options)
             if layer is None:
-                raise _failed(path, messages)
+                raise gdal_cannot_write(path, messages)
             for column, values in arrays.items():
                 kind, subtype = _kind(values)
                 definition = ogr.FieldDefn(column, kind)
                 definition.SetSubType(subtype)
                 if layer.CreateField(definition) != 0:
-                    raise _failed(path, messages)
+                    raise gdal_cannot_write(path, messages)
             for number, (geometry, row) in enumerate(zip(geometries, _rows(arrays), strict=False)):
                 if number % 1000 == 0:
                     progress.check()
@@ -171,10 +171,10 @@ def _create(
                 if geometry is not None:
                     feature.SetGeometryDirectly(ogr.CreateGeometryFromWkb(geometry))
                 if layer.CreateFeature(feature) != 0:
-                    raise _failed(path, messages)
+                    raise gdal_cannot_write(path, messages)
             layer = dataset = feature = None
         except RuntimeError as error:  # when someone switched GDAL's exceptions on
-            raise _failed(path, [*messages, str(error)]) from error
+            raise gdal_cannot_write(path, [*messages, str(error)]) from error
 
 
 def _rows(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[Any, ...]]:
@@ -217,7 +217,7 @@ def _fill(
                 )
             connection.commit()
     except sqlite3.Error as error:
-        raise _failed(path, [str(error)]) from error
+        raise gdal_cannot_write(path, [str(error)]) from error
     with quiet_gdal() as messages:
         try:
             dataset = gdal.OpenEx(str(path), gdal.OF_VECTOR | gdal.OF_UPDATE)
@@ -225,7 +225,7 @@ def _fill(
             dataset.ExecuteSQL(f"SELECT CreateSpatialIndex('{quoted}', 'geom')")
             dataset = None
         except RuntimeError as error:
-            raise _failed(path, [*messages, str(error)]) from error
+            raise gdal_cannot_write(path, [*messages, str(error)]) from error
 
 
 def _blob(head: bytes, wkb: bytes | None, extent: list[float]) -> bytes | None:
@@ -239,10 +239,3 @@ def _blob(head: bytes, wkb: bytes | None, extent: list[float]) -> bytes | None:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _failed(path: Path, messages: list[str]) -> LandloomError:
-    reason = messages[-1].strip().rstrip(".") if messages else tr("GDAL gives no reason")
-    return LandloomError(
-        tr("Cannot write {path}: {reason}. Free space there or choose another output.").format(path=path, reason=reason)
-    )

@@ -12,7 +12,7 @@ from osgeo import gdal
 
 from ..base.files import PARTIAL
 from ..base.lock import Lock, lock_path, tidy
-from ..base.raster import quiet_gdal, read_array, writing_raster_failed
+from ..base.raster import gdal_cannot_write, quiet_gdal, read_array
 from ..stack.grid import Window
 
 _HELD = 16_000_000  # pixels read or written before GDAL's blocks of them are let go, at most
@@ -34,7 +34,7 @@ class LabelRaster:
                 messages.append(str(error))
                 self._dataset = None
         if self._dataset is None:
-            raise writing_raster_failed(path, messages)
+            raise gdal_cannot_write(path, messages)
         self._band = self._dataset.GetRasterBand(1)
         self._held = 0
 
@@ -53,7 +53,7 @@ class LabelRaster:
                 failed = True
                 messages.append(str(error))
         if failed:
-            raise writing_raster_failed(self._path, messages)
+            raise gdal_cannot_write(self._path, messages)
         self._used(values.size)
 
     def _used(self, pixels: int) -> None:
@@ -68,7 +68,7 @@ class LabelRaster:
         with quiet_gdal() as messages:
             self._dataset.FlushCache()
         if any("rite" in message or "space" in message for message in messages):
-            raise writing_raster_failed(self._path, messages)
+            raise gdal_cannot_write(self._path, messages)
 
     def close(self) -> None:
         """Close the file."""

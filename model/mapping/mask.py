@@ -12,6 +12,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
+from ..base.files import cannot_write
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import open_raster, quiet_gdal, read_array, spatial_reference
@@ -161,7 +162,7 @@ def _create(path: str, grid: Grid, area: Area) -> gdal.Dataset:
         except RuntimeError:
             dataset = None
     if dataset is None:
-        raise LandloomError(tr("Cannot write {path}: free space there or choose another output.").format(path=path))
+        raise LandloomError(cannot_write(path, tr("GDAL gives no reason")))
     dataset.SetGeoTransform(_transform(grid, area))
     dataset.SetProjection(grid.crs_wkt)
     return dataset
@@ -176,11 +177,7 @@ def _whole(path: str) -> Iterator[None]:
         except RuntimeError as error:
             errors.append(str(error))
     if errors:
-        raise LandloomError(
-            tr("Cannot write {path}: {errors}. Free space there or choose another output.").format(
-                path=path, errors=errors[-1]
-            )
-        )
+        raise LandloomError(cannot_write(path, errors[-1]))
 
 
 def _burn(

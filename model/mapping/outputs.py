@@ -15,7 +15,7 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import Cancelled, LandloomError
-from ..base.files import PARTIAL, make_folder, writing_failed
+from ..base.files import PARTIAL, cannot_write, make_folder, writing_failed
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import DTYPES, gdal_handler, gdal_options, open_raster, read_array
@@ -214,12 +214,7 @@ def _write(
             dataset = None
     # GDAL may flush a tile from another thread, whose errors we do not see: what was written is read again.
     if errors or not reads_back(layer, path, area, checksums, progress):
-        reason = errors[-1] if errors else tr("the file is not whole")
-        raise LandloomError(
-            tr("Cannot write {path}: {reason}. Free space there or choose another output.").format(
-                path=layer.path, reason=reason.rstrip(".")
-            )
-        )
+        raise LandloomError(cannot_write(layer.path, errors[-1] if errors else tr("the file is not whole")))
 
 
 def create(layer: Layer, path: Path, grid: Grid, area: Area) -> gdal.Dataset | None:

@@ -9,7 +9,7 @@ from osgeo import gdal
 from ..base.files import whole_file
 from ..base.gdalcache import CacheRoom
 from ..base.progress import Progress
-from ..base.raster import gdal_options, open_raster, quiet_gdal, writing_raster_failed
+from ..base.raster import gdal_cannot_write, gdal_options, open_raster, quiet_gdal
 
 SMALLEST = 512
 """Rasters of no more pixels along an edge need no overview."""
@@ -55,7 +55,7 @@ def optimise(path: Path, classes: bool, progress: Progress) -> None:
         del made  # closed, so that what is read now is the file
         written = _checksums(temporary) if temporary.exists() else []
         if not written or written != _checksums(path):
-            raise writing_raster_failed(path, messages)
+            raise gdal_cannot_write(path, messages)
         source = None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..base.files import PARTIAL, make_folder
+from ..base.files import PARTIAL, cannot_write, make_folder
 from ..base.language import tr
 from ..base.progress import Progress
 from ..stack.grid import Grid
@@ -98,9 +98,4 @@ def _fill(
     for layer in layers:
         whole = not errors and outputs.reads_back(layer, temporary[layer.name], area, checksums[layer.name], progress)
         if not whole:
-            reason = errors[-1].rstrip(".") if errors else tr("the file is not whole")
-            raise LandloomError(
-                tr("Cannot write {path}: {reason}. Free space there or choose another output.").format(
-                    path=layer.path, reason=reason
-                )
-            )
+            raise LandloomError(cannot_write(layer.path, errors[-1] if errors else tr("the file is not whole")))

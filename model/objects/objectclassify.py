@@ -17,7 +17,7 @@ from ..base.files import file_hash, whole_file, write_text
 from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
-from ..base.raster import DTYPES, gdal_options, quiet_gdal, read_array, writing_raster_failed
+from ..base.raster import DTYPES, gdal_cannot_write, gdal_options, quiet_gdal, read_array
 from ..base.vectorfile import check_vector_path
 from ..base.xmltext import quoteattr
 from ..mapping.descriptors import map_descriptors
@@ -319,7 +319,7 @@ def rasterise(
             )
             source = gdal.OpenEx(os.fspath(objects), gdal.OF_VECTOR)
             if target is None or source is None:
-                raise writing_raster_failed(path, messages)
+                raise gdal_cannot_write(path, messages)
             target.SetGeoTransform(grid.transform)
             target.SetProjection(grid.crs_wkt)
             band = target.GetRasterBand(1)
@@ -335,7 +335,7 @@ def rasterise(
             target.FlushCache()
             band = target = source = None
         except RuntimeError as error:
-            raise writing_raster_failed(path, [*messages, str(error)]) from error
+            raise gdal_cannot_write(path, [*messages, str(error)]) from error
         names_beside = Path(f"{temporary}.aux.xml")  # where GDAL keeps the names of classes
         if names_beside.exists():
             os.replace(names_beside, f"{path}.aux.xml")

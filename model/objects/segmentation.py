@@ -15,7 +15,7 @@ from ..base.errors import LandloomError
 from ..base.files import check_writable, whole_file
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.raster import gdal_options, open_raster, quiet_gdal, read_array, writing_raster_failed
+from ..base.raster import gdal_cannot_write, gdal_options, open_raster, quiet_gdal, read_array
 from ..mapping.chunks import Area
 from ..mapping.labelraster import LabelRaster, label_raster
 from ..mapping.mask import AreaMask
@@ -212,7 +212,7 @@ def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: G
             driver = gdal.GetDriverByName("GTiff")
             target = driver.Create(str(temporary), grid.width, grid.height, 1, gdal.GDT_UInt32, CREATION)
             if target is None:
-                raise writing_raster_failed(output, messages)
+                raise gdal_cannot_write(output, messages)
             target.SetGeoTransform(list(grid.transform))
             target.SetProjection(grid.crs_wkt)
             band = target.GetRasterBand(1)
@@ -224,7 +224,7 @@ def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: G
         except RuntimeError as error:
             messages.append(str(error))
         if any("rite" in message or "space" in message for message in messages):
-            raise writing_raster_failed(output, messages)
+            raise gdal_cannot_write(output, messages)
     return sizes
 
 

@@ -15,7 +15,7 @@ from ..base.files import whole_file, write_text
 from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
-from ..base.raster import quiet_gdal, spatial_reference
+from ..base.raster import gdal_cannot_write, quiet_gdal, spatial_reference
 from ..base.xmltext import quoteattr
 from .splits import PART_NAMES
 from .store import SampleStore
@@ -93,11 +93,7 @@ def _write(
             dataset.CreateLayer("samples", spatial_reference(crs_wkt), ogr.wkbPoint) if dataset is not None else None
         )
         if layer is None:
-            raise LandloomError(
-                tr("Cannot write {path}: {messages}. Choose another output.").format(
-                    path=path, messages=" ".join(messages)
-                )
-            )
+            raise gdal_cannot_write(path, messages)
         for name, kind in kinds.items():
             field = ogr.FieldDefn(name, kind)
             if name == "suspect":
@@ -123,17 +119,9 @@ def _write(
             point.AddPoint_2D(x, y)
             feature.SetGeometryDirectly(point)
             if layer.CreateFeature(feature) != 0:
-                raise LandloomError(
-                    tr("Cannot write {path}: {messages}. Free space there.").format(
-                        path=path, messages=" ".join(messages[-1:])
-                    )
-                )
+                raise gdal_cannot_write(path, messages)
         if layer.CommitTransaction() != 0:
-            raise LandloomError(
-                tr("Cannot write {path}: {messages}. Free space there.").format(
-                    path=path, messages=" ".join(messages[-1:])
-                )
-            )
+            raise gdal_cannot_write(path, messages)
         layer = dataset = feature = None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from osgeo import gdal, osr
 
 from ..base.errors import LandloomError
+from ..base.files import cannot_write
 from ..base.language import tr
 from .constants import Climate
 from .noise import stream
@@ -47,7 +48,7 @@ def write_geotiff(
     options = ["TILED=YES", "BLOCKXSIZE=256", "BLOCKYSIZE=256", "COMPRESS=DEFLATE", "ZLEVEL=1"]
     if values.dtype != np.uint8:
         options.append(f"PREDICTOR={predictor}")
-    failed = tr("Cannot write {path}. Free space there, or choose another output.").format(path=path)
+    failed = cannot_write(path, tr("GDAL gives no reason"))
     try:
         dataset = gdal.GetDriverByName("GTiff").Create(
             str(path), values.shape[1], values.shape[0], 1, codes[values.dtype.name], options
@@ -66,7 +67,7 @@ def write_geotiff(
         dataset.FlushCache()
         del dataset
     except RuntimeError as error:  # where someone switched GDAL's exceptions on
-        raise LandloomError(f"{failed} ({error})") from error
+        raise LandloomError(cannot_write(path, str(error))) from error
     if errors:
         raise LandloomError(failed)
 

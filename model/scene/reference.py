@@ -9,6 +9,7 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
+from ..base.files import cannot_write
 from ..base.language import tr
 from .constants import MIN_FIELD, WRONG_LABELS, Climate
 from .landscape import FINE, Landscape
@@ -81,7 +82,7 @@ def write(folder: Path, land: Landscape, chosen: Reference, climate: Climate, se
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(climate.epsg)
     path = folder / "reference.gpkg"
-    failed = tr("Cannot write {path}. Free space there, or choose another output.").format(path=path)
+    failed = cannot_write(path, tr("GDAL gives no reason"))
     gdal.SetThreadLocalConfigOption("OGR_CURRENT_DATE", f"{climate.first_day}T00:00:00.000Z")
     written = 0
     try:
@@ -114,7 +115,7 @@ def write(folder: Path, land: Landscape, chosen: Reference, climate: Climate, se
         del layer
         del source
     except RuntimeError as error:  # where someone switched GDAL's exceptions on
-        raise LandloomError(f"{failed} ({error})") from error
+        raise LandloomError(cannot_write(path, str(error))) from error
     finally:
         gdal.SetThreadLocalConfigOption("OGR_CURRENT_DATE", None)
     (folder / "nomenclature.txt").write_text(

@@ -15,7 +15,7 @@ from ..base.files import check_writable, parse_json
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.qml import gray, multiband, pseudocolor
-from ..base.raster import DTYPES, gdal_options, quiet_gdal, writing_raster_failed
+from ..base.raster import DTYPES, gdal_cannot_write, gdal_options, quiet_gdal
 from .grid import Grid
 from .indices import find_role, index_label
 from .periods import Period
@@ -119,7 +119,7 @@ class CompositeFiles:
                 messages.append(str(error))
                 dataset = None
         if dataset is None:
-            raise writing_raster_failed(path, messages)
+            raise gdal_cannot_write(path, messages)
         dataset.SetGeoTransform(list(grid.transform))
         dataset.SetProjection(grid.crs_wkt)
         dates = " ".join(self._spec.dates[index] for index in period.dates)
@@ -147,7 +147,7 @@ class CompositeFiles:
                     messages.append(str(error))
                     failed = True
                 if failed:
-                    raise writing_raster_failed(self._folder / self.names[place][number], messages)
+                    raise gdal_cannot_write(self._folder / self.names[place][number], messages)
                 for band, plane in enumerate(values):
                     valid = plane[np.isfinite(plane) if np.isnan(layer.nodata) else plane != layer.nodata]
                     if len(valid):
@@ -178,7 +178,7 @@ class CompositeFiles:
 
     def _check(self, messages: list[str]) -> None:
         if any("rite" in message or "space" in message for message in messages):
-            raise writing_raster_failed(self._folder, messages)
+            raise gdal_cannot_write(self._folder, messages)
 
 
 def _range(samples: list[np.ndarray], layer: Layer) -> tuple[float, float]:

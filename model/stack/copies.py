@@ -24,7 +24,7 @@ from ..base.errors import LandloomError
 from ..base.files import PARTIAL, make_folder, write_json
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.raster import DTYPES, gdal_options, open_raster, quiet_gdal, read_array, writing_raster_failed
+from ..base.raster import DTYPES, gdal_cannot_write, gdal_options, open_raster, quiet_gdal, read_array
 from .grid import Grid, Window
 
 TILE = 128
@@ -71,7 +71,7 @@ def create(path: Path, grid: Grid, dtype: str, nodata: float | None, names: Sequ
             messages.append(str(error))
             dataset = None
         if dataset is None:
-            raise writing_raster_failed(path, messages)
+            raise gdal_cannot_write(path, messages)
         dataset.SetGeoTransform(list(grid.transform))
         dataset.SetProjection(grid.crs_wkt)
         for number, name in enumerate(names, start=1):
@@ -113,7 +113,7 @@ def close(dataset: gdal.Dataset) -> None:
 
 def _check_written(dataset: gdal.Dataset, messages: list[str]) -> None:
     if any("rite" in message or "space" in message for message in messages):
-        raise writing_raster_failed(dataset.GetDescription(), messages)
+        raise gdal_cannot_write(dataset.GetDescription(), messages)
 
 
 def tiles(grid: Grid) -> list[Window]:

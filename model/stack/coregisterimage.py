@@ -17,7 +17,7 @@ from ..base.errors import LandloomError
 from ..base.files import check_writable, whole_file
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.raster import open_raster, quiet_gdal, spatial_reference, writing_raster_failed
+from ..base.raster import gdal_cannot_write, open_raster, quiet_gdal, spatial_reference
 from ..base.words import counted
 from .composite import percentile
 from .coregister import (
@@ -214,4 +214,4 @@ def _write(
         except RuntimeError as error:  # when someone switched GDAL's exceptions on
             messages.append(str(error))
         if not temporary.exists():
-            raise writing_raster_failed(output, messages)
+            raise gdal_cannot_write(output, messages)

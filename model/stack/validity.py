@@ -10,10 +10,10 @@ import numpy as np
 from osgeo import gdal
 
 from ..base.errors import LandloomError
-from ..base.files import whole_file
+from ..base.files import cannot_write, whole_file
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.raster import gdal_options, quiet_gdal, writing_raster_failed
+from ..base.raster import gdal_cannot_write, gdal_options, quiet_gdal
 from .grid import Grid, Window
 from .manifest import Stack
 from .reader import StackReader
@@ -94,7 +94,7 @@ def write_validity(
             count = gap = target = None
         messages += said
         if any("rite" in message for message in messages):
-            raise writing_raster_failed(count_path or gap_path or "", messages)
+            raise gdal_cannot_write(count_path or gap_path or "", messages)
 
 
 def _open(
@@ -122,11 +122,9 @@ def _create(path: Path, grid: Grid, names: list[str], nodata: float | None) -> g
             str(path), grid.width, grid.height, len(names), gdal.GDT_UInt16, options=options
         )
     except RuntimeError as error:
-        raise LandloomError(
-            tr("Cannot write {path}: {error}. Choose another output.").format(path=path, error=error)
-        ) from error
+        raise LandloomError(cannot_write(path, str(error))) from error
     if target is None:
-        raise LandloomError(tr("Cannot write {path}; choose another output.").format(path=path))
+        raise LandloomError(cannot_write(path, tr("GDAL gives no reason")))
     target.SetGeoTransform(list(grid.transform))
     target.SetProjection(grid.crs_wkt)
     for index, name in enumerate(names, start=1):

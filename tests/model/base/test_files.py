@@ -8,7 +8,15 @@ import os
 
 import pytest
 from landloom.model.base.errors import LandloomError
-from landloom.model.base.files import check_writable, whole_file, whole_folder, write_json, write_text
+from landloom.model.base.files import (
+    cannot_write,
+    check_writable,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_text,
+    writing_failed,
+)
 
 
 def test_a_failed_write_keeps_the_older_file_and_leaves_nothing(tmp_path):
@@ -34,6 +42,22 @@ def test_a_full_disk_gives_one_sentence(tmp_path):
     with pytest.raises(LandloomError, match=r"Cannot write .*map\.tif: No space left on device\. Free space"):
         fill()
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "reason, number, advice",
+    [
+        ("Permission denied", errno.EACCES, "get the right to write there"),
+        ("Espace refusé", errno.EROFS, "get the right to write there"),  # in the system's language
+        ("Disk quota exceeded", errno.EDQUOT, "Free space there"),
+        ("map.tif: Permission denied.", None, "get the right to write there"),
+        ("TIFFAppendToStrip: Write error at scanline 3", None, "Free space there"),
+    ],
+)
+def test_advice_fits_the_reason(reason, number, advice):
+    """Of GDAL there are words alone; of the system a number too."""
+    said = cannot_write("map.tif", reason) if number is None else writing_failed("map.tif", OSError(number, reason))
+    assert said.startswith(f"Cannot write map.tif: {reason.rstrip('.')}. ") and advice in said
 
 
 def test_the_suffix_is_kept_for_writers_that_choose_by_it(tmp_path):
