@@ -169,7 +169,7 @@ def common_grid(inputs: Sequence[FuseInput]) -> Grid:
     """The grid that covers all; each input learns where it lies on it.
 
     Raises:
-        LandloomError: if CRS, pixel size or pixel corners differ.
+        LandloomError: if CRS, pixel size or pixel corners differ, or a map meets no other.
     """
     first = inputs[0]
     for one in inputs[1:]:
@@ -183,6 +183,15 @@ def common_grid(inputs: Sequence[FuseInput]) -> Grid:
                 ).format(path=one.path, what=what, path2=first.path, resolution=first.grid.resolution[0])
             )
         one.window = where[0]
+    for one in inputs:
+        both = [one.window.intersection(other.window) for other in inputs if other is not one]
+        if both and not any(common.width and common.height for common in both):
+            raise LandloomError(
+                tr(
+                    "{path} overlaps none of the other MAPS, so that there is nothing to fuse: leave it out, or join maps "
+                    "of different places with 'Mosaic maps'."
+                ).format(path=one.path)
+            )
     left, top = (min(getattr(one.window, side) for one in inputs) for side in ("column", "row"))
     right = max(one.window.column + one.window.width for one in inputs)
     bottom = max(one.window.row + one.window.height for one in inputs)

@@ -97,7 +97,7 @@ def source_bands(trained: SensorSpec, data: SensorSpec, warnings: list[str]) -> 
         lacking = [band for band, position in zip(trained.bands, positions, strict=True) if position is None]
         raise LandloomError(
             tr(
-                "Sensor {trained} lacks the band {lacking}: the model needs {bands}, the data have {bands2}. "
+                "Sensor {trained} lacks {lacking}: the model needs the bands {bands}, the data have {bands2}. "
                 "Add the missing bands to the stack, or choose another model."
             ).format(
                 trained=trained.name, lacking=listed(lacking), bands=listed(trained.bands), bands2=listed(data.bands)

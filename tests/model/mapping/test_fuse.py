@@ -236,6 +236,15 @@ def test_other_grids_are_refused(tmp_path, changes, word):
     assert not (tmp_path / "o.tif").exists()
 
 
+def test_a_map_of_another_place_is_refused(tmp_path):
+    """It would give an empty map of all that lies between."""
+    maps = [write_map(tmp_path / f"{k}.tif", np.ones((4, 4), np.uint8)) for k in range(2)]
+    maps.append(write_map(tmp_path / "far.tif", np.ones((4, 4), np.uint8), corner=(500040.0, 8000000.0)))
+    with pytest.raises(LandloomError, match=r"far.tif overlaps none of the other MAPS"):
+        fuse(maps, "majority", tmp_path / "o.tif")
+    assert not (tmp_path / "o.tif").exists()
+
+
 def name_classes(path, names, colors):
     dataset = gdal.OpenEx(path, gdal.OF_UPDATE | gdal.OF_RASTER)
     table = gdal.ColorTable()

@@ -245,7 +245,7 @@ def test_refusals_are_one_sentence(world, result, tmp_path, make_stack):
     image = write_raster(tmp_path / "image.tif", np.ones((9, 9), np.uint8), CORNER, UTM)
     for changes, sentence in (
         ({"stack": None}, "STACK is missing: the model reads S2"),
-        ({"stack": poor}, "lacks the band B8"),
+        ({"stack": poor}, "lacks B8"),
         ({"rasters": [str(image)]}, "The model reads 0 rasters, but RASTERS has 1"),
         ({"output": tmp_path / "a.xyz"}, "unknown format"),
         ({"raster_output": str(tmp_path / "a.tif")}, "the same name a"),

@@ -297,7 +297,7 @@ def test_refusals_are_one_sentence(world, result, tmp_path, make_stack):
     )
     for more, sentence in (
         ({"stack": None}, "STACK is missing: the model reads S2, S1_ASC"),
-        ({"stack": poor}, "lacks the band B8, B11"),
+        ({"stack": poor}, "lacks B8, B11"),
         ({"stack": other}, "has none of the model's sensors"),
         ({"rasters": ["a.tif"]}, "reads the stack only"),
     ):
