@@ -188,8 +188,8 @@ def common_grid(inputs: Sequence[FuseInput]) -> Grid:
         if both and not any(common.width and common.height for common in both):
             raise LandloomError(
                 tr(
-                    "{path} overlaps none of the other MAPS, so that there is nothing to fuse: leave it out, or join maps "
-                    "of different places with 'Mosaic maps'."
+                    "{path} overlaps none of the other MAPS, so that there is nothing to fuse: leave it out, or join "
+                    "maps of different places with 'Mosaic maps'."
                 ).format(path=one.path)
             )
     left, top = (min(getattr(one.window, side) for one in inputs) for side in ("column", "row"))
