@@ -67,7 +67,7 @@ def child(task: dict[str, Any]) -> dict[str, Any]:
         progress.reached = 100.0
     except Cancelled:
         for thread in threading.enumerate():  # left in a chunk; the process may not end in one
-            if thread.name.startswith("landloom"):
+            if thread.name.startswith("landloom "):  # not those of a pool, "landloom_0", which wait for work for ever
                 thread.join()
     return {
         "seconds": time.monotonic() - begin,
