@@ -51,7 +51,7 @@ def refuse_inputs(
             path = _input_path(one, context)
             if path and _real(path) in outputs:
                 raise LandloomError(
-                    tr("{output} {path} is also {name}, which would be lost: give another name.").format(
+                    tr("{output} {path} is also an input ({name}), which would be lost: give another name.").format(
                         output=outputs[_real(path)], path=path, name=name
                     )
                 )

@@ -67,7 +67,7 @@ def test_refuses(landloom_provider, maps, tmp_path):
         ({"METHOD": "dempstershafer"}, "0 confusion matrices for 3 maps"),
         ({"METHOD": "mean"}, "does not tell the classes of its bands"),
         ({"METHOD": "luck"}, "METHOD"),
-        ({"OUTPUT": maps[0]}, "one of MAPS"),
+        ({"OUTPUT": maps[0]}, r"is also an input \(MAPS\)"),
     ):
         with pytest.raises(QgsProcessingException, match=word):
             fuse(**{"MAPS": maps, "OUTPUT": output, **parameters})

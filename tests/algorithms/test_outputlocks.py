@@ -66,7 +66,9 @@ def test_no_run_writes_over_what_it_reads(landloom_provider, maps, tmp_path, giv
     layer = QgsRasterLayer(str(image), "image")
     context.temporaryLayerStore().addMapLayer(layer)
     value = {"path": str(image), "other way": "./image.tif", "layer": layer}.get(given, layer.id())
-    with pytest.raises(QgsProcessingException, match=r"OUTPUT .*image.tif is also INPUT, which would be lost: give"):
+    with pytest.raises(
+        QgsProcessingException, match=r"OUTPUT .*image.tif is also an input \(INPUT\), which would be lost: give"
+    ):
         processing.run("landloom:segment", {"INPUT": value, "OUTPUT": str(image)}, context=context)
     assert image.read_bytes() == before and [one.name for one in tmp_path.iterdir()] == ["image.tif"]
 
