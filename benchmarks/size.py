@@ -24,8 +24,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import speed_data
 from common import load_package, peak_memory_mb
@@ -90,16 +88,10 @@ def train(task: dict[str, Any], progress: Progress) -> None:
     """A model of a network."""
     from landloom.model.samples.store import SampleStore
     from landloom.model.training import run
-    from landloom.model.training.loop import fit
     from landloom.model.training.settings import TrainingSettings
 
-    store = SampleStore.open(Path(task["samples"]))
     settings = TrainingSettings(network=task["network"], epochs=1, evaluation="holdout", device="cpu")
-    if settings.is_forest:
-        run.train([store], settings, task["output"], None, progress)
-        return
-    some = np.sort(np.random.default_rng(0).permutation(store.indices(0))[:2048])
-    fit(store, some, some[:0], settings, progress).model.save(task["output"])
+    run.train([SampleStore.open(Path(task["samples"]))], settings, task["output"], None, progress)
 
 
 def classify(task: dict[str, Any], progress: Progress) -> None:
