@@ -23,7 +23,7 @@ from ..model.networks.registry import network_info
 from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
 from .mapinputs import add_classes
-from .overview import write_overview
+from .overview import PREVIEW_MODEL, write_overview
 from .passedon import add_passed_on, passed_on, refuse_image_settings
 from .regioninputs import add_regions, region_source
 from .steps import StepFeedback, StepLog, features_fingerprint, fingerprint
@@ -299,17 +299,21 @@ class _Job:
             "NETWORK": self.network,
             **self._passed_on("train"),
         }
-        evaluation = self.algorithm.parameterAsEnumString(self.parameters, "EVALUATION", self.context)
-        if evaluation != "auto":
-            inputs["EVALUATION"] = evaluation
+        inputs |= self._evaluation()
         outputs = {"OUTPUT": self.model, "REPORT": self.work / "training.html"}
         more = (regions_path(self.model), beside(outputs["REPORT"], "report.json")) if self.regions else ()
         return self.child("train", inputs | self.regions, [samples], outputs, self.polygons, more)
 
+    def _evaluation(self) -> dict[str, str]:
+        """EVALUATION where it is given: for network and forest, whose scores stand side by side."""
+        evaluation = self.algorithm.parameterAsEnumString(self.parameters, "EVALUATION", self.context)
+        return {} if evaluation == "auto" else {"EVALUATION": evaluation}
+
     def preview(self, stack: Path, samples: Path) -> None:
         """The random forest and its map, before the network."""
-        model = {"OUTPUT": self.work / "preview.safetensors", "REPORT": self.work / "preview.html"}
-        self.child("train", {"SAMPLES": [str(samples)], "NETWORK": "randomforest"}, [samples], model)
+        model = {"OUTPUT": self.work / PREVIEW_MODEL, "REPORT": self.work / "preview.html"}
+        inputs = {"SAMPLES": [str(samples)], "NETWORK": "randomforest", **self._evaluation()}
+        self.child("train", inputs, [samples], model)
         path = self.work / "preview.tif"
         inputs = {"STACK": str(stack), "MODEL": str(model["OUTPUT"]), **self._area()}
         self.child("classify", inputs, [stack, model["OUTPUT"], self._mask()], {"OUTPUT": path})
@@ -335,14 +339,15 @@ class _Job:
             results[number] = trained.get(number)
         if mapped.get("UNSURE_SHARE") is not None:
             results["UNSURE_SHARE"] = mapped["UNSURE_SHARE"]
-        preview = self.work / "preview.tif"
-        if self.algorithm.parameterAsBool(self.parameters, "PREVIEW", self.context):
-            results["PREVIEW_MAP"] = str(preview)
+        preview = self.algorithm.parameterAsBool(self.parameters, "PREVIEW", self.context)
+        if preview:
+            results["PREVIEW_MAP"] = str(self.work / "preview.tif")
         if self.report:
             made = self._provenance()
             regional = self.work / "training.html" if self.regions else None
+            forest = self.work / PREVIEW_MODEL if preview and self.network != "randomforest" else None
             write_overview(
-                Path(self.report), self.output, self.network, results, self.work, self.warnings, made, regional
+                Path(self.report), self.output, self.network, results, self.work, self.warnings, made, regional, forest
             )
             results["REPORT"] = self.report
         return results

@@ -21,6 +21,8 @@ from ..model.base.reportfiles import beside, write_facts, write_rows
 from ..model.mapping.unsure import level_of
 from ..model.networks.modelfile import Model
 
+PREVIEW_MODEL = "preview.safetensors"
+"""The random forest of PREVIEW, in the folder of the steps."""
 _PICTURE = 720  # pixels, the longer side of the map's picture
 
 
@@ -33,6 +35,7 @@ def write_overview(
     warnings: Sequence[str] = (),
     made: Provenance | None = None,
     regional: Path | None = None,
+    forest: Path | None = None,
 ) -> None:
     """Write warnings, the map's picture, accuracy, areas of its classes and links to the reports of the steps.
 
@@ -45,6 +48,7 @@ def write_overview(
         warnings: of all steps.
         made: how the map came about.
         regional: the page of a training by regions, beside which lie its scores; None without REGIONS.
+        forest: the model of the random forest, whose scores stand beside if the same groups judged it.
     """
     report = Report(tr("Land-cover map"), tr("{map}, made with {network}").format(map=land_cover.name, network=network))
     report.warnings(warnings)
@@ -76,11 +80,22 @@ def write_overview(
                 level=level
             )
         )
+    columns = [tr("score"), network]
     if level and found:
-        of_level = tr("of the map's classes (LEVEL {level})").format(level=level)
-        report.table([tr("score"), tr("of the model's own classes"), of_level], rows)
-    else:
-        report.table([tr("score"), tr("value")], [row[:2] for row in rows])
+        columns = [tr("score"), tr("of the model's own classes")]
+        columns.append(tr("of the map's classes (LEVEL {level})").format(level=level))
+    scores = [row[: len(columns)] for row in rows]
+    beside_it = _same_groups(forest, judged) if judged else {}
+    if beside_it:
+        columns.append(tr("random forest, on the same groups"))
+        own = _scores_at(beside_it, level if found else 0)
+        keys = ("overall_accuracy", "kappa", "macro_f1")
+        scores = [(*row, own.get(key)) for row, key in zip(scores, keys, strict=True)]
+    report.table(columns, scores)
+    if beside_it:
+        report.paragraph(
+            tr("How sure a difference between the two is, 'Compare classifiers' tells on the same samples.")
+        )
     if results.get("UNSURE_SHARE") is not None:
         report.paragraph(
             tr(
@@ -114,14 +129,15 @@ def write_overview(
             report.link(tr(label), Path(os.path.relpath(work / name, path.parent)).as_posix())
     if made is not None:
         report.provenance(made)
-    columns = ["code", "name", "pixels", "hectares", "percent", "f1"]
+    fields = ["code", "name", "pixels", "hectares", "percent", "f1"]
     table = [(code, name, pixels, ha, percent, of_class.get(code)) for name, code, pixels, ha, percent in areas]
-    write_rows(path, "areas", columns, table)
+    write_rows(path, "areas", fields, table)
     content = {
         "map": str(land_cover),
         "network": network,
         "scores": judged,
-        "areas": [dict(zip(columns, row, strict=True)) for row in table],
+        "forest": beside_it or None,
+        "areas": [dict(zip(fields, row, strict=True)) for row in table],
         "warnings": list(warnings),
     }
     write_facts(path, "landcovermap", content, made)
@@ -133,6 +149,13 @@ def _scores_at(judged: Mapping[str, Any], level: int) -> dict[str, Any]:
     if not level:
         return judged["pixel"]
     return next((one["pixel"] for one in judged.get("levels", ()) if one["level"] == level), {})
+
+
+def _same_groups(forest: Path | None, judged: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of the forest, empty where there is none or where other samples judged it."""
+    scores = Model.load_header(forest).scores if forest is not None else None
+    same = scores and all(scores[key] == judged[key] for key in ("evaluation", "pixels", "groups"))
+    return scores if scores and same else {}
 
 
 def _by_region(page: Path) -> dict[str, Any]:
