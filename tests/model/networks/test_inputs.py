@@ -154,7 +154,7 @@ def test_orbits_share_target_days_and_band_order(make_world):
 
 def test_missing_band_is_refused_with_both_lists(world):
     specs = {**world.specs, "S2": replace(world.specs["S2"], bands=("B2", "B3", "B4"))}
-    with pytest.raises(LandloomError, match=r"B8, B11.*needs B2, B3, B4, B8, B11.*have B2, B3, B4"):
+    with pytest.raises(LandloomError, match=r"B8, B11.*needs the bands B2, B3, B4, B8, B11.*have B2, B3, B4"):
         world.recipe().bind(specs)
 
 
