@@ -33,9 +33,8 @@ from qgis.core import (
     QgsProcessingParameterVectorDestination,
 )
 
+from ..model.base.device import DEVICES
 from ..model.base.language import tr
-
-DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 POINTS = QgsProcessing.SourceType.TypeVectorPoint
 POLYGONS = QgsProcessing.SourceType.TypeVectorPolygon

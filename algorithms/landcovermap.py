@@ -345,7 +345,7 @@ class _Job:
         if self.report:
             made = self._provenance()
             regional = self.work / "training.html" if self.regions else None
-            forest = self.work / PREVIEW_MODEL if preview and self.network != "randomforest" else None
+            forest = self.work / PREVIEW_MODEL if preview and not network_info(self.network).is_forest else None
             write_overview(
                 Path(self.report), self.output, self.network, results, self.work, self.warnings, made, regional, forest
             )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
 _OF_A_GPU = re.compile(
     r"\b(CUDA|cuDNN|CUBLAS|CUFFT|NCCL|HIP|MPS|GPU)\b|\b(CUDNN|CUBLAS|CUSOLVER)_STATUS", re.IGNORECASE
 )
@@ -51,7 +52,7 @@ def resolve_device(name: str = "auto") -> torch.device:
         )
     if name == "mps" and not has_mps:
         raise LandloomError(tr("DEVICE is mps but there is no Apple GPU here: choose auto or cpu."))
-    check_choice("DEVICE", name, ("auto", "cpu", "cuda", "mps"))
+    check_choice("DEVICE", name, DEVICES)
     return torch.device(name)
 
 

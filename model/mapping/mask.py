@@ -12,10 +12,9 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
-from ..base.files import cannot_write
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.raster import open_raster, quiet_gdal, read_array, spatial_reference
+from ..base.raster import gdal_cannot_write, open_raster, quiet_gdal, read_array, spatial_reference
 from ..base.vectorfile import features_of
 from ..stack.grid import Grid
 from .chunks import CHUNK, Area
@@ -162,7 +161,7 @@ def _create(path: str, grid: Grid, area: Area) -> gdal.Dataset:
         except RuntimeError:
             dataset = None
     if dataset is None:
-        raise LandloomError(cannot_write(path, tr("GDAL gives no reason")))
+        raise gdal_cannot_write(path, [])
     dataset.SetGeoTransform(_transform(grid, area))
     dataset.SetProjection(grid.crs_wkt)
     return dataset
@@ -177,7 +176,7 @@ def _whole(path: str) -> Iterator[None]:
         except RuntimeError as error:
             errors.append(str(error))
     if errors:
-        raise LandloomError(cannot_write(path, errors[-1]))
+        raise gdal_cannot_write(path, errors)
 
 
 def _burn(

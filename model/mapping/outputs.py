@@ -214,7 +214,12 @@ def _write(
             dataset = None
     # GDAL may flush a tile from another thread, whose errors we do not see: what was written is read again.
     if errors or not reads_back(layer, path, area, checksums, progress):
-        raise LandloomError(cannot_write(layer.path, errors[-1] if errors else tr("the file is not whole")))
+        raise not_whole(layer.path, errors)
+
+
+def not_whole(path: Path, errors: Sequence[str]) -> LandloomError:
+    """The error of a file that is not what was written into it, by what GDAL said of it."""
+    return LandloomError(cannot_write(path, errors[-1] if errors else tr("the file is not whole")))
 
 
 def create(layer: Layer, path: Path, grid: Grid, area: Area) -> gdal.Dataset | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import LandloomError
-from ..base.files import PARTIAL, cannot_write, check_writable, make_folder
+from ..base.files import PARTIAL, check_writable, make_folder
 from ..base.gdalcache import CacheRoom
 from ..base.language import tr
 from ..base.legend import legend_of, read_style
@@ -306,7 +306,7 @@ def _write(
             except RuntimeError as error:  # when someone switched GDAL's exceptions on
                 errors.append(str(error))
         if errors or not outputs.reads_back(layer, temporary, Area(*grid.whole), checksums, progress):
-            raise LandloomError(cannot_write(target, errors[-1] if errors else tr("the file is not whole")))
+            raise outputs.not_whole(target, errors)
         outputs.publish(layer, temporary)
     finally:
         for suffix in ("", *outputs.SIDECARS):

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import LandloomError
-from ..base.files import PARTIAL, cannot_write, make_folder
-from ..base.language import tr
+from ..base.files import PARTIAL, make_folder
 from ..base.progress import Progress
 from ..stack.grid import Grid
 from . import outputs
@@ -98,4 +96,4 @@ def _fill(
     for layer in layers:
         whole = not errors and outputs.reads_back(layer, temporary[layer.name], area, checksums[layer.name], progress)
         if not whole:
-            raise LandloomError(cannot_write(layer.path, errors[-1] if errors else tr("the file is not whole")))
+            raise outputs.not_whole(layer.path, errors)

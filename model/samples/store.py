@@ -157,9 +157,7 @@ class SampleStore:
                 ).format(halo=self.halo, halo2=halo)
             )
         indices = np.asarray(indices, np.int64).reshape(-1)
-        order = np.argsort(self._centres[indices], kind="stable")
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
+        order, place = self._as_they_lie(indices)
         down, across = offsets(halo, None if symmetries is None else symmetries[order])
         rows = self._centres[indices[order], None] + down * self._widths[indices[order], None] + across
         result = {}
@@ -174,11 +172,16 @@ class SampleStore:
 
     def centres(self, indices: np.ndarray, sensors: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """For each sensor ``[B, T]``, where the pixels of some samples themselves are valid."""
+        order, place = self._as_they_lie(indices)
+        rows = self._centres[indices[order]]
+        return {name: np.take(self._masks[name], rows, axis=0)[place] for name in self.sensor_names(sensors)}
+
+    def _as_they_lie(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The order in which some samples lie in the files, and for each its place in that order."""
         order = np.argsort(self._centres[indices], kind="stable")
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        rows = self._centres[indices[order]]
-        return {name: np.take(self._masks[name], rows, axis=0)[place] for name in self.sensor_names(sensors)}
+        return order, place
 
     def until(self, day: int) -> SampleStore:
         """The store as it was on a day of the season: the dates up to it, and all of a layer without dates.

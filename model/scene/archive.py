@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal, osr
 
-from ..base.errors import LandloomError
-from ..base.files import cannot_write
-from ..base.language import tr
+from ..base.raster import gdal_cannot_write
 from .constants import Climate
 from .noise import stream
 from .optical import NO_DATA, Image
@@ -48,13 +46,13 @@ def write_geotiff(
     options = ["TILED=YES", "BLOCKXSIZE=256", "BLOCKYSIZE=256", "COMPRESS=DEFLATE", "ZLEVEL=1"]
     if values.dtype != np.uint8:
         options.append(f"PREDICTOR={predictor}")
-    failed = cannot_write(path, tr("GDAL gives no reason"))
+    failed = gdal_cannot_write(path, [])
     try:
         dataset = gdal.GetDriverByName("GTiff").Create(
             str(path), values.shape[1], values.shape[0], 1, codes[values.dtype.name], options
         )
         if dataset is None:
-            raise LandloomError(failed)
+            raise failed
         dataset.SetGeoTransform(geotransform(climate, resolution))
         dataset.SetProjection(crs_wkt(climate))
         if tags:
@@ -67,9 +65,9 @@ def write_geotiff(
         dataset.FlushCache()
         del dataset
     except RuntimeError as error:  # where someone switched GDAL's exceptions on
-        raise LandloomError(cannot_write(path, str(error))) from error
+        raise gdal_cannot_write(path, [str(error)]) from error
     if errors:
-        raise LandloomError(failed)
+        raise failed
 
 
 def write_theia(folder: Path, climate: Climate, seed: int, day: int, image: Image, satellite: str,

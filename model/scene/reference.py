@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal, ogr, osr
 
-from ..base.errors import LandloomError
-from ..base.files import cannot_write
-from ..base.language import tr
+from ..base.raster import gdal_cannot_write
 from .constants import MIN_FIELD, WRONG_LABELS, Climate
 from .landscape import FINE, Landscape
 from .noise import stream
@@ -82,13 +80,13 @@ def write(folder: Path, land: Landscape, chosen: Reference, climate: Climate, se
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(climate.epsg)
     path = folder / "reference.gpkg"
-    failed = cannot_write(path, tr("GDAL gives no reason"))
+    failed = gdal_cannot_write(path, [])
     gdal.SetThreadLocalConfigOption("OGR_CURRENT_DATE", f"{climate.first_day}T00:00:00.000Z")
     written = 0
     try:
         source = ogr.GetDriverByName("GPKG").CreateDataSource(str(path))
         if source is None:
-            raise LandloomError(failed)
+            raise failed
         layer = source.CreateLayer(LAYER, reference, ogr.wkbPolygon)
         layer.CreateField(ogr.FieldDefn("id", ogr.OFTInteger))
         layer.CreateField(ogr.FieldDefn("class", ogr.OFTString))
@@ -109,13 +107,13 @@ def write(folder: Path, land: Landscape, chosen: Reference, climate: Climate, se
             feature["village"] = int(village) + 1
             feature.SetGeometry(polygon)
             if layer.CreateFeature(feature):
-                raise LandloomError(failed)
+                raise failed
             written += 1
         layer.CommitTransaction()
         del layer
         del source
     except RuntimeError as error:  # where someone switched GDAL's exceptions on
-        raise LandloomError(cannot_write(path, str(error))) from error
+        raise gdal_cannot_write(path, [str(error)]) from error
     finally:
         gdal.SetThreadLocalConfigOption("OGR_CURRENT_DATE", None)
     (folder / "nomenclature.txt").write_text(

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal
 
-from ..base.errors import LandloomError
-from ..base.files import cannot_write, whole_file
+from ..base.files import whole_file
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import gdal_cannot_write, gdal_options, quiet_gdal
@@ -122,9 +121,9 @@ def _create(path: Path, grid: Grid, names: list[str], nodata: float | None) -> g
             str(path), grid.width, grid.height, len(names), gdal.GDT_UInt16, options=options
         )
     except RuntimeError as error:
-        raise LandloomError(cannot_write(path, str(error))) from error
+        raise gdal_cannot_write(path, [str(error)]) from error
     if target is None:
-        raise LandloomError(cannot_write(path, tr("GDAL gives no reason")))
+        raise gdal_cannot_write(path, [])
     target.SetGeoTransform(list(grid.transform))
     target.SetProjection(grid.crs_wkt)
     for index, name in enumerate(names, start=1):
