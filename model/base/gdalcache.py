@@ -1,17 +1,58 @@
 """How much GDAL's cache of blocks may grow while a step runs.
 
-The cache takes 5 % of the machine's memory by default, belongs to the whole program and is left as it is: who reads a
-large raster piece by piece lets go of its blocks when they have become too many.
+The cache takes 5 % of the machine's memory by default and belongs to the whole program: who reads a large raster piece
+by piece leaves it as it is and lets go of its blocks when they have become too many. Only within one long call of GDAL,
+where nobody can, is the cache itself kept small (:func:`small_cache`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 
 from osgeo import gdal
 
 from .freedmemory import give_back_freed_memory
 from .raster import open_raster
+
+
+class _Small:
+    """How many calls want the cache small, and its size otherwise."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = self._usual = 0
+
+    def enter(self, megabytes: float) -> None:
+        with self._lock:
+            if not self._calls:
+                self._usual = gdal.GetCacheMax()
+                gdal.SetCacheMax(min(self._usual, gdal.GetCacheUsed() + int(megabytes * 2**20)))
+            self._calls += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._calls -= 1
+            if not self._calls:
+                gdal.SetCacheMax(self._usual)
+
+
+_small = _Small()
+
+
+@contextlib.contextmanager
+def small_cache(megabytes: float) -> Iterator[None]:
+    """Let the cache grow by no more than some megabytes for the time of one call of GDAL.
+
+    Blocks of others stay as long as they are used, and are read again otherwise. Of several calls at one time the first
+    sets the size, and the last sets back what it was.
+    """
+    _small.enter(megabytes)
+    try:
+        yield
+    finally:
+        _small.leave()
 
 
 class CacheRoom:

@@ -7,7 +7,8 @@ from pathlib import Path
 from osgeo import gdal
 
 from ..base.files import whole_file
-from ..base.gdalcache import CacheRoom
+from ..base.freedmemory import give_back_freed_memory
+from ..base.gdalcache import small_cache
 from ..base.progress import Progress
 from ..base.raster import gdal_cannot_write, gdal_options, open_raster, quiet_gdal
 
@@ -16,6 +17,8 @@ SMALLEST = 512
 
 BLOCK = 256
 _CACHE_MB = 8
+_CACHE_ROWS = 1.5
+"""Rows of blocks in GDAL's cache while it makes overviews: with less than one it reads each block many times."""
 
 
 def needs_overviews(width: int, height: int, bands: int) -> bool:
@@ -38,14 +41,15 @@ def optimise(path: Path, classes: bool, progress: Progress) -> None:
 
     def told(share: float, _message: str, _data: object) -> int:
         progress.percent(100 * share)
-        room.check(source.FlushCache)
+        give_back_freed_memory()
         return 0 if progress.is_cancelled() else 1
 
     options = ["COMPRESS=DEFLATE", f"BLOCKSIZE={BLOCK}", "BIGTIFF=IF_SAFER"]
     options.append(f"OVERVIEW_RESAMPLING={'MODE' if classes else 'AVERAGE'}")
     source = open_raster(path)
-    room = CacheRoom(_CACHE_MB)
-    with whole_file(path) as temporary, gdal_options(GDAL_PAM_ENABLED="NO"), quiet_gdal() as messages:
+    row_mb = source.RasterXSize * BLOCK * gdal.GetDataTypeSize(source.GetRasterBand(1).DataType) / 8 / 2**20
+    cache = small_cache(max(_CACHE_MB, _CACHE_ROWS * row_mb))
+    with whole_file(path) as temporary, gdal_options(GDAL_PAM_ENABLED="NO"), cache, quiet_gdal() as messages:
         try:
             made = gdal.GetDriverByName("COG").CreateCopy(str(temporary), source, 0, options, told)
         except RuntimeError as error:  # when someone switched GDAL's exceptions on
@@ -65,11 +69,10 @@ def _checksums(path: Path) -> list[int]:
         dataset = gdal.OpenEx(str(path), gdal.OF_RASTER)
         if dataset is None:
             return []
-        band, room, found = dataset.GetRasterBand(1), CacheRoom(_CACHE_MB, dataset.FlushCache), []
+        band, found = dataset.GetRasterBand(1), []
         width, height = dataset.RasterXSize, dataset.RasterYSize
         for row in range(0, height, BLOCK):
             found.append(int(band.Checksum(0, row, width, min(BLOCK, height - row))))
-            room.check()
         return found
     except RuntimeError:
         return []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMORY_MB = 64
+MEMORY_MB = 128  # the least that MEMORY_MB may be
 WIDTH, HEIGHT = 16384, 256  # of the maps: all of their columns in whole tiles would take 400 MB at work
 STEPS = (
     "extractsamples", "composite", "objectfeatures", "trainobjects", "classifyobjects", "regularise", "vectorise",
@@ -40,4 +40,4 @@ def added(tmp_path_factory):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_adds_no_more_than_memory_mb(added, step):
-    assert added[step] <= 1.1 * MEMORY_MB, added
+    assert added[step] <= MEMORY_MB, added

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from landloom.model.base.gdalcache import CacheRoom, without_blocks
+from landloom.model.base.gdalcache import CacheRoom, small_cache, without_blocks
 from landloom.model.base.raster import open_raster, read_array, write_raster
 from osgeo import gdal
 
@@ -35,3 +35,22 @@ def test_only_too_many_blocks_are_let_go(tmp_path):
     small.check()
     large.check()
     assert freed == ["small"]
+
+
+def test_a_small_cache_is_set_back_by_the_last_who_asked_for_it(tmp_path):
+    path = write_raster(tmp_path / "a.tif", np.zeros((2048, 2048), np.int32), (0, 1, 0, 0, 0, -1), "")
+    usual, used = gdal.GetCacheMax(), gdal.GetCacheUsed()
+    with small_cache(2):
+        with pytest.raises(ZeroDivisionError), small_cache(1):
+            raise ZeroDivisionError
+        assert gdal.GetCacheMax() == used + 2 * 2**20
+        read_array(open_raster(path))
+        assert gdal.GetCacheUsed() <= used + 2 * 2**20
+    assert gdal.GetCacheMax() == usual
+
+
+def test_a_small_cache_is_never_larger_than_the_usual_one():
+    usual = gdal.GetCacheMax()
+    with small_cache(usual / 2**20 + 1):
+        assert gdal.GetCacheMax() <= usual
+    assert gdal.GetCacheMax() == usual
