@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,6 @@ CREATION = ("TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "PREDICTOR=2", "BIGTIFF
 _CHUNKS = 1 / 6  # of the memory, for chunks that are cut side by side
 _BASE_MB = 24  # what is small: tables by object, the stretch, what waits to be written
 _NUMBERS = 1 / 8  # of the memory, for GDAL's blocks of the raster of numbers
-READING_MB = 48
-"""For reading a stack: more does not make it quicker."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def open_image(
             raise LandloomError(tr("SENSOR and DATES choose from a STACK; leave them empty with INPUT."))
         return RasterImage(raster)
     if stack and not raster:
-        return StackImage(stack, sensors, dates, min(memory_mb / 4, READING_MB))
+        return StackImage(stack, sensors, dates, stack_reading_mb(memory_mb))
     raise LandloomError(tr("Give either INPUT, a raster, or STACK, a stack.json."))
 
 
@@ -228,6 +226,11 @@ def write_labels(output: Path, numbers: LabelRaster, united: np.ndarray, grid: G
     return sizes
 
 
+def stack_reading_mb(memory_mb: float) -> float:
+    """For reading a stack: with more of it each block of the images is decoded less often."""
+    return max(min(memory_mb / 4, 48.0), min(memory_mb / 8, 192.0))
+
+
 def threads_for(bands: int, settings: SegmentSettings) -> int:
     """Chunks cut into superpixels side by side: one a processor, 4 at most, in a share of the memory."""
     affordable = int(settings.memory_mb * _CHUNKS / chunk_mb(bands, settings.superpixel))
@@ -247,8 +250,14 @@ def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings, re
     Raises:
         LandloomError: if there is no room for the smallest tile, with the memory that has.
     """
-    beside = _BASE_MB + threads_for(bands, settings) * chunk_mb(bands, settings.superpixel) + reading_mb
-    room = max(0.0, settings.memory_mb * (1 - _NUMBERS) - beside) * 2**20
+    of_stack = reading_mb == stack_reading_mb(settings.memory_mb)  # which would be more with more memory
+
+    def room_of(memory_mb: float) -> float:
+        chunks = threads_for(bands, replace(settings, memory_mb=memory_mb)) * chunk_mb(bands, settings.superpixel)
+        beside = _BASE_MB + chunks + (stack_reading_mb(memory_mb) if of_stack else reading_mb)
+        return max(0.0, memory_mb * (1 - _NUMBERS) - beside) * 2**20
+
+    room = room_of(settings.memory_mb)
     cells = 1 / settings.superpixel**2
     bytes_per_pixel = 12 + cells * (48 * bands + 380)  # measured: 48 for 4 bands and superpixels of 4 pixels
     side = int(math.sqrt(room / bytes_per_pixel))
@@ -260,16 +269,14 @@ def tiles_for(width: int, height: int, bands: int, settings: SegmentSettings, re
     pixels = min(width * height, min(width, smallest) * min(height, smallest))
     if pixels * bytes_per_pixel <= room:
         return Tiles(SMALLEST_TILE, MARGIN)
-    reading = READING_MB if reading_mb == settings.memory_mb / 4 else reading_mb  # with more memory, of a stack
-    chunk, rest = chunk_mb(bands, settings.superpixel), _BASE_MB + reading + pixels * bytes_per_pixel / 2**20
-    least = math.ceil((chunk + rest) / (1 - _NUMBERS))
-    if least * _CHUNKS >= 2 * chunk:
-        least = math.ceil(rest / (1 - _NUMBERS - _CHUNKS))
+    least = math.ceil(settings.memory_mb) + 1
+    while pixels * bytes_per_pixel > room_of(least):
+        least += 1
     raise LandloomError(
         tr(
             "MEMORY_MB {memory_mb:g} is too small for {bands} bands: give {least} or more, or fewer bands by SENSOR "
             "and DATES."
-        ).format(memory_mb=settings.memory_mb, bands=bands, least=max(least, math.ceil(settings.memory_mb) + 1))
+        ).format(memory_mb=settings.memory_mb, bands=bands, least=least)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +28,7 @@ from .segmentation_superpixels import STRETCH
 
 _SAMPLES = 8  # windows along each axis from which the stretch is measured
 _SAMPLE_PIXELS = 128
+_STRIPS = 2  # of a stack in memory at once, however many threads ask
 _ROWS_KEPT, _COLUMNS_KEPT = 608, 4096  # of a row of chunks with its margins, as wide as tiles usually are
 
 
@@ -42,6 +44,7 @@ class RasterImage:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
         self._dataset = open_raster(path)
+        self._lock = threading.Lock()
         self._files = Unchanged(self._dataset)
         transform = self._dataset.GetGeoTransform()
         if transform[2] or transform[4] or transform[5] >= 0:
@@ -69,16 +72,18 @@ class RasterImage:
         self.reading_mb = pixels * kinds / 2**20
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Values ``[C, H, W]`` float32 and validity ``[H, W]``."""
-        raw = read_array(self._dataset, (*window,), self._bands)
+        """Values ``[C, H, W]`` float32 and validity ``[H, W]``; several threads may ask at once."""
+        with self._lock:
+            raw = read_array(self._dataset, (*window,), self._bands)
+            alphas = [read_array(self._dataset, (*window,), [alpha])[0] for alpha in self._alpha]
         valid = np.ones(raw.shape[1:], bool)
         for band, nodata in zip(raw, self._nodata, strict=True):
             if nodata is not None and not np.isnan(nodata):
                 valid &= band != band.dtype.type(nodata)
             if band.dtype.kind == "f":
                 valid &= np.isfinite(band)
-        for alpha in self._alpha:
-            valid &= read_array(self._dataset, (*window,), [alpha])[0] > 0
+        for alpha in alphas:
+            valid &= alpha > 0
         return raw.astype(np.float32), valid
 
     def check_unchanged(self) -> None:
@@ -91,10 +96,11 @@ class RasterImage:
 
     def let_go(self) -> None:
         """Free the blocks that GDAL keeps; a virtual raster only lets go of those of its files when it is closed."""
-        if self._dataset.GetDriver().ShortName == "VRT":
-            self._dataset = open_raster(self.name)
-        else:
-            self._dataset.FlushCache()
+        with self._lock:
+            if self._dataset.GetDriver().ShortName == "VRT":
+                self._dataset = open_raster(self.name)
+            else:
+                self._dataset.FlushCache()
 
 
 class StackImage:
@@ -121,6 +127,7 @@ class StackImage:
         self.reading_mb = memory_mb
         self._reader = StackReader(self.stack, list(sensors) or None, memory_mb=memory_mb)
         self._reader.bound_cache(memory_mb / 3)
+        self._lock, self._strips = threading.Lock(), threading.BoundedSemaphore(_STRIPS)
         self._specs = self._reader.specs
         self.name = str(self.stack.path)
         for date in dates:
@@ -150,26 +157,31 @@ class StackImage:
         return len(periods_of(spec.dates, "quarter", self.stack.season_start))
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Values ``[C, H, W]`` float32 and validity ``[H, W]``: every sensor has a valid date."""
+        """Values ``[C, H, W]`` float32 and validity ``[H, W]``: every sensor has a valid date.
+
+        Several threads may ask at once: while one reads, another takes medians.
+        """
         values = np.zeros((self.bands, window.height, window.width), np.float32)
         valid = np.ones((window.height, window.width), bool)
-        step = max(1, min(window.height, self._reader.rows_in_memory(window.width) // 4))
+        # Beside what is read, its values at chosen dates are in memory as float32 with what fills gaps; medians go
+        # band by band.
+        share = _STRIPS * (4 if self._with_dates else 2)
+        step = max(1, min(window.height, self._reader.rows_in_memory(window.width) // share))
         for row in range(0, window.height, step):
-            height = min(step, window.height - row)
-            strip = Window(window.column, window.row + row, window.width, height)
-            first = 0
-            for name, series in self._reader.read(strip).items():
-                spec = self._specs[name]
-                raw, mask = series.values[0].astype(np.float32), series.mask[0]
-                raw *= np.float32(spec.scale)
-                raw += np.float32(spec.offset)
-                if spec.kind == RADAR:
-                    to_db(raw, spec.unit)
-                bands = self._bands_of(spec, raw, mask)
-                values[first : first + len(bands), row : row + height] = bands
-                valid[row : row + height] &= mask.all(axis=0) if spec.kind == STATIC else mask.any(axis=0)
-                first += len(bands)
-            self._reader.let_go()
+            here = slice(row, min(row + step, window.height))
+            with self._strips:
+                with self._lock:
+                    strip = Window(window.column, window.row + row, window.width, here.stop - row)
+                    found = self._reader.read(strip)
+                    self._reader.let_go()
+                first = 0
+                for name, series in found.items():
+                    spec, mask = self._specs[name], series.mask[0]
+                    bands = self._bands_of(spec, series.values[0], mask)
+                    values[first : first + len(bands), here] = bands
+                    valid[here] &= mask.all(axis=0) if spec.kind == STATIC else mask.any(axis=0)
+                    first += len(bands)
+                del found, series
         values *= valid
         return values, valid
 
@@ -182,20 +194,35 @@ class StackImage:
         self._reader.let_go()
 
     def _bands_of(self, spec: SensorSpec, raw: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Bands ``[C', H, W]`` of a sensor's values ``[T, C, H, W]`` as they lie in the files."""
         if spec.kind == STATIC:
-            return raw.reshape(-1, *raw.shape[2:])
+            return _physical(spec, raw).reshape(-1, *raw.shape[2:])
         if self._with_dates:
             targets = self._targets[spec.name]
-            filled = gapfill(raw[None], mask[None], spec.days, targets)[0][0] if targets else raw[:0]
+            filled = gapfill(_physical(spec, raw)[None], mask[None], spec.days, targets)[0][0] if targets else raw[:0]
             return filled.reshape(-1, *raw.shape[2:])
         medians = []
         for band in range(raw.shape[1]):
-            whole = percentile(raw[:, band], mask, 50.0)
+            series = _physical(spec, raw[:, band])
             for period in periods_of(spec.dates, "quarter", self.stack.season_start):
                 own = list(period.dates)
-                median = percentile(raw[own, band], mask[own], 50.0)
-                medians.append(np.where(np.isnan(median), whole, median))
+                median = percentile(series[own], mask[own], 50.0)
+                hidden = np.isnan(median)
+                if hidden.any():
+                    whole = percentile(series[:, hidden][:, None], mask[:, hidden][:, None], 50.0)
+                    median[hidden] = whole[0]
+                medians.append(median)
         return np.nan_to_num(np.stack(medians))
+
+
+def _physical(spec: SensorSpec, raw: np.ndarray) -> np.ndarray:
+    """Values as they lie in the files as float32, with scale and offset, those of radar in dB."""
+    values = raw.astype(np.float32)
+    values *= np.float32(spec.scale)
+    values += np.float32(spec.offset)
+    if spec.kind == RADAR:
+        to_db(values, spec.unit)
+    return values
 
 
 class StretchedImage:
@@ -214,6 +241,7 @@ class StretchedImage:
 
     def __init__(self, image: RasterImage | StackImage, window: Window, mask: AreaMask | None = None) -> None:
         self._image, self._window, self._mask = image, window, mask
+        self._lock = threading.Lock()
         self.grid = image.grid.crop(window)
         self.width, self.height, self.bands = window.width, window.height, image.bands
         self._low = np.zeros((self.bands, 1, 1), np.float32)
@@ -237,7 +265,8 @@ class StretchedImage:
         there = Window(window.column + self._window.column, window.row + self._window.row, window.width, window.height)
         values, valid = self._image.read(there)
         if self._mask is not None:
-            valid &= self._mask.read(Area(*there))
+            with self._lock:
+                valid &= self._mask.read(Area(*there))
         return values, valid
 
     def _measure(self) -> None:

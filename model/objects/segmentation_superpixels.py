@@ -53,7 +53,10 @@ class Image(Protocol):
     bands: int
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Values ``[C, H, W]`` float32 and where they are valid ``[H, W]``, of a window inside the image."""
+        """Values ``[C, H, W]`` float32 and where they are valid ``[H, W]``, of a window inside the image.
+
+        Several threads ask at once.
+        """
 
     def let_go(self) -> None:
         """Free what was kept for another read of the same place."""
@@ -143,8 +146,8 @@ class Superpixels:
             if row != self._row:  # chunks come row by row, and those of a row share their margins' blocks
                 self._image.let_go()
                 self._row = row
-            values, valid = self._image.read(inner)
             written = fixed(part) if fixed is not None else None
+        values, valid = self._image.read(inner)
         lattice = self._lattice(values, inner, wide)
         here = (slice(part.row - wide.row, None), slice(part.column - wide.column, None))
         lattice = lattice[here][: part.height, : part.width]

@@ -17,9 +17,14 @@ import sys
 import traceback
 from pathlib import Path
 
+LONGEST = 600
+"""Seconds after which a run is ended by a signal, so that one that waits for ever fails its test."""
 ROOT = Path(__file__).resolve().parents[2]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np  # noqa: E402
+from scipy.linalg import lu_factor  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("landloom", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
 sys.modules["landloom"] = importlib.util.module_from_spec(spec)
@@ -199,6 +204,7 @@ def limit(kind, value):
 
 def child(order):
     faulthandler.enable()
+    signal.alarm(LONGEST)
     lines, result = [], {}
     try:
         for name, arguments in order.get("faults", {}).items():
@@ -233,16 +239,13 @@ def start_qgis():
     Processing.initialize()
     plugin = sys.modules["landloom"].classFactory(None)
     plugin.initProcessing()
-    import numpy as np
-    from scipy.linalg import lu_factor
-
-    lu_factor(np.eye(3))  # OpenBLAS takes its memory once, and waits for ever where a limit leaves it none
     return application, plugin
 
 
 def main():
     answers = {}
     kept = start_qgis() if "--qgis" in sys.argv else None  # noqa: F841
+    lu_factor(np.eye(3))  # OpenBLAS takes its memory once, and waits for ever where a limit leaves it none
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)

@@ -184,14 +184,18 @@ def test_memory_decides_on_tiles():
 @pytest.mark.parametrize("bands", [1, 4, 16, 17, 60])
 def test_too_little_memory_is_refused_with_what_does(bands):
     from landloom.model.base.errors import LandloomError
-    from landloom.model.objects.segmentation import SegmentSettings, tiles_for
+    from landloom.model.objects.segmentation import SegmentSettings, stack_reading_mb, tiles_for
+
+    def tiles(memory_mb, side=20000):
+        return tiles_for(side, side, bands, SegmentSettings(memory_mb=memory_mb), stack_reading_mb(memory_mb))
 
     with pytest.raises(LandloomError, match=rf"MEMORY_MB 128 is too small for {bands} bands") as told:
-        tiles_for(20000, 20000, bands, SegmentSettings(memory_mb=128), 32)
+        tiles(128)
     least = int(str(told.value).split("give ")[1].split()[0])
-    tiles = tiles_for(20000, 20000, bands, SegmentSettings(memory_mb=least), 48)
-    assert tiles.side >= 512 and tiles.margin == 384
-    assert tiles_for(500, 500, bands, SegmentSettings(memory_mb=least), 48).margin == 0
+    assert tiles(least).side >= 512 and tiles(least).margin == 384
+    assert tiles(least, 500).margin == 0
+    with pytest.raises(LandloomError, match=f"give {least} or more"):
+        tiles(least - 1)
 
 
 @pytest.mark.parametrize(
