@@ -188,19 +188,20 @@ def test_pixels_are_those_of_this_machine(network, scene, scheduler, workers, sm
     assert not faulty_runs.left_over(tmp_path / "there")
 
 
-def test_models_of_regions_by_another_name_of_their_folders(scene, scheduler, workers, small_blocks, tmp_path):
+@pytest.mark.parametrize("network", ["randomforest", "ltae"])
+def test_models_of_regions_by_another_name_of_their_folders(network, scene, scheduler, workers, small_blocks, tmp_path):
     """PATH_MAP renames the layer too; one that is another on the workers is refused."""
     import mapping_scene
 
     stack, models = scene
     folder = tmp_path / "modèles"
-    other = mapping_scene.make_model(stack, "randomforest", tmp_path / "east.safetensors", seed=7)
-    own = {"west": models["randomforest"], "east": other}
-    model, layer = mapping_scene.make_regional(folder, models["randomforest"], own)
+    other = mapping_scene.make_model(stack, network, tmp_path / "east.safetensors", seed=7)
+    own = {"west": models[network], "east": other}
+    model, layer = mapping_scene.make_regional(folder, models[network], own)
     (tmp_path / "mount").symlink_to(folder)
     regions = RegionChoice(f"{layer}|layername=regions", "eco", 200)
     here, _ = maps(stack, model, tmp_path / "here", threads=1, regions=regions)
-    alone, _ = maps(stack, models["randomforest"], tmp_path / "alone", threads=1)
+    alone, _ = maps(stack, models[network], tmp_path / "alone", threads=1)
     assert not equal(here, alone)
     with DaskCluster(scheduler, f"{folder}={tmp_path}/mount", Progress()) as cluster:
         assert cluster.path(str(layer)) == f"{tmp_path}/mount/{layer.name}"
@@ -208,7 +209,7 @@ def test_models_of_regions_by_another_name_of_their_folders(scene, scheduler, wo
     assert equal(here, there) and made.summary.blocks > 3
     shutil.copytree(folder, tmp_path / "stale")
     (tmp_path / "stale" / layer.name).unlink()
-    _, moved = mapping_scene.make_regional(tmp_path / "moved", models["randomforest"], {**own, "more": other})
+    _, moved = mapping_scene.make_regional(tmp_path / "moved", models[network], {**own, "more": other})
     shutil.copy(moved, tmp_path / "stale" / layer.name)
     with (
         pytest.raises(LandloomError, match=r"On .*stale.* is not what it was when the run began"),
