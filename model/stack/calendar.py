@@ -39,15 +39,30 @@ def find_date(text: str) -> tuple[str, str] | None:
     >>> find_date("S2_20210103_10m")
     ('2021-01-03', 'S2_10m')
     """
+    found = _find(text)
+    return (found[0], _without(text, found[1])) if found else None
+
+
+def before_date(text: str) -> str | None:
+    """What stands before the first date within a name, or None.
+
+    >>> before_date("S2_20210103_10m")
+    'S2_'
+    """
+    found = _find(text)
+    return text[: found[1].start()] if found else None
+
+
+def _find(text: str) -> tuple[str, re.Match[str]] | None:
     for match in _DATE.finditer(text):
         iso = _iso(match)
         if iso:
-            return iso, _without(text, match)
+            return iso, match
     for match in _DAY_OF_YEAR.finditer(text):
         year, day = int(match.group(1)), int(match.group(2))
         date = datetime.date(year, 1, 1) + datetime.timedelta(days=day - 1)
         if day >= 1 and date.year == year:
-            return date.isoformat(), _without(text, match)
+            return date.isoformat(), match
     return None
 
 

@@ -30,9 +30,19 @@ PAUSE = 400
 
 
 def not_read(folder: str | os.PathLike[str], unread: Sequence[tuple[str, int]], user_masks: str) -> list[str]:
-    """A warning that names the folders whose dated images are of no known archive, but that of the user's masks."""
-    masks = os.path.abspath(user_masks) if user_masks else ""
-    left = [one for one in unread if not masks.startswith(os.path.join(os.path.abspath(folder), one[0]))]
+    """A warning that names folders and images of no known archive, but those of the user's masks.
+
+    Args:
+        folder: that was searched.
+        unread: folders in it, or beginnings of names with ``*``, and their numbers of dated images.
+        user_masks: a folder of masks, or empty.
+    """
+    root, masks = os.path.abspath(folder), os.path.abspath(user_masks) if user_masks else ""
+    left = [
+        (name, number)
+        for name, number in unread
+        if not (masks == root if name.endswith("*") else masks.startswith(os.path.join(root, name)))
+    ]
     if not left:
         return []
     names = ", ".join(f"{name} ({counted(number, 'image')})" for name, number in left[:_NAMED])

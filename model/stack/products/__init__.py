@@ -32,7 +32,7 @@ from . import (
 )
 from .archives import is_archive, look_into, walk
 from .base import Choice, Folder, Found, Product, ProductForm, ProductMask
-from .unread import unread_folders
+from .unread import unread_images
 
 FORMS: tuple[ProductForm, ...] = (
     theia.FORM,
@@ -91,7 +91,7 @@ def _found(folders: Sequence[Folder], unread: Sequence[tuple[str, str]], root: P
         if product.form == stac.FORM.name or not described.issuperset(path for path, _ in product.bands.values())
     ]
     left_out = (*unread, *(line for one in found for line in one.left_out))
-    return _some(Found(tuple(products), left_out, unread_folders(folders, root, products, left_out)), root, FORMS)
+    return _some(Found(tuple(products), left_out, unread_images(folders, root, products, left_out)), root, FORMS)
 
 
 def _some(found: Found, root: Path, forms: tuple[ProductForm, ...]) -> Found:

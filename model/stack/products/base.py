@@ -121,7 +121,7 @@ class Choice:
 class Found:
     """Products, and files that were recognised but are no dates: (name, why they are left out).
 
-    Of a whole search also the folders with dated images from which nothing is read: (name, number of images).
+    Of a whole search also the folders, and beginnings of names, of dated images that are not read: (name, number).
     """
 
     products: tuple[Product, ...] = ()

@@ -71,6 +71,18 @@ def test_folders_of_no_known_archive_are_named(tmp_path, write_product):
     assert oddities.not_read("in", [("SCL", 1)], "in/SCL") == []
 
 
+def test_images_of_no_known_archive_beside_products_are_named(tmp_path, write_product):
+    """Right in the folder, where products that are files lie too: what begins like one of these is a layer of it."""
+    write_product.theia(tmp_path / "in", "20210105")
+    for name in ("PlanetScope_20210103_SR.tif", "PlanetScope_20210108_SR.tif", "2021-01-03.jp2", "map.tif"):
+        (tmp_path / "in" / name).touch()
+    band = next((tmp_path / "in").rglob("*_FRE_B4.tif")).name
+    (tmp_path / "in" / f"{band.partition('20210105')[0]}20210105_QUICKLOOK.tif").touch()
+    (warning,) = [line for line in prepare(tmp_path / "in").warnings if "no known archive" in line]
+    assert "from 2021* (1 image), PlanetScope_* (2 images)," in warning
+    assert oddities.not_read("in", [("PlanetScope_*", 2)], "in") == []
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image" * 50])
 def test_files_that_are_no_images_say_what_they_are(tmp_path, write_product, content):
     write_product.theia(tmp_path / "été 2021", "20210105")
