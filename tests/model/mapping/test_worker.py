@@ -53,8 +53,10 @@ def test_otherwise_the_driver_is_asked(tmp_path, monkeypatch):
 def test_the_processes_get_what_was_assigned(tmp_path, monkeypatch):
     """Each worker is started with its environment; when one ends, all end."""
     log = tmp_path / "log"
+    # The second ends once the first has told, which is ended with it.
     script = (
-        f'echo "$CUDA_VISIBLE_DEVICES $LANDLOOM_THREADS" >>{log}; test "$CUDA_VISIBLE_DEVICES" = 1 || exec sleep 60'
+        f'echo "$CUDA_VISIBLE_DEVICES $LANDLOOM_THREADS" >>{log}; test "$CUDA_VISIBLE_DEVICES" = 1 || exec sleep 60; '
+        f"until grep -q '^0' {log}; do sleep 0.05; done"
     )
     pytest.importorskip("distributed")
     monkeypatch.setattr(worker, "command", lambda arguments, number: ["/bin/sh", "-c", script])
