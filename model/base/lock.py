@@ -22,6 +22,8 @@ from .language import tr
 HEARTBEAT = 5.0
 STALE = 60.0
 """Seconds without a heartbeat after which a lock no longer counts."""
+WRITTEN = 2.0
+"""Seconds in which a new lock gets its content, which takes an instant unless the run is killed in it."""
 
 
 def lock_path(output: str | os.PathLike[str]) -> Path:
@@ -77,8 +79,9 @@ class Lock:
                 self._held[self._key] = self
                 self._thread = thread
                 return self
+            empty = self._stays_empty()
             holder = self._holder()
-            if holder is not None and is_at_work(holder, self._age()):
+            if holder is not None and not empty and is_at_work(holder, self._age()):
                 raise LandloomError(
                     tr(
                         "Another run (process {get} on {get2}, since {get3}) is writing {output}: wait for it, "
@@ -137,6 +140,16 @@ class Lock:
         except (OSError, ValueError, RecursionError):  # being written, or cut off by a crash: its age decides
             return {}
         return content if isinstance(content, dict) else {}
+
+    def _stays_empty(self) -> bool:
+        """Whether the lock is that of a run which was killed between making and filling it."""
+        end = time.monotonic() + WRITTEN
+        with contextlib.suppress(OSError):
+            while not self._path.read_bytes():  # opened anew: a network file system may remember an older size
+                if time.monotonic() > end:
+                    return True
+                time.sleep(0.05)
+        return False
 
     def _age(self) -> float:
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -53,6 +55,22 @@ def test_two_runs_side_by_side(step, zygote, inputs, undisturbed, tmp_path):
         found = {name.removeprefix(output.name[0]): value for name, value in content(step, output).items()}
         assert found == expected
     assert not left_over(tmp_path)
+
+
+def test_a_lock_whose_run_was_killed_before_it_was_filled_counts_for_nothing(tmp_path):
+    """An empty one that is filled in time is another run's."""
+    path = lock_path(tmp_path / "x")
+    path.touch()
+    with Lock(path, "x"):
+        assert path.read_text()
+    assert not list(tmp_path.iterdir())
+    path.touch()
+    another = json.dumps({"pid": os.getppid(), "host": socket.gethostname(), "time": "12:00", "token": "t"})
+    filling = threading.Timer(0.3, path.write_text, [another])
+    filling.start()
+    with pytest.raises(LandloomError, match=f"process {os.getppid()}"), Lock(path, "x"):
+        pass
+    filling.join()
 
 
 def test_a_lock_may_be_entered_again_by_its_thread_only(tmp_path):
