@@ -22,8 +22,6 @@ from .language import tr
 HEARTBEAT = 5.0
 STALE = 60.0
 """Seconds without a heartbeat after which a lock no longer counts."""
-WRITTEN = 2.0
-"""Seconds in which a new lock gets its content, which takes an instant unless the run is killed in it."""
 
 
 def lock_path(output: str | os.PathLike[str]) -> Path:
@@ -79,17 +77,9 @@ class Lock:
                 self._held[self._key] = self
                 self._thread = thread
                 return self
-            empty = self._stays_empty()
             holder = self._holder()
-            if holder is not None and not empty and is_at_work(holder, self._age()):
-                raise LandloomError(
-                    tr(
-                        "Another run (process {get} on {get2}, since {get3}) is writing {output}: wait for it, "
-                        "stop it, or choose another output."
-                    ).format(
-                        get=holder.get("pid"), get2=holder.get("host"), get3=holder.get("time"), output=self._output
-                    )
-                )
+            if holder is not None and is_at_work(holder, self._age()):
+                raise LandloomError(self._refusal(holder))
             with contextlib.suppress(FileNotFoundError):
                 # The stale file is renamed first: of two runs that both found it stale only one can do that.
                 gone = self._path.with_name(f"{self._path.name}.{self._token}")
@@ -112,20 +102,24 @@ class Lock:
                 self._path.unlink()
 
     def _create(self) -> bool:
+        """Make the lock, unless there is one; it appears with its content, wherever this run is stopped or killed."""
         content = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "time": time.strftime("%Y-%m-%d %H:%M:%S"),
             "token": self._token,
         }
+        temporary = self._path.with_suffix(f".{self._token[:8]}{PARTIAL}")  # which tidy() knows
         try:
-            with open(self._path, "x", encoding="utf-8") as stream:
-                try:
-                    json.dump(content, stream)
-                    stream.flush()
-                except OSError:  # a full disk
-                    self._path.unlink()
-                    raise
+            _write_new(temporary, content)
+            try:
+                os.link(temporary, self._path)
+            except (FileExistsError, FileNotFoundError):  # not found: who holds the lock has just tidied up
+                return False
+            except OSError:  # FAT and some network folders have no links
+                _write_new(self._path, content)
+            finally:
+                temporary.unlink(missing_ok=True)
         except FileExistsError:
             return False
         except OSError as error:
@@ -141,15 +135,16 @@ class Lock:
             return {}
         return content if isinstance(content, dict) else {}
 
-    def _stays_empty(self) -> bool:
-        """Whether the lock is that of a run which was killed between making and filling it."""
-        end = time.monotonic() + WRITTEN
-        with contextlib.suppress(OSError):
-            while not self._path.read_bytes():  # opened anew: a network file system may remember an older size
-                if time.monotonic() > end:
-                    return True
-                time.sleep(0.05)
-        return False
+    def _refusal(self, holder: dict[str, Any]) -> str:
+        if not holder:
+            return tr(
+                "Another run is writing {output}, or was cut off less than {seconds} s ago: wait for it, stop it, or "
+                "choose another output."
+            ).format(output=self._output, seconds=f"{STALE:.0f}")
+        return tr(
+            "Another run (process {get} on {get2}, since {get3}) is writing {output}: wait for it, stop it, or choose "
+            "another output."
+        ).format(get=holder.get("pid"), get2=holder.get("host"), get3=holder.get("time"), output=self._output)
 
     def _age(self) -> float:
         try:
@@ -161,6 +156,16 @@ class Lock:
         while not self._stop.wait(HEARTBEAT):
             with contextlib.suppress(OSError):
                 os.utime(self._path)
+
+
+def _write_new(path: Path, content: dict[str, Any]) -> None:
+    stream = open(path, "x", encoding="utf-8")  # noqa: SIM115  (closed below, before it is removed)
+    try:
+        with stream:
+            json.dump(content, stream)
+    except OSError:  # a full disk
+        path.unlink()
+        raise
 
 
 def is_at_work(holder: dict[str, Any], age: float) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from faulty_runs import NAMES, NIGHTLY, content, left_over
@@ -31,6 +33,8 @@ def test_two_runs_on_one_output(step, zygote, inputs, undisturbed, tmp_path):
         time.sleep(0.002)
     os.kill(first.pid, signal.SIGSTOP)
     try:
+        while (state := Path(f"/proc/{first.pid}/stat").read_text().rpartition(")")[2].split()[0]) not in "TZ":
+            assert time.monotonic() < end, f"it does not stop: {state}"
         locked = any(path.exists() for path in locks)  # else it was done before it was stopped
         second = zygote.start(step, inputs[step], tmp_path / "out" / NAMES[step])
         told = second.wait()
@@ -57,20 +61,44 @@ def test_two_runs_side_by_side(step, zygote, inputs, undisturbed, tmp_path):
     assert not left_over(tmp_path)
 
 
-def test_a_lock_whose_run_was_killed_before_it_was_filled_counts_for_nothing(tmp_path):
-    """An empty one that is filled in time is another run's."""
-    path = lock_path(tmp_path / "x")
-    path.touch()
+def test_a_lock_is_whole_from_its_first_moment(tmp_path, monkeypatch):
+    """A run that is stopped or killed while it writes its lock keeps nobody out, and what it left is tidied up."""
+    path, written, seen = lock_path(tmp_path / "x"), json.dump, []
+
+    def dump(content, stream):
+        assert not path.exists()
+        seen.append(stream.name)
+        if len(seen) == 1:  # another run comes in between
+            (tmp_path / "x.01234567.partial").touch()  # as a run that was killed here leaves it
+            with Lock(path, "x"):
+                tidy(tmp_path / "x")
+                assert [one.name for one in tmp_path.iterdir()] == ["x.lock"]
+        written(content, stream)
+
+    monkeypatch.setattr(json, "dump", dump)
     with Lock(path, "x"):
-        assert path.read_text()
-    assert not list(tmp_path.iterdir())
-    path.touch()
-    another = json.dumps({"pid": os.getppid(), "host": socket.gethostname(), "time": "12:00", "token": "t"})
-    filling = threading.Timer(0.3, path.write_text, [another])
-    filling.start()
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert len(seen) == 3 and not list(tmp_path.iterdir())  # the first's, the other's, the first's once more
+
+
+def test_a_folder_without_links_has_locks_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = lock_path(tmp_path / "x")
+    with Lock(path, "x"):
+        assert [one.name for one in tmp_path.iterdir()] == ["x.lock"] and path.read_text()
+    path.write_text(json.dumps({"pid": os.getppid(), "host": socket.gethostname(), "time": "12:00", "token": "t"}))
     with pytest.raises(LandloomError, match=f"process {os.getppid()}"), Lock(path, "x"):
         pass
-    filling.join()
+    path.write_text("")
+    with pytest.raises(LandloomError, match="cut off less than 60 s ago"), Lock(path, "x"):
+        pass
+    os.utime(path, (time.time() - 61,) * 2)
+    with Lock(path, "x"):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_may_be_entered_again_by_its_thread_only(tmp_path):
