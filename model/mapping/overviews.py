@@ -69,10 +69,7 @@ def _checksums(path: Path) -> list[int]:
         dataset = gdal.OpenEx(str(path), gdal.OF_RASTER)
         if dataset is None:
             return []
-        band, found = dataset.GetRasterBand(1), []
-        width, height = dataset.RasterXSize, dataset.RasterYSize
-        for row in range(0, height, BLOCK):
-            found.append(int(band.Checksum(0, row, width, min(BLOCK, height - row))))
-        return found
+        band, width, height = dataset.GetRasterBand(1), dataset.RasterXSize, dataset.RasterYSize
+        return [int(band.Checksum(0, row, width, min(BLOCK, height - row))) for row in range(0, height, BLOCK)]
     except RuntimeError:
         return []

@@ -191,7 +191,8 @@ class StackImage:
 
     def let_go(self) -> None:
         """Free the blocks that GDAL keeps."""
-        self._reader.let_go()
+        with self._lock:
+            self._reader.let_go()
 
     def _bands_of(self, spec: SensorSpec, raw: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Bands ``[C', H, W]`` of a sensor's values ``[T, C, H, W]`` as they lie in the files."""

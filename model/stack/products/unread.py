@@ -33,14 +33,14 @@ def unread_images(
     """
     read = [path for one in products for path, _ in one.bands.values()]
     read += [mask.path for one in products for mask in one.masks]
-    known = {_top(path, root) for path in read}
+    known = {_top(path, root) for path in read} - {""}
     beginnings = {before_date(PurePath(path).stem) for path in read}
     named = tuple(name for name, _ in left_out)
     counts: dict[str, int] = {}
     for folder in folders:
         here = str(folder.path) == str(root)
         top = _top(folder.at("x"), root)
-        if not (here or top) or top in known - {""} or _OWN in folder.files:
+        if not (here or top) or top in known or _OWN in folder.files:
             continue
         for file in folder.files:
             beginning = before_date(PurePath(file).stem)
