@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from osgeo import gdal, ogr, osr
+from osgeo import ogr, osr
 
 from ..base.errors import LandloomError
 from ..base.language import tr
@@ -21,6 +21,8 @@ from ..base.nomenclature import source_value
 from ..base.progress import Progress
 from ..base.raster import quiet_gdal, spatial_reference
 from ..samples.reference import EQUAL_AREA, ReferenceLayer
+from ..stack.burning import burnt
+from ..stack.grid import Grid
 from .mapreading import Count, MapCounts, ValueSource, counted
 
 MOST_ZONES = 20_000
@@ -258,7 +260,8 @@ def _count_zone(
         return
     # GDAL gives a pixel whose centre lies on a border along the row to both sides: move the centres off it.
     transform = (x + left * dx, dx, 0.0, top + (first - _OFF_BORDER) * dy, 0.0, dy)
-    inside = _burnt([shape for shape, _ in shapes], transform, right - left, last - first, source.grid.crs_wkt)
+    place = Grid(source.grid.crs_wkt, transform, right - left, last - first)
+    inside = _burnt([shape for shape, _ in shapes], place)
     part = (slice(first, last), slice(left, right))
     covered[part] += inside
     own = area
@@ -268,22 +271,16 @@ def _count_zone(
         zone.counts.add(value, pixels, hectares)
 
 
-def _burnt(
-    shapes: list[ogr.Geometry], transform: tuple[float, ...], width: int, height: int, crs_wkt: str
-) -> np.ndarray:
+def _burnt(shapes: list[ogr.Geometry], place: Grid) -> np.ndarray:
     """``[H, W]`` bool: pixels whose centre lies in one of the shapes."""
     with quiet_gdal():
         memory = ogr.GetDriverByName("Memory").CreateDataSource("zone")
-        layer = memory.CreateLayer("zone", spatial_reference(crs_wkt), ogr.wkbUnknown)
+        layer = memory.CreateLayer("zone", spatial_reference(place.crs_wkt), ogr.wkbUnknown)
         for shape in shapes:
             feature = ogr.Feature(layer.GetLayerDefn())
             feature.SetGeometry(shape)
             layer.CreateFeature(feature)
-        target = gdal.GetDriverByName("MEM").Create("", width, height, 1, gdal.GDT_Byte)
-        target.SetGeoTransform(transform)
-        target.SetProjection(crs_wkt)
-        gdal.RasterizeLayer(target, [1], layer, burn_values=[1])
-        return target.ReadAsArray().astype(bool)
+        return burnt(layer, place).astype(bool)
 
 
 def _count_covered(target: ZoneCounts, values: np.ndarray, area: float | np.ndarray, times: np.ndarray) -> None:

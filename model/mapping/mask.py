@@ -12,15 +12,19 @@ import numpy as np
 from osgeo import gdal, ogr, osr
 
 from ..base.errors import LandloomError
+from ..base.gdalcache import CacheRoom, without_blocks
 from ..base.language import tr
 from ..base.progress import Progress
 from ..base.raster import gdal_cannot_write, open_raster, quiet_gdal, read_array, spatial_reference
 from ..base.vectorfile import features_of
-from ..stack.grid import Grid
+from ..stack.burning import burnt
+from ..stack.grid import Grid, Window
 from .chunks import CHUNK, Area
-from .outputs import collected_errors
+from .outputs import TILE, collected_errors
 
 PIECE = 1024
+_STRIP = 8 * 2**20  # pixels that are burnt at once, three bytes each
+_CACHE_MB = 16  # GDAL may keep of a mask that is a raster
 CREATION = ["TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "SPARSE_OK=TRUE", "BIGTIFF=IF_SAFER"]
 
 
@@ -78,6 +82,7 @@ class AreaMask:
             window = (part.column - self._area.column, part.row - self._area.row, part.width, part.height)
             top, left = part.row - area.row, part.column - area.column
             inside[top : top + part.height, left : left + part.width] = read_array(dataset, window)[0] > 0
+            dataset.FlushCache()  # its blocks are small and quickly decoded: each thread would keep the whole mask
         return inside
 
     def close(self) -> None:
@@ -231,20 +236,50 @@ def _burn(
         shape = ogr.Feature(shapes.GetLayerDefn())
         shape.SetGeometry(geometry)
         shapes.CreateFeature(shape)
-    dataset = _create(path, grid, area)
+    target = _create(path, grid, area)
+    rows = max(1, _STRIP // area.width // TILE) * TILE
     with _whole(path):
-        gdal.RasterizeLayer(dataset, [1], shapes, burn_values=[1])
-        dataset.FlushCache()
-        dataset = None
-    progress.check()
+        for row in range(0, area.height, rows):
+            progress.check()
+            strip = Area(area.column, area.row + row, area.width, min(rows, area.height - row))
+            target.GetRasterBand(1).WriteArray(burnt(shapes, grid.crop(Window(*strip))), 0, row)
+            target.FlushCache()
+        target = None
 
 
 def _resample(dataset: gdal.Dataset, source: str, grid: Grid, area: Area, path: str, progress: Progress) -> None:
     if not dataset.GetProjection():
         raise LandloomError(tr("The mask {source} has no CRS; assign one to it.").format(source=source))
+    aligned = _aligned(dataset, source, grid, area)
+    target = _create(path, grid, area)
+
+    def let_go() -> None:
+        nonlocal dataset, aligned
+        dataset = without_blocks(dataset)
+        aligned = _aligned(dataset, source, grid, area)
+
+    room = CacheRoom(_CACHE_MB, let_go)
+    for row in range(0, area.height, PIECE):
+        for column in range(0, area.width, PIECE):
+            progress.check()
+            width, height = min(PIECE, area.width - column), min(PIECE, area.height - row)
+            values = read_array(aligned, (column, row, width, height), [1])[0]
+            inside = (values != 0) & ~np.isnan(values)
+            if inside.any():
+                with _whole(path):
+                    target.GetRasterBand(1).WriteArray(inside.astype(np.uint8), column, row)
+                    target.FlushCache()
+            room.check()
+    with _whole(path):
+        target.FlushCache()
+        target = None
+
+
+def _aligned(dataset: gdal.Dataset, source: str, grid: Grid, area: Area) -> gdal.Dataset:
+    """A raster as a virtual one on the grid of an area: the nearest value, 0 outside."""
     left, a, _, top, _, e = _transform(grid, area)
     nodata = dataset.GetRasterBand(1).GetNoDataValue()
-    with quiet_gdal() as messages:
+    with quiet_gdal():
         try:
             aligned = gdal.Warp(
                 "",
@@ -260,8 +295,7 @@ def _resample(dataset: gdal.Dataset, source: str, grid: Grid, area: Area, path: 
                 dstNodata=None if nodata is None else 0,
                 warpOptions=["INIT_DEST=0"],
             )
-        except RuntimeError as error:
-            messages.append(str(error))
+        except RuntimeError:  # when someone switched GDAL's exceptions on
             aligned = None
     if aligned is None:
         raise LandloomError(
@@ -269,16 +303,4 @@ def _resample(dataset: gdal.Dataset, source: str, grid: Grid, area: Area, path: 
                 source=source
             )
         )
-    target = _create(path, grid, area)
-    for row in range(0, area.height, PIECE):
-        for column in range(0, area.width, PIECE):
-            progress.check()
-            width, height = min(PIECE, area.width - column), min(PIECE, area.height - row)
-            values = read_array(aligned, (column, row, width, height), [1])[0]
-            inside = (values != 0) & ~np.isnan(values)
-            if inside.any():
-                with _whole(path):
-                    target.GetRasterBand(1).WriteArray(inside.astype(np.uint8), column, row)
-    with _whole(path):
-        target.FlushCache()
-        target = None
+    return aligned

@@ -21,9 +21,11 @@ from ..base.raster import DTYPES, gdal_cannot_write, gdal_options, quiet_gdal, r
 from ..base.vectorfile import check_vector_path
 from ..base.xmltext import quoteattr
 from ..mapping.descriptors import map_descriptors
+from ..mapping.outputs import TILE
 from ..mapping.style import category_names, classes_qml, color_table
 from ..networks.registry import PIXELSET
 from ..networks.tensorfile import read_metadata
+from ..stack.burning import burnt
 from ..stack.grid import Grid, Window
 from ..stack.manifest import Stack
 from .features import FeatureSettings, ObjectTable, measure_objects
@@ -327,12 +329,14 @@ def rasterise(
             band.SetDescription("Land cover")
             band.SetRasterColorTable(color_table(codes, colors))
             band.SetRasterCategoryNames(category_names(codes, names))
-            progress.check()
-            # GDAL would take as many rows at once as its whole cache has room for.
-            rows = max(1, int(memory_mb * 2**20 / 4 / (grid.width * np.dtype(kind).itemsize)))
-            options = ["ATTRIBUTE=class", f"CHUNKYSIZE={min(rows, grid.height)}"]
-            gdal.RasterizeLayer(target, [1], source.GetLayer(0), options=options)
-            target.FlushCache()
+            layer = source.GetLayer(0)
+            rows = max(1, int(memory_mb * 2**20 / 8 / (grid.width * np.dtype(kind).itemsize)) // TILE) * TILE
+            for row in range(0, grid.height, rows):
+                progress.check()
+                strip = grid.crop(Window(0, row, grid.width, min(rows, grid.height - row)))
+                band.WriteArray(burnt(layer, strip, kind, "class", whole=True), 0, row)
+                target.FlushCache()
+            layer = None
             band = target = source = None
         except RuntimeError as error:
             raise gdal_cannot_write(path, [*messages, str(error)]) from error

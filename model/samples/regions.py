@@ -12,6 +12,7 @@ from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.raster import quiet_gdal, spatial_reference
 from ..base.vectorfile import features_of
+from ..stack.burning import burnt
 from ..stack.grid import Grid, Window
 
 OUTSIDE = -1
@@ -159,14 +160,7 @@ class RegionPainter:
 
     def read(self, window: Window) -> np.ndarray:
         """``[H, W]`` int32 indices of regions, by the centres of pixels, also outside the grid; -1 for none."""
-        place = self.grid.crop(window)
-        target = gdal.GetDriverByName("MEM").Create("", window.width, window.height, 1, gdal.GDT_UInt16)
-        target.SetGeoTransform(place.transform)
-        target.SetProjection(self.grid.crs_wkt)
-        xmin, ymin, xmax, ymax = place.bounds
-        self._layer.SetSpatialFilterRect(xmin, ymin, xmax, ymax)
-        gdal.RasterizeLayer(target, [1], self._layer, options=["ATTRIBUTE=number"])
-        return target.ReadAsArray().astype(np.int32) - 1
+        return burnt(self._layer, self.grid.crop(window), "uint16", "number").astype(np.int32) - 1
 
 
 def _open(source: str) -> tuple[gdal.Dataset, ogr.Layer]:
