@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import math
 import os
 import subprocess
 import sys
@@ -28,145 +27,14 @@ from common import load_package, peak_memory_mb
 
 load_package()
 
-import numpy as np  # noqa: E402
+import memory_steps_data as data  # noqa: E402
 from landloom.model.base.freedmemory import give_back_freed_memory  # noqa: E402
 from landloom.model.base.progress import Progress  # noqa: E402
-from landloom.model.base.raster import spatial_reference, write_raster  # noqa: E402
-from osgeo import gdal, ogr  # noqa: E402
 
-DATES, BANDS = 12, 8
-TIMES = 3.5  # the volume of the stack, of MEMORY_MB
-CELL = 8  # pixels along an object
-CORNER = (500000.0, 10.0, 0.0, 8000000.0, 0.0, -10.0)
 LIBRARIES = (
     "sklearn.ensemble", "skimage.segmentation", "skimage.measure", "scipy.sparse.csgraph", "scipy.ndimage", "sqlite3",
     "scipy.spatial", "concurrent.futures.thread",
 )  # fmt: skip
-
-
-def utm() -> str:
-    """The CRS of all images."""
-    return str(spatial_reference("EPSG:32738").ExportToWkt())
-
-
-def side_of(memory_mb: float) -> int:
-    """Pixels along the stack."""
-    return max(256, round(math.sqrt(TIMES * memory_mb * 2**20 / (2 * DATES * BANDS)) / 64) * 64)
-
-
-def map_size(memory_mb: float) -> tuple[int, int]:
-    """Columns and rows of the maps, as wide as ten times their height; as 64-bit numbers twice MEMORY_MB each."""
-    height = max(256, round(math.sqrt(2 * memory_mb * 2**20 / 8 / 10) / 64) * 64)
-    return 10 * height, height
-
-
-def picture_side(memory_mb: float) -> int:
-    """Pixels along the picture: to cut it in one piece takes 48 bytes a pixel, 2.5 times MEMORY_MB."""
-    return max(1024, round(math.sqrt(2.5 * memory_mb * 2**20 / 48) / 64) * 64)
-
-
-def make_stack(folder: Path, side: int) -> None:
-    """Virtual rasters over images that are empty but for a corner: quick to make and read, and GDAL caches them all."""
-    from landloom.model.stack.build import source_of, write_stack
-    from landloom.model.stack.grid import Grid
-    from landloom.model.stack.manifest import Acquisition, Part, Sensor, Stack
-    from landloom.model.stack.rasterinfo import inspect
-
-    random = np.random.default_rng(0)
-    names = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B11")[:BANDS]
-    acquisitions = []
-    for number in range(DATES):
-        options = ["TILED=YES", "SPARSE_OK=TRUE"]
-        driver = gdal.GetDriverByName("GTiff")
-        image = driver.Create(str(folder / f"{number}.tif"), side, side, BANDS, gdal.GDT_Int16, options)
-        image.SetGeoTransform(CORNER)
-        image.SetProjection(utm())
-        values = random.integers(500, 4000, (BANDS, 256, 256)).astype(np.int16)
-        image.WriteArray(values, 0, 0)
-        image = None
-        path = str(folder / f"{number}.vrt")
-        gdal.Translate(path, str(folder / f"{number}.tif"), format="VRT")
-        bands = {name: (0, place) for place, name in enumerate(names, start=1)}
-        part = Part(str(number), bands, (source_of(inspect(path), None),))
-        acquisitions.append(Acquisition(f"2021-{number + 1:02d}-05", 30 * number + 4, (part,)))
-    sensor = Sensor("S2", "optical", names, "int16", 1e-4, 0.0, None, "reflectance", acquisitions=tuple(acquisitions))
-    grid = Grid(utm(), CORNER, side, side)
-    write_stack(Stack(folder / "stack.json", grid, "01-01", 2021, {"S2": sensor}))
-
-
-def make_reference(folder: Path, side: int) -> None:
-    """Squares of three classes over the whole stack."""
-    from landloom.model.base.vectorfile import write_table
-
-    shapes, classes = [], []
-    for row in range(8, side - 32, 64):
-        for column in range(8, side - 32, 64):
-            x, y = CORNER[0] + 10 * column, CORNER[3] - 10 * row
-            ring = ogr.Geometry(ogr.wkbLinearRing)
-            for dx, dy in ((0, 0), (0, -160), (160, -160), (160, 0), (0, 0)):
-                ring.AddPoint_2D(x + dx, y + dy)
-            shape = ogr.Geometry(ogr.wkbPolygon)
-            shape.AddGeometry(ring)
-            shapes.append(bytes(shape.ExportToWkb()))
-            classes.append(1 + len(classes) % 3)
-    write_table(
-        folder / "reference.gpkg", "fields", utm(), ogr.wkbPolygon, shapes, {"class": np.array(classes)}, Progress()
-    )
-
-
-def make_segments(folder: Path, side: int) -> None:
-    """A raster of labels, squares of 8 pixels."""
-    cells = np.arange((side // CELL) ** 2, dtype=np.int32).reshape(side // CELL, -1) + 1
-    write_raster(folder / "segments.tif", np.kron(cells, np.ones((CELL, CELL), np.int32)), CORNER, utm(), 0)
-
-
-def make_picture(folder: Path, side: int) -> None:
-    """Fields of one colour each with some noise, 4 bands."""
-    random = np.random.default_rng(1)
-    driver = gdal.GetDriverByName("GTiff")
-    picture = driver.Create(str(folder / "picture.tif"), side, side, 4, gdal.GDT_Int16, ["TILED=YES"])
-    picture.SetGeoTransform(CORNER)
-    picture.SetProjection(utm())
-    for row in range(0, side, 256):
-        height = min(256, side - row)
-        fields = np.kron(random.integers(500, 4000, (4, 256 // 16, -(-side // 24))), np.ones((16, 24)))
-        values = fields[:, :height, :side] + random.normal(0, 60, (4, height, side))
-        picture.WriteArray(values.astype(np.int16), 0, row)
-    picture = None
-
-
-def make_maps(folder: Path, width: int, height: int) -> None:
-    """Two maps of five classes in patches of 16 x 16 pixels, a few of 1 pixel, and a confidence."""
-    random = np.random.default_rng(2)
-    for name in ("map", "other", "confidence"):
-        driver = gdal.GetDriverByName("GTiff")
-        kind = gdal.GDT_Byte if name == "confidence" else gdal.GDT_Int32
-        raster = driver.Create(str(folder / f"{name}.tif"), width, height, 1, kind, ["TILED=YES", "COMPRESS=ZSTD"])
-        raster.SetGeoTransform(CORNER)
-        raster.SetProjection(utm())
-        raster.GetRasterBand(1).SetNoDataValue(255 if name == "confidence" else 0)
-        for row in range(0, height, 192):
-            rows = min(192, height - row)
-            if name == "confidence":
-                values = np.full((rows, width), 80, np.uint8)
-            else:
-                values = np.kron(random.integers(1, 6, (12, -(-width // 16))), np.ones((16, 16), int))[:rows, :width]
-                values[random.random(values.shape) < 0.0005] = 3
-            raster.GetRasterBand(1).WriteArray(values, 0, row)
-        raster = None
-
-
-def make_all(folder: Path, memory_mb: int, steps: Collection[str]) -> None:
-    """All that the steps read."""
-    side = side_of(memory_mb)
-    if set(steps) - set(MAPS):
-        make_stack(folder, side)
-        make_reference(folder, side)
-        make_segments(folder, side)
-    if "segment" in steps:
-        make_picture(folder, picture_side(memory_mb))
-    if set(steps) & set(MAPS):
-        make_maps(folder, *map_size(memory_mb))
 
 
 def extractsamples(folder: Path, memory_mb: int, progress: Progress) -> None:
@@ -218,8 +86,9 @@ def objectfeatures(folder: Path, memory_mb: int, progress: Progress) -> None:
     table.write(folder / "features.gpkg", progress)
 
 
-def trainobjects(folder: Path, memory_mb: int, progress: Progress) -> None:
-    """A forest on all objects in the squares."""
+def _train_objects(
+    folder: Path, memory_mb: int, progress: Progress, name: str, descriptors: str = "", **settings: Any
+) -> None:
     from landloom.model.objects.features_segments import open_segments
     from landloom.model.objects.objecttraining import ObjectTraining, train_objects
     from landloom.model.samples.settings import ExtractionSettings
@@ -227,10 +96,17 @@ def trainobjects(folder: Path, memory_mb: int, progress: Progress) -> None:
     stack, reference = folder / "stack.json", str(folder / "reference.gpkg")
     extraction = ExtractionSettings("class", memory_mb=memory_mb)
     segments = open_segments(folder / "segments.tif", progress)
+    training = ObjectTraining(folds=2, **settings)
     result = train_objects(
-        stack, segments, reference, extraction, ObjectTraining(folds=2), memory_mb=memory_mb, progress=progress
-    )
-    result.model.save(folder / "objects.safetensors")
+        stack, segments, reference, extraction, training, descriptors=descriptors, memory_mb=memory_mb,
+        progress=progress,
+    )  # fmt: skip
+    result.model.save(folder / f"{name}.safetensors")
+
+
+def trainobjects(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """A forest on all objects in the squares."""
+    _train_objects(folder, memory_mb, progress, "objects")
 
 
 def classifyobjects(folder: Path, memory_mb: int, progress: Progress) -> None:
@@ -286,15 +162,160 @@ def difference(folder: Path, memory_mb: int, progress: Progress) -> None:
     difference(pair, folder / "changes.tif", DifferenceSettings(memory_mb=memory_mb), progress=progress)
 
 
+def fuse(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """The votes of two maps, with their confidence."""
+    from landloom.model.mapping.fuse import fuse
+
+    maps = [folder / "map.tif", folder / "other.tif"]
+    fuse(maps, "majority", folder / "fused.tif", folder / "votes.tif", memory_mb=memory_mb, progress=progress)
+
+
+def fusemean(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """The mean of two files of probabilities of five classes."""
+    from landloom.model.mapping.fuse import fuse
+
+    maps = [folder / "probabilities.tif"] * 2
+    fuse(maps, "mean", folder / "mean.tif", folder / "share.tif", memory_mb=memory_mb, progress=progress)
+
+
+def warpedmosaic(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """Two maps brought to another UTM zone, nearest value."""
+    from landloom.model.mapping.mosaic import mosaic
+
+    maps = [folder / "map.tif", folder / "other.tif"]
+    mosaic(maps, folder / "warped.tif", crs="EPSG:32739", memory_mb=memory_mb, progress=progress)
+
+
+def areas(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """Hectares by class and zone, a few hundred squares."""
+    from landloom.model.accuracy.areas import measure_areas
+    from landloom.model.accuracy.mapreading import CategoricalMap
+
+    zones = str(folder / "zones.gpkg")
+    measure_areas(CategoricalMap(folder / "map.tif"), zones, "", "", memory_mb, progress)
+
+
+def assess(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """Squares all over the map, with confidence."""
+    from landloom.model.accuracy.assess import assess
+    from landloom.model.accuracy.assessment import AssessmentSettings
+
+    settings = AssessmentSettings("class", confidence=str(folder / "confidence.tif"), memory_mb=memory_mb)
+    assess(folder / "map.tif", folder / "squares.gpkg", settings, progress)
+
+
+def sampledesign(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """A sample of 1,000 points."""
+    from landloom.model.accuracy.mapreading import CategoricalMap
+    from landloom.model.accuracy.sampledesign import SampleSettings, draw, plan_sample
+
+    source, settings = CategoricalMap(folder / "map.tif"), SampleSettings(size=1000, memory_mb=memory_mb)
+    draw(source, plan_sample(source, settings, progress), progress)
+
+
+def _mask(folder: Path, source: str, progress: Progress) -> None:
+    from landloom.model.mapping.chunks import Area
+    from landloom.model.mapping.mask import AreaMask
+    from landloom.model.stack.rasterinfo import inspect
+
+    grid = inspect(folder / "map.tif").grid
+    whole = Area(0, 0, grid.width, grid.height)
+    AreaMask(str(folder / source), grid, whole, folder / f"mask of {source}.tif", progress).close()
+
+
+def maskpolygons(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """MASK of `classify`: polygons burnt onto the grid of the maps."""
+    _mask(folder, "zones.gpkg", progress)
+
+
+def maskraster(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """MASK of `classify`: a raster brought onto the grid of the maps."""
+    _mask(folder, "confidence.tif", progress)
+
+
+def coregister(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """All dates of the stack, compared in 100 windows."""
+    from landloom.model.stack.coregister import coregister
+    from landloom.model.stack.coregisterreference import CoregisterSettings
+
+    coregister(folder / "stack.json", folder / "moved.json", CoregisterSettings(memory_mb=memory_mb), progress)
+
+
+def suggestlabels(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """50 places by a forest, among a million pixels."""
+    from landloom.model.accuracy.suggest import SuggestionSettings, suggest
+
+    suggest(folder / "stack.json", folder / "forest.safetensors", SuggestionSettings(), memory_mb=memory_mb,
+            progress=progress)  # fmt: skip
+
+
+def trainsets(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """NETWORK pixelset on all objects in the squares, one epoch; PyTorch is loaded before."""
+    _train_objects(folder, memory_mb, progress, "sets", network="pixelset", epochs=1)
+
+
+def traindescribed(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """A forest on the descriptors of `ltae` too."""
+    _train_objects(folder, memory_mb, progress, "described", descriptors=str(folder / "ltae.safetensors"))
+
+
+def make_models(folder: Path, memory_mb: int, progress: Progress) -> None:
+    """A forest and an `ltae` of few samples and one epoch: what they know does not matter here."""
+    from landloom.model.samples.extraction import extract_samples
+    from landloom.model.samples.settings import ExtractionSettings
+    from landloom.model.samples.store import SampleStore
+    from landloom.model.training.run import train
+    from landloom.model.training.settings import TrainingSettings
+
+    settings = ExtractionSettings("class", max_per_group=2, folds=2, memory_mb=memory_mb)
+    extract_samples(folder / "stack.json", folder / "reference.gpkg", settings, folder / "few", progress)
+    for network, name in (("randomforest", "forest"), ("ltae", "ltae")):
+        how = TrainingSettings(network=network, epochs=1, evaluation="folds", fold_networks=network == "ltae")
+        train([SampleStore.open(folder / "few")], how, folder / f"{name}.safetensors", None, progress)
+
+
 LEAST_MB = {"segment": 192, "segmentstack": 416}
 """Less is refused: tiles with their margins of so many bands would not fit."""
-MAPS = {one.__name__: one for one in (regularise, vectorise, mosaic, difference)}
-STEPS: dict[str, Callable[[Path, int, Progress], None]] = {
+Step = Callable[[Path, int, Progress], None]
+MAPS: dict[str, Step] = {
+    one.__name__: one
+    for one in (
+        regularise, vectorise, mosaic, difference, fuse, fusemean, warpedmosaic, areas, assess, sampledesign,
+        maskpolygons, maskraster,
+    )
+}  # fmt: skip
+WITH_MODELS: dict[str, Step] = {one.__name__: one for one in (suggestlabels, traindescribed)}
+STEPS: dict[str, Step] = {
     one.__name__: one
     for one in (
         extractsamples, composite, segment, segmentstack, objectfeatures, trainobjects, classifyobjects, copy,
+        coregister, trainsets,
     )
-} | MAPS  # fmt: skip
+} | WITH_MODELS | MAPS  # fmt: skip
+TORCH = ("trainsets", "traindescribed")
+
+
+def make_all(folder: Path, memory_mb: int, steps: Collection[str]) -> None:
+    """All that the steps read."""
+    side = data.side_of(memory_mb)
+    if set(steps) - set(MAPS):
+        data.make_stack(folder, side)
+        data.make_squares(folder / "reference.gpkg", side, side, 3)
+        data.make_segments(folder, side)
+    if set(steps) & set(WITH_MODELS):
+        make_models(folder, memory_mb, Progress())
+    if "segment" in steps:
+        data.make_picture(folder, data.picture_side(memory_mb))
+    if set(steps) & set(MAPS):
+        make_maps(folder, *data.map_size(memory_mb))
+
+
+def make_maps(folder: Path, width: int, height: int) -> None:
+    """All that the steps with maps read."""
+    data.make_maps(folder, width, height)
+    data.make_probabilities(folder, width, height)
+    data.make_squares(folder / "squares.gpkg", width, height, 5)
+    data.make_squares(folder / "zones.gpkg", width, height, 5, side=300, step=256)
 
 
 def resident_mb() -> float:
@@ -305,6 +326,8 @@ def resident_mb() -> float:
 
 def measured(task: dict[str, Any]) -> dict[str, Any]:
     """Run a step: what the process held before and at most."""
+    if task["do"] in TORCH:
+        importlib.import_module("torch")
     give_back_freed_memory()
     held = resident_mb()
     Path("/proc/self/clear_refs").write_text("5")  # the largest size counts from now on

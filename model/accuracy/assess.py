@@ -68,7 +68,7 @@ def assess(
 
     progress.text(tr("Reading the map where the reference lies"))
     features, labels = _kept(reference, matching)
-    groups = group_features(features, distance, progress, metric_scale(grid), bool(group_field))
+    groups = group_features(features, distance, progress, metric_scale(grid), bool(group_field)).astype(np.int32)
     rows, columns, owner, disputed = reference_pixels(features, labels, grid, reference.is_point, progress.part(50, 70))
     if disputed:
         warnings.append(

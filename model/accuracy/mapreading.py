@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from osgeo import gdal
 
 from ..base.errors import LandloomError
 from ..base.gdalcache import CacheRoom, without_blocks
@@ -25,6 +24,8 @@ from .pixelareas import PixelAreas
 MOST_VALUES = 2000
 PIECE = 512
 _TABLE = 1 << 16  # widest span of values that is counted in a table
+_CACHE_MB = 16  # GDAL may keep while single pixels are read
+_CACHE_MB = 16  # GDAL may keep while single pixels are read
 _BYTES = 64  # at work for each pixel of a strip
 
 
@@ -217,28 +218,35 @@ class CategoricalMap:
 
     def values_at(self, rows: np.ndarray, columns: np.ndarray, progress: Progress) -> np.ndarray:
         """``[N]`` int64 values of pixels, reading each part of the map once."""
-        return values_at(self._dataset, rows, columns, progress)
+        return values_at(self.path, rows, columns, progress)
 
     def is_no_data(self, values: np.ndarray) -> np.ndarray:
         """Which values are no data."""
         return np.isin(values, list(self.nodata))
 
 
-def values_at(dataset: gdal.Dataset, rows: np.ndarray, columns: np.ndarray, progress: Progress) -> np.ndarray:
+def values_at(path: str | os.PathLike[str], rows: np.ndarray, columns: np.ndarray, progress: Progress) -> np.ndarray:
     """Values of the first band at some pixels: int64, or float64 where the raster's are.
 
     Args:
-        dataset: an open raster.
+        path: a raster.
         rows: ``[N]``, inside it.
         columns: ``[N]``.
         progress: asked for cancellation.
     """
-    rows, columns = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
+    dataset = open_raster(path)
+
+    def let_go() -> None:
+        nonlocal dataset
+        dataset = without_blocks(dataset)
+
+    room = CacheRoom(_CACHE_MB)
     across = dataset.RasterXSize // PIECE + 1
-    piece = rows // PIECE * across + columns // PIECE
+    piece = np.asarray(rows, np.int64) // PIECE * across + np.asarray(columns, np.int64) // PIECE
     order = np.argsort(piece, kind="stable")
-    result: np.ndarray | None = None
     starts = np.flatnonzero(np.diff(piece[order])) + 1
+    del piece
+    result: np.ndarray | None = None
     for own in np.split(order, starts):
         if not len(own):
             continue
@@ -250,6 +258,7 @@ def values_at(dataset: gdal.Dataset, rows: np.ndarray, columns: np.ndarray, prog
         if result is None:
             result = np.zeros(len(rows), np.float64 if values.dtype.kind == "f" else np.int64)
         result[own] = values[rows[own] - top, columns[own] - left]
+        room.check(let_go)
     return np.zeros(0, np.int64) if result is None else result
 
 

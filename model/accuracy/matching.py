@@ -74,17 +74,17 @@ class Matching:
     def of_reference(self, values: Sequence[str]) -> np.ndarray:
         """``[N]`` class indices of values of the class field; -1 for those left out."""
         index = {value: k for k, one in enumerate(self.classes) for value in one.reference_values}
-        return np.array([index.get(value, -1) for value in values], np.int64)
+        return np.array([index.get(value, -1) for value in values], np.int32)
 
     def of_map(self, values: np.ndarray) -> np.ndarray:
         """Class indices of values of the map; -1 for no data."""
         known = {value: k for k, one in enumerate(self.classes) for value in one.map_values}
         keys = np.array(sorted(known), np.int64)
-        indices = np.array([known[value] for value in keys.tolist()], np.int64)
+        indices = np.array([known[value] for value in keys.tolist()], np.int32)
         if not len(keys):
-            return np.full(np.shape(values), -1)
+            return np.full(np.shape(values), -1, np.int32)
         place = np.minimum(np.searchsorted(keys, values), len(keys) - 1)
-        return np.where(keys[place] == values, indices[place], -1)
+        return np.where(keys[place] == values, indices[place], np.int32(-1))
 
     def sentences(self) -> list[str]:
         """What the reader should know: classes that have no counterpart."""

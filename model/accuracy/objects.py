@@ -8,7 +8,7 @@ from osgeo import osr
 from ..base.errors import LandloomError
 from ..base.language import tr
 from ..base.progress import Progress
-from ..base.raster import open_raster, spatial_reference
+from ..base.raster import spatial_reference
 from ..samples.labelling import label_pixels
 from ..samples.reference import Feature
 from ..stack.grid import Grid, same_crs
@@ -17,6 +17,7 @@ from .assessment import Confusion, Objects
 from .mapreading import values_at
 
 MOST_PIXELS = 50_000_000
+_AT_ONCE = 100_000  # pixels whose coordinates are computed together
 
 
 def reference_pixels(
@@ -31,7 +32,7 @@ def reference_pixels(
                     "The reference polygons cover {n_rows} pixels, more than {most_pixels}: give fewer, or points."
                 ).format(n_rows=len(labelled.rows), most_pixels=MOST_PIXELS)
             )
-        return labelled.rows, labelled.columns, labelled.owner, labelled.disputed
+        return labelled.rows, labelled.columns, labelled.owner.astype(np.int32), labelled.disputed
     places, owners = [], []
     for index, feature in enumerate(features):
         if index % 1000 == 0:
@@ -51,22 +52,21 @@ def reference_pixels(
 def confidence_at(path: str, grid: Grid, rows: np.ndarray, columns: np.ndarray, progress: Progress) -> np.ndarray:
     """``[N]`` percent at pixels of the map, NaN where unknown; the raster may have another grid or CRS."""
     info = inspect(path)
-    x = grid.transform[0] + (columns + 0.5) * grid.transform[1]
-    y = grid.transform[3] + (rows + 0.5) * grid.transform[5]
+    forward = None
     if not same_crs(grid.crs_wkt, info.grid.crs_wkt):
-        transformation = osr.CoordinateTransformation(
-            spatial_reference(grid.crs_wkt), spatial_reference(info.grid.crs_wkt)
-        )
-        x, y = np.array(transformation.TransformPoints(np.stack([x, y], axis=1).tolist()))[:, :2].T
-    own = info.grid.transform
-    own_columns, own_rows = np.floor((x - own[0]) / own[1]), np.floor((y - own[3]) / own[5])
-    inside = (own_rows >= 0) & (own_rows < info.grid.height) & (own_columns >= 0) & (own_columns < info.grid.width)
-    result = np.full(len(rows), np.nan)
+        forward = osr.CoordinateTransformation(spatial_reference(grid.crs_wkt), spatial_reference(info.grid.crs_wkt))
+    own_rows, own_columns = np.empty((2, len(rows)), np.int32)
+    for first in range(0, len(rows), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        progress.check()
+        own_rows[part], own_columns[part] = _cells(grid, rows[part], columns[part], forward, info.grid)
+    inside = own_rows >= 0
+    result = np.full(len(rows), np.nan, np.float32)
     if not inside.any():
         raise LandloomError(
             tr("CONFIDENCE {path} does not lie where the reference does: give that of the same map.").format(path=path)
         )
-    values = values_at(open_raster(path), own_rows[inside], own_columns[inside], progress).astype(np.float64)
+    values = values_at(path, own_rows[inside], own_columns[inside], progress).astype(np.float32)
     if info.nodata[0] is not None:
         values[values == info.nodata[0]] = np.nan
     known = values[np.isfinite(values)]
@@ -83,6 +83,20 @@ def confidence_at(path: str, grid: Grid, rows: np.ndarray, columns: np.ndarray, 
         )
     result[inside] = values
     return result
+
+
+def _cells(
+    grid: Grid, rows: np.ndarray, columns: np.ndarray, forward: osr.CoordinateTransformation | None, other: Grid
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels of another grid where those of a grid have their centres; -1 beside it."""
+    x = grid.transform[0] + (columns + 0.5) * grid.transform[1]
+    y = grid.transform[3] + (rows + 0.5) * grid.transform[5]
+    if forward is not None:
+        x, y = np.array(forward.TransformPoints(np.stack([x, y], axis=1).tolist()))[:, :2].T
+    own = other.transform
+    own_columns, own_rows = np.floor((x - own[0]) / own[1]), np.floor((y - own[3]) / own[5])
+    inside = (own_rows >= 0) & (own_rows < other.height) & (own_columns >= 0) & (own_columns < other.width)
+    return np.where(inside, own_rows, -1), np.where(inside, own_columns, -1)
 
 
 def describe_objects(

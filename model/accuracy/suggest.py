@@ -15,6 +15,7 @@ import numpy as np
 from osgeo import ogr
 
 from ..base.errors import LandloomError
+from ..base.gdalcache import CacheRoom
 from ..base.language import tr
 from ..base.nomenclature import Nomenclature
 from ..base.progress import Progress
@@ -224,7 +225,9 @@ def _look(
     histogram = np.zeros(101, np.int64)
     with inputs.reader(memory_mb) as reader:
         dated = dated_sensors(reader.specs)
-        for number, (chunk, series) in enumerate(_ahead(reader, chunks, inputs.predictor.halo + EDGE, progress)):
+        room = CacheRoom(memory_mb / 4, reader.let_go)
+        halo = inputs.predictor.halo + EDGE
+        for number, (chunk, series) in enumerate(_ahead(reader, room, chunks, halo, progress)):
             progress.percent(95.0 * number / len(chunks))
             found = _candidates_of(inputs, series, chunk, mask, dated, settings, histogram)
             if found is not None:
@@ -325,17 +328,23 @@ def chosen_chunks(area: Area, mask: AreaMask | None, pixels: int, seed: int) -> 
 
 
 def _ahead(
-    reader: StackReader, chunks: list[Area], halo: int, progress: Progress
+    reader: StackReader, room: CacheRoom, chunks: list[Area], halo: int, progress: Progress
 ) -> Iterator[tuple[Area, dict[str, Series]]]:
     """Chunks with their series, one read ahead."""
+
+    def read(chunk: Area) -> dict[str, Series]:
+        series = reader.read(Window(*chunk), halo)
+        room.check()  # by the thread that reads
+        return series
+
     with ThreadPoolExecutor(1, thread_name_prefix="landloom-read") as pool:
         waiting: Future[dict[str, Series]] | None = None
         for number, chunk in enumerate(chunks):
-            current = waiting or pool.submit(reader.read, Window(*chunk), halo)
+            current = waiting or pool.submit(read, chunk)
             progress.check()
             series = _result(current, progress)
             following = chunks[number + 1] if number + 1 < len(chunks) else None
-            waiting = None if following is None else pool.submit(reader.read, Window(*following), halo)
+            waiting = None if following is None else pool.submit(read, following)
             yield chunk, series
 
 

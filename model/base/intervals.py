@@ -22,7 +22,7 @@ SCORES = ("overall_accuracy", "kappa", "macro_f1", "weighted_f1")
 BOOTSTRAP, CORRECTED_T, BOTH = "bootstrap of groups", "corrected resampled t", "the more cautious of both"
 REPLICATES = 2000
 LEVEL = 0.95
-_CELLS = 4_000_000  # numbers at work at once
+_CELLS = 500_000  # numbers at work at once
 _NORMAL = NormalDist()
 
 
@@ -144,14 +144,15 @@ def bootstrap_groups(
     if not (predictions >= 0).any():
         raise ValueError("there is nothing to judge")
     used = (predictions >= 0).any(axis=0)
-    reference, predictions = reference[used], predictions[:, used]
-    _, group = np.unique(np.asarray(groups)[used], return_inverse=True)
-    group = group.reshape(-1)
+    if not used.all():
+        reference, predictions, groups = reference[used], predictions[:, used], np.asarray(groups)[used]
+    _, group = np.unique(groups, return_inverse=True)
+    group = group.reshape(-1).astype(np.int32)
     n_groups = int(group.max()) + 1
     counts = [_group_cells(reference, row, group, classes) for row in predictions]
     matrices = [confusion_matrix(reference[row >= 0], row[row >= 0], classes) for row in predictions]
     observed = _kept(score_arrays(np.stack(matrices)))
-    judged = np.array([len(np.unique(group[row >= 0])) for row in predictions])
+    judged = np.array([np.count_nonzero(np.bincount(group, row >= 0)) for row in predictions])
     random = np.random.default_rng(seed)
     found: list[list[dict[str, np.ndarray]]] = [[] for _ in predictions]
     at_once = max(1, _CELLS // max(n_groups, classes**2, *(len(cells[2]) for cells in counts)))
@@ -288,9 +289,11 @@ def _group_cells(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The cells of the confusion matrix that occur, where each begins, and group and count of their parts, by cell."""
     own = predicted >= 0
-    cell = reference[own].astype(np.int64) * classes + predicted[own]
-    pairs, count = np.unique(np.stack([cell, group[own]], axis=1), axis=0, return_counts=True)
-    return pairs[:, 0], pairs[:, 1], count
+    groups = int(group.max(initial=0)) + 1
+    part = (reference[own].astype(np.int64) * classes + predicted[own]) * groups + group[own]
+    parts, count = np.unique(part, return_counts=True)
+    cells, group_of = np.divmod(parts, groups)
+    return cells, group_of, count
 
 
 def _weighted(weights: np.ndarray, cells: tuple[np.ndarray, np.ndarray, np.ndarray], classes: int) -> np.ndarray:

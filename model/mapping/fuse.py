@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.gdalcache import CacheRoom
 from ..base.language import tr
 from ..base.nomenclature import HIGHEST_CODE, LandCoverClass, Nomenclature
 from ..base.progress import Progress
@@ -104,7 +105,9 @@ def fuse(
     if undecided:
         classes = Nomenclature((*classes, LandCoverClass(undecided, tr("undecided"), UNDECIDED_COLOR)))
     layers = map_layers(classes, output, confidence)
-    return _write(layers, grid, rule, classes, undecided, _pixels_at_once(opened, memory_mb), progress.part(30, 100))
+    room = CacheRoom(memory_mb / 8, *(one.let_go for one in opened))
+    pixels = _pixels_at_once(opened, memory_mb)
+    return _write(layers, grid, rule, classes, undecided, pixels, room, progress.part(30, 100))
 
 
 def _check_choices(
@@ -188,7 +191,7 @@ def _rule(
 def _pixels_at_once(opened: Sequence[FuseInput], memory_mb: int) -> int:
     """How many pixels fit: every rule holds at most about 40 bytes for each map and class, and the blocks of GDAL."""
     planes = sum(one.dataset.RasterCount for one in opened)
-    return max(outputs.TILE**2, memory_mb * 2**20 // 2 // (40 * planes + 64))
+    return max(1, memory_mb * 2**20 // 2 // (40 * planes + 64))
 
 
 def _write(
@@ -198,6 +201,7 @@ def _write(
     classes: Nomenclature,
     undecided: int,
     pixels: int,
+    room: CacheRoom,
     progress: Progress,
 ) -> Fusion:
     """Compute and write tile by tile; the files take their names when all is written."""
@@ -205,13 +209,22 @@ def _write(
 
     def values(piece: Area) -> dict[str, np.ndarray]:
         nonlocal count, ties
-        fused = rule(piece)
-        tied = fused.codes == UNDECIDED
-        count += int((fused.codes != NO_DATA).sum())
-        ties += int(tied.sum())
-        codes = np.where(tied, undecided, fused.codes)
-        percent = np.rint(fused.confidence * 100).clip(0, 100)
-        return {"map": codes, "confidence": np.where(codes == NO_DATA, CONFIDENCE_NODATA, percent)}
+        made = {name: np.zeros((piece.height, piece.width), np.uint16) for name in ("map", "confidence")}
+        rows = max(1, pixels // piece.width)  # of many maps or classes not even a tile fits
+        for first in range(0, piece.height, rows):
+            progress.check()
+            height = min(rows, piece.height - first)
+            fused = rule(Area(piece.column, piece.row + first, piece.width, height))
+            tied = fused.codes == UNDECIDED
+            count += int((fused.codes != NO_DATA).sum())
+            ties += int(tied.sum())
+            codes = np.where(tied, undecided, fused.codes)
+            percent = np.rint(fused.confidence * 100).clip(0, 100)
+            part = slice(first, first + height)
+            made["map"][part] = codes
+            made["confidence"][part] = np.where(codes == NO_DATA, CONFIDENCE_NODATA, percent)
+        room.check()
+        return made
 
     write_tiles(layers, grid, values, pixels, progress)
     return Fusion(classes, count, ties)

@@ -10,10 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMORY_MB = 128  # the least that MEMORY_MB may be
-WIDTH, HEIGHT = 16384, 256  # of the maps: all of their columns in whole tiles would take 400 MB at work
+WIDTH, HEIGHT = 16384, 768  # of the maps: all of their columns in whole tiles would take 400 MB at work
 STEPS = (
     "extractsamples", "composite", "objectfeatures", "trainobjects", "classifyobjects", "regularise", "vectorise",
-    "mosaic", "difference",
+    "mosaic", "difference", "fuse", "fusemean", "areas", "sampledesign", "coregister",
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
@@ -27,12 +27,9 @@ def added(tmp_path_factory):
     spec = importlib.util.spec_from_file_location("memory_steps", ROOT / "benchmarks" / "memory_steps.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.TIMES = 1.5
+    module.data.TIMES = 1.5
     folder = tmp_path_factory.mktemp("steps")
-    side = module.side_of(MEMORY_MB)
-    module.make_stack(folder, side)
-    module.make_reference(folder, side)
-    module.make_segments(folder, side)
+    module.make_all(folder, MEMORY_MB, ["extractsamples"])
     module.make_maps(folder, WIDTH, HEIGHT)
     tasks = [{"do": step, "folder": str(folder), "memory_mb": MEMORY_MB} for step in STEPS]
     return {step: found["added_mb"] for step, found in zip(STEPS, module.start(tasks), strict=True)}
