@@ -274,8 +274,8 @@ def make_models(folder: Path, memory_mb: int, progress: Progress) -> None:
         train([SampleStore.open(folder / "few")], how, folder / f"{name}.safetensors", None, progress)
 
 
-LEAST_MB = {"segment": 192, "segmentstack": 416}
-"""Less is refused: tiles with their margins of so many bands would not fit."""
+LEAST_MB = {"segment": 192, "segmentstack": 416, "assess": 256}
+"""Less is refused: tiles with their margins of so many bands would not fit, nor so many pixels of reference data."""
 Step = Callable[[Path, int, Progress], None]
 MAPS: dict[str, Step] = {
     one.__name__: one

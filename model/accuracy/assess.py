@@ -69,7 +69,9 @@ def assess(
     progress.text(tr("Reading the map where the reference lies"))
     features, labels = _kept(reference, matching)
     groups = group_features(features, distance, progress, metric_scale(grid), bool(group_field)).astype(np.int32)
-    rows, columns, owner, disputed = reference_pixels(features, labels, grid, reference.is_point, progress.part(50, 70))
+    rows, columns, owner, disputed = reference_pixels(
+        features, labels, grid, reference.is_point, settings.memory_mb, progress.part(50, 70)
+    )
     if disputed:
         warnings.append(
             tr("Features of different classes overlap: the {n} pixels that they share are left out.").format(n=disputed)

@@ -16,21 +16,27 @@ from ..stack.rasterinfo import inspect
 from .assessment import Confusion, Objects
 from .mapreading import values_at
 
-MOST_PIXELS = 50_000_000
+PIXEL_BYTES = 100  # for each pixel of the reference: 80 at most, in the bootstrap, and some room
 _AT_ONCE = 100_000  # pixels whose coordinates are computed together
 
 
 def reference_pixels(
-    features: list[Feature], labels: np.ndarray, grid: Grid, is_point: bool, progress: Progress
+    features: list[Feature], labels: np.ndarray, grid: Grid, is_point: bool, memory_mb: float, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Rows, columns and feature of the pixels; and how many are in features of different classes."""
+    """Rows, columns and feature of the pixels; and how many are in features of different classes.
+
+    Raises:
+        LandloomError: if there are more pixels than the memory has room for.
+    """
     if not is_point:
         labelled = label_pixels(features, labels, grid, progress)
-        if len(labelled.rows) > MOST_PIXELS:
+        needed = len(labelled.rows) * PIXEL_BYTES / 2**20
+        if needed > memory_mb:
             raise LandloomError(
                 tr(
-                    "The reference polygons cover {n_rows} pixels, more than {most_pixels}: give fewer, or points."
-                ).format(n_rows=len(labelled.rows), most_pixels=MOST_PIXELS)
+                    "The reference polygons cover {pixels:,} pixels, which take about {needed:,.0f} MB: raise "
+                    "MEMORY_MB to that or more, or give fewer polygons, or points."
+                ).format(pixels=len(labelled.rows), needed=needed)
             )
         return labelled.rows, labelled.columns, labelled.owner.astype(np.int32), labelled.disputed
     places, owners = [], []

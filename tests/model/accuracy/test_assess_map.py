@@ -295,6 +295,12 @@ def test_refuses_what_does_not_meet_the_map(case, tmp_path):
         data.judged(case[2], case[3], confidence=str(bad))
 
 
+def test_refuses_more_reference_pixels_than_memory_has_room_for(case, monkeypatch):
+    monkeypatch.setattr("landloom.model.accuracy.objects.PIXEL_BYTES", 2**20)
+    with pytest.raises(LandloomError, match=r"cover [\d,]+ pixels, which take about .* MB: raise MEMORY_MB"):
+        data.judged(case[2], case[3], memory_mb=1)
+
+
 def test_cancelling_stops(case):
     class Stopped(Progress):
         def is_cancelled(self):
