@@ -274,8 +274,8 @@ def make_models(folder: Path, memory_mb: int, progress: Progress) -> None:
         train([SampleStore.open(folder / "few")], how, folder / f"{name}.safetensors", None, progress)
 
 
-LEAST_MB = {"segment": 192, "segmentstack": 416, "assess": 256}
-"""Less is refused: tiles with their margins of so many bands would not fit, nor so many pixels of reference data."""
+LEAST_MB = {"segment": 192, "segmentstack": 416}
+"""Less is refused: tiles with their margins of so many bands would not fit."""
 Step = Callable[[Path, int, Progress], None]
 MAPS: dict[str, Step] = {
     one.__name__: one
@@ -314,7 +314,7 @@ def make_maps(folder: Path, width: int, height: int) -> None:
     """All that the steps with maps read."""
     data.make_maps(folder, width, height)
     data.make_probabilities(folder, width, height)
-    data.make_squares(folder / "squares.gpkg", width, height, 5)
+    data.make_squares(folder / "squares.gpkg", width, height, 5, step=96)
     data.make_squares(folder / "zones.gpkg", width, height, 5, side=300, step=256)
 
 

@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from ..base.errors import LandloomError
+from ..base.freedmemory import give_back_freed_memory
 from ..base.intervals import bootstrap_groups
 from ..base.language import tr
 from ..base.metrics import confusion_matrix, scores
@@ -61,6 +62,8 @@ def assess(
     unsure = mapped.leave_out_unsure() if kind == PURPOSIVE else 0
     progress.text(tr("Counting the map"))
     counts = mapped.count(settings.memory_mb, progress.part(0, 50))
+    mapped.let_go()
+    give_back_freed_memory()  # the pixels of the reference take as much again
     matching = match_classes(
         counts.values, mapped.names, mapped.colors, reference.values, settings.class_field, table, settings.level
     )
