@@ -17,6 +17,7 @@ from .stackinputs import (
     add_output,
     add_stack_to_extend,
     crs_or_none,
+    holds_folder,
     number_or_none,
     raster_paths,
     year_or_none,
@@ -56,7 +57,8 @@ class AddRasters(LandloomAlgorithm):
         self.add(
             declare.rasters("RASTERS", "Rasters"),
             "Files with a date in the name (S2_20210103.tif), with dates in the band descriptions (20210103_B4), or "
-            "any with DATES. Files of one date may hold different bands at different resolutions.",
+            "any with DATES; a folder stands for the rasters in it. Files of one date may hold different bands at "
+            "different resolutions.",
         )
         self.add(
             declare.text("DATES", "Dates", lines=True, optional=True),
@@ -102,6 +104,19 @@ class AddRasters(LandloomAlgorithm):
         )
         add_grid_and_season(self)
         add_output(self)
+
+    def checkParameterValues(  # noqa: N802
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        """As ever, but of the rasters in folders."""
+        files: dict[str, Any] = {}
+        try:
+            for name in ("RASTERS", "MASKS"):
+                if holds_folder(parameters.get(name)):
+                    files[name] = raster_paths(parameters, name, context)
+        except LandloomError as error:
+            return False, str(error)
+        return super().checkParameterValues({**parameters, **files}, context)
 
     def work(
         self, parameters: dict[str, Any], context: QgsProcessingContext, feedback: QgsProcessingFeedback

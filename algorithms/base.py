@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import shlex
 import traceback
 from collections.abc import Callable
@@ -206,12 +207,18 @@ class LandloomAlgorithm(Declaring):
         """
         rest, listed = dict(parameters), {}
         for one in self.parameterDefinitions():
-            files = QgsProcessing.SourceType.TypeFile
-            if isinstance(one, QgsProcessingParameterMultipleLayers) and one.layerType() == files:
-                if is_given(rest.get(one.name())):
-                    paths = self.parameterAsFileList(parameters, one.name(), context)
-                    listed[one.name()] = [str(path) for path in paths if path]
-                rest.pop(one.name(), None)
+            if not isinstance(one, QgsProcessingParameterMultipleLayers) or not is_given(rest.get(one.name())):
+                continue
+            value = rest[one.name()]
+            entries = value if isinstance(value, list | tuple) else [value]
+            if one.layerType() == QgsProcessing.SourceType.TypeFile:
+                paths = self.parameterAsFileList(parameters, one.name(), context)
+                listed[one.name()] = [str(path) for path in paths if path]
+            elif all(isinstance(entry, str) and os.path.exists(entry) for entry in entries):
+                listed[one.name()] = list(entries)
+            else:
+                continue
+            del rest[one.name()]
         return rest, {name: paths for name, paths in listed.items() if paths}
 
     def check_enums(self, parameters: dict[str, Any]) -> None:

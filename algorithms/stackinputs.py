@@ -14,6 +14,7 @@ from qgis.core import (
     QgsProperty,
 )
 
+from ..model.stack.datedfiles import rasters_in
 from . import declare
 from .base import LandloomAlgorithm
 
@@ -88,7 +89,13 @@ def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
 
 
 def raster_paths(parameters: dict[str, Any], name: str, context: QgsProcessingContext) -> list[str]:
-    """The files of a list of rasters, without opening them as layers where paths are given."""
+    """The files of a list of rasters, without opening them as layers where paths are given.
+
+    A folder stands for the rasters in it.
+
+    Raises:
+        LandloomError: if a folder holds none.
+    """
     value = parameters.get(name)
     if isinstance(value, QgsProperty):
         value = value.value(QgsExpressionContext())[0]
@@ -101,9 +108,17 @@ def raster_paths(parameters: dict[str, Any], name: str, context: QgsProcessingCo
             paths.append(entry.source())
             continue
         text = str(entry)
+        if os.path.isdir(text):
+            paths += rasters_in(text, name)
+            continue
         if not os.path.exists(text):
             layer = QgsProcessingUtils.mapLayerFromString(text, context)
             if layer is not None:
                 text = layer.source()
         paths.append(text)
     return paths
+
+
+def holds_folder(value: Any) -> bool:
+    """Whether a list of rasters names a folder."""
+    return any(isinstance(one, str) and os.path.isdir(one) for one in (value if isinstance(value, list) else [value]))

@@ -134,6 +134,8 @@ def open_raster(path: str | os.PathLike[str], update: bool = False) -> gdal.Data
     if is_remote(name) and any("IO error" in message for message in messages):
         dataset = None  # a header that came cut off would be taken for one with less in it
     if dataset is None or dataset.RasterCount == 0:
+        if os.path.isdir(name):
+            raise LandloomError(tr("{name} is a folder, not a raster: give the file.").format(name=name))
         empty = not name.startswith(("/vsi", "<")) and os.path.isfile(name) and os.path.getsize(name) == 0
         reason = tr("the file is empty") if empty else _last(messages or [tr("it is of no format that GDAL knows")])
         raise LandloomError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from .build import RasterInfos
 from .calendar import find_date, parse_dates
 from .rasterinfo import RasterInfo, absolute
 from .sensors import STATIC
+
+SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png")
+"""Of rasters in folders that a user gives."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,25 @@ class DatedFile:
     info: RasterInfo
     date: str
     bands: dict[str, int] = field(default_factory=dict)
+
+
+def rasters_in(folder: str, parameter: str) -> list[str]:
+    """The rasters of a folder, by name, without those of folders in it.
+
+    Raises:
+        LandloomError: if there is none, or the folder cannot be read.
+    """
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES))
+    except OSError as error:
+        raise LandloomError(tr("{path} cannot be read: {error}.").format(path=folder, error=error.strerror)) from error
+    if not names:
+        raise LandloomError(
+            tr("{parameter} names the folder {folder}, which holds no raster (such as .tif or .jp2) itself.").format(
+                parameter=parameter, folder=folder
+            )
+        )
+    return [os.path.join(folder, name) for name in names]
 
 
 def dated_files(series: RasterSeries, infos: RasterInfos, progress: Progress) -> list[DatedFile]:

@@ -14,11 +14,11 @@ from ..base.progress import Progress
 from ..base.words import counted
 from .build import RasterInfos
 from .calendar import find_date
+from .datedfiles import SUFFIXES
 from .grid import reproject_bounds
 from .products import Product, ProductMask
 from .sensors import OPTICAL
 
-_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png")
 _TILE = re.compile(r"(?<![0-9A-Z])T?(\d{2}[C-X][A-Z]{2})(?![A-Z0-9])", re.IGNORECASE)
 _MOST_VALUES = 100_000
 
@@ -134,7 +134,7 @@ def _find(folder: Path, progress: Progress) -> tuple[dict[str, list[tuple[str, s
         progress.check()
         folders.sort()
         for name in sorted(files):
-            if not name.lower().endswith(_SUFFIXES):
+            if not name.lower().endswith(SUFFIXES):
                 continue
             date = find_date(Path(name).stem) or find_date(Path(path).name)
             if date is None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import numpy as np
 import pytest
-from qgis.core import QgsProcessingException, QgsProcessingFeedback, QgsProject, QgsRasterLayer
+from qgis.core import (
+    QgsApplication,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProject,
+    QgsRasterLayer,
+)
 
 
 @pytest.fixture
@@ -42,6 +50,29 @@ def test_two_resolutions_one_after_the_other(landloom_provider, tmp_path, raster
     assert content["season"] == {"start": "10-01", "year": 2020}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["stack.json", "stack_vrt"]
     assert QgsRasterLayer(str(tmp_path / "out" / sensor["acquisitions"][0]["parts"][0]["data"])).bandCount() == 4
+
+
+def test_a_folder_stands_for_the_rasters_in_it(landloom_provider, tmp_path, rasters, write_product, capfd):
+    """And QGIS is not asked to open it as a layer of any kind, of which it would tell in many lines."""
+    for kind in ("ten", "scl"):
+        (rasters / kind).mkdir()
+        for path in rasters.glob(f"{kind}*.tif"):
+            path.rename(rasters / kind / path.name)
+    (rasters / "ten" / "readme.txt").write_text("dates: see names")
+    write_product.raster(rasters / "ten" / "older" / "ten_20200103.tif", np.ones((2, 24, 24), np.int16), 10)
+    given = dict(RASTERS=str(rasters / "ten"), MASKS=[str(rasters / "scl")], INVALID_VALUES="0,1,3", BANDS="B4,B8")
+    run(tmp_path, **given)
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("landloom:addrasters")
+    line, good = algorithm.asQgisProcessCommand({"SENSOR": "S2", **given}, QgsProcessingContext())
+    assert good and f"--MASKS={rasters / 'scl'}" in shlex.split(line)
+    content = json.loads((tmp_path / "out" / "stack.json").read_text("utf-8"))
+    dates = [one["date"] for one in content["sensors"][0]["acquisitions"]]
+    assert dates == ["2021-01-03", "2021-01-13"]  # without the folder within
+    told = "".join(capfd.readouterr())
+    assert "mesh" not in told and "HDF5" not in told
+    (rasters / "empty").mkdir()
+    with pytest.raises(QgsProcessingException, match=r"RASTERS names the folder .*empty, which holds no raster"):
+        run(tmp_path, RASTERS=str(rasters / "empty"))
 
 
 def test_layers_of_the_project_and_given_dates(landloom_provider, tmp_path, rasters):
