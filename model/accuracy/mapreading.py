@@ -25,7 +25,6 @@ MOST_VALUES = 2000
 PIECE = 512
 _TABLE = 1 << 16  # widest span of values that is counted in a table
 _CACHE_MB = 16  # GDAL may keep while single pixels are read
-_CACHE_MB = 16  # GDAL may keep while single pixels are read
 _BYTES = 64  # at work for each pixel of a strip
 
 
