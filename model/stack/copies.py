@@ -198,6 +198,11 @@ def assemble(
         for path in (new_data, new_mask):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+    remove_parts(folder, name)
+
+
+def remove_parts(folder: Path, name: str) -> None:
+    """Remove the dates of a sensor that lie in its copy by now."""
     shutil.rmtree(parts_folder(folder, name), ignore_errors=True)
 
 

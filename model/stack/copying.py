@@ -31,7 +31,7 @@ from ..base.progress import Progress
 from ..base.raster import address_of, gdal_options, is_remote
 from ..base.words import counted
 from .build import Build, RasterInfos, building, source_of, vrt_nodata
-from .copies import FORMAT, Place, assemble, check_folder, close, create, parts_folder, strips, write
+from .copies import FORMAT, Place, assemble, check_folder, close, create, parts_folder, remove_parts, strips, write
 from .estimates import duration_text
 from .grid import Grid, Window
 from .manifest import Acquisition, MaskRule, Part, Sensor, Source, Stack
@@ -189,6 +189,8 @@ class _SensorCopy:
         self._read_missing(progress.part(0, 85), memory_mb)
         if all(place.data == self.folder / f"{name}.tif" for place in self.there.values()) and self._is_current():
             progress.info(tr("{name}: the copy in {folder} is current.").format(name=name, folder=self.folder))
+            if set(_entries(self.parts / "journal.json", self.head)) <= set(self.dates):
+                remove_parts(self.folder, name)  # of a run that was killed once the copy was whole
             return
         progress.text(tr("{name}: joining dates").format(name=name))
         places = {date: self.there[date] for date in self.dates}

@@ -234,6 +234,14 @@ def test_a_killed_process_is_gone_on_from(tmp_path, write_product, monkeypatch):
     assert len(again) == 8 - len(kept) and not set(again) & kept
     check_equal(prepare(tmp_path / "in", tmp_path, extent=None), copied)
     assert not (tmp_path / "copy" / "S2.parts").exists() and not list(tmp_path.glob("*.partial*"))
+    # Killed once the copy was whole, but before its parts were removed: the next run does, unless a date is only there.
+    parts = tmp_path / "copy" / "S2.parts"
+    whole = json.loads((tmp_path / "copy" / "S2.json").read_text("utf-8"))
+    for dates, stays in (({**whole["dates"], "2022-01-01": "x"}, True), (whole["dates"], False)):
+        parts.mkdir(exist_ok=True)
+        (parts / "journal.json").write_text(json.dumps({**whole, "dates": dates}))
+        prepare(tmp_path / "in", tmp_path, tmp_path / "copy", extent=None)
+        assert parts.exists() == stays and len(again) == 8 - len(kept)
 
 
 def test_new_dates_join_a_copy_and_another_grid_starts_again(tmp_path, local, collection, monkeypatch):
