@@ -34,7 +34,7 @@ from ..model.base.progress import Progress
 from ..model.base.provenance import Command, running
 from ..model.base.raster import open_raster
 from ..model.base.values import check_choice
-from .declare import Declaring
+from .declare import Declaring, entries_of
 from .outputlocks import locked_outputs, refuse_inputs
 
 LAYERS = ("source", "vector", "raster", "layer")  # types of parameters
@@ -209,13 +209,12 @@ class LandloomAlgorithm(Declaring):
         for one in self.parameterDefinitions():
             if not isinstance(one, QgsProcessingParameterMultipleLayers) or not is_given(rest.get(one.name())):
                 continue
-            value = rest[one.name()]
-            entries = value if isinstance(value, list | tuple) else [value]
+            entries = entries_of(rest[one.name()])
             if one.layerType() == QgsProcessing.SourceType.TypeFile:
                 paths = self.parameterAsFileList(parameters, one.name(), context)
                 listed[one.name()] = [str(path) for path in paths if path]
             elif all(isinstance(entry, str) and os.path.exists(entry) for entry in entries):
-                listed[one.name()] = list(entries)
+                listed[one.name()] = entries
             else:
                 continue
             del rest[one.name()]
@@ -244,8 +243,7 @@ class LandloomAlgorithm(Declaring):
                 continue
             if definition.layerType() != QgsProcessing.SourceType.TypeRaster:
                 continue
-            value = parameters.get(definition.name())
-            for one in value if isinstance(value, list | tuple) else [value]:
+            for one in entries_of(parameters.get(definition.name())):
                 if not isinstance(one, str) or not one:
                     continue
                 if QgsProcessingUtils.mapLayerFromString(one, context, False) is None:

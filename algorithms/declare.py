@@ -9,6 +9,7 @@ STACK or SEED, is a method of :class:`Declaring`, which takes the help where tha
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from qgis.core import (
     QgsProcessing,
@@ -136,6 +137,11 @@ def files(name: str, label: str, optional: bool = False) -> QgsProcessingParamet
 def raster(name: str, label: str, optional: bool = False) -> QgsProcessingParameterRasterLayer:
     """A raster layer or file."""
     return QgsProcessingParameterRasterLayer(name, tr(label), optional=optional)
+
+
+def entries_of(value: Any) -> list[Any]:
+    """What a parameter for several things names: a list, or one thing alone."""
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def rasters(name: str, label: str, optional: bool = False) -> QgsProcessingParameterMultipleLayers:

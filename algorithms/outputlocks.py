@@ -22,6 +22,7 @@ from qgis.core import (
 from ..model.base.errors import LandloomError
 from ..model.base.language import tr
 from ..model.base.lock import Lock, lock_path, tidy
+from .declare import entries_of
 
 _NO_FILE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # memory:, ogr:..., postgres:...; C: is a drive
 
@@ -46,8 +47,7 @@ def refuse_inputs(
         name = definition.name()
         if not outputs or definition.isDestination() or name in _RENEWED:
             continue
-        value = parameters.get(name)
-        for one in value if isinstance(value, list | tuple) else [value]:
+        for one in entries_of(parameters.get(name)):
             path = _input_path(one, context)
             if path and _real(path) in outputs:
                 raise LandloomError(

@@ -17,6 +17,7 @@ from qgis.core import (
 from ..model.stack.datedfiles import rasters_in
 from . import declare
 from .base import LandloomAlgorithm
+from .declare import entries_of
 
 
 def add_grid_and_season(algorithm: LandloomAlgorithm) -> None:
@@ -101,9 +102,8 @@ def raster_paths(parameters: dict[str, Any], name: str, context: QgsProcessingCo
         value = value.value(QgsExpressionContext())[0]
     if value is None or value == "":
         return []
-    entries = value if isinstance(value, (list, tuple)) else [value]
     paths = []
-    for entry in entries:
+    for entry in entries_of(value):
         if isinstance(entry, QgsMapLayer):
             paths.append(entry.source())
             continue
@@ -121,4 +121,4 @@ def raster_paths(parameters: dict[str, Any], name: str, context: QgsProcessingCo
 
 def holds_folder(value: Any) -> bool:
     """Whether a list of rasters names a folder."""
-    return any(isinstance(one, str) and os.path.isdir(one) for one in (value if isinstance(value, list) else [value]))
+    return any(isinstance(one, str) and os.path.isdir(one) for one in entries_of(value))

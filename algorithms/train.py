@@ -15,6 +15,7 @@ from ..model.base.provenance import gather
 from ..model.stack.expressions import split_list
 from . import declare
 from .base import FeedbackProgress, LandloomAlgorithm
+from .declare import entries_of
 from .regioninputs import add_regions, region_source
 
 if TYPE_CHECKING:
@@ -222,9 +223,8 @@ def sample_folders(value: Any) -> list[Path]:
     Raises:
         LandloomError: if it is empty, or if a path does not exist or is given twice.
     """
-    values = list(value) if isinstance(value, list | tuple) else [value]
     texts: list[str] = []
-    for one in values:
+    for one in entries_of(value):
         if isinstance(one, QgsMapLayer):
             texts.append(one.source().split("|")[0])
         elif one is not None:

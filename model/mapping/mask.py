@@ -53,11 +53,11 @@ class AreaMask:
         if source is None:
             self._summarise(progress)
             return
-        dataset = _open(source)
+        dataset, place = _open(source), grid.crop(Window(*area))
         if isinstance(dataset, tuple):
-            _burn(dataset, source, grid, area, self._path, progress)
+            _burn(dataset, source, place, self._path, progress)
         else:
-            _resample(dataset, source, grid, area, self._path, progress)
+            _resample(dataset, source, place, self._path, progress)
         self._summarise(progress)
         if self.pixels == 0:
             raise LandloomError(
@@ -153,22 +153,17 @@ def _open(source: str) -> gdal.Dataset | tuple[gdal.Dataset, ogr.Layer]:
     return vector, layer
 
 
-def _transform(grid: Grid, area: Area) -> tuple[float, ...]:
-    x, a, b, y, d, e = grid.transform
-    return (x + area.column * a + area.row * b, a, b, y + area.column * d + area.row * e, d, e)
-
-
-def _create(path: str, grid: Grid, area: Area) -> gdal.Dataset:
+def _create(path: str, place: Grid) -> gdal.Dataset:
     with quiet_gdal():
         try:
             driver = gdal.GetDriverByName("GTiff")
-            dataset = driver.Create(path, area.width, area.height, 1, gdal.GDT_Byte, CREATION)
+            dataset = driver.Create(path, place.width, place.height, 1, gdal.GDT_Byte, CREATION)
         except RuntimeError:
             dataset = None
     if dataset is None:
         raise gdal_cannot_write(path, [])
-    dataset.SetGeoTransform(_transform(grid, area))
-    dataset.SetProjection(grid.crs_wkt)
+    dataset.SetGeoTransform(place.transform)
+    dataset.SetProjection(place.crs_wkt)
     return dataset
 
 
@@ -184,23 +179,19 @@ def _whole(path: str) -> Iterator[None]:
         raise gdal_cannot_write(path, errors)
 
 
-def _burn(
-    opened: tuple[gdal.Dataset, ogr.Layer], source: str, grid: Grid, area: Area, path: str, progress: Progress
-) -> None:
+def _burn(opened: tuple[gdal.Dataset, ogr.Layer], source: str, place: Grid, path: str, progress: Progress) -> None:
     layer = opened[1]
     own = layer.GetSpatialRef()
     if own is None:
         raise LandloomError(tr("The mask {source} has no CRS; assign one to it.").format(source=source))
     own = own.Clone()
     own.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-    target = spatial_reference(grid.crs_wkt)
+    target = spatial_reference(place.crs_wkt)
     same = bool(own.IsSame(target))
     forward = None if same else osr.CoordinateTransformation(own, target)
     memory = ogr.GetDriverByName("Memory").CreateDataSource("mask")
     shapes = memory.CreateLayer("mask", target, ogr.wkbUnknown)
-    left, a, _, top, _, e = _transform(grid, area)
-    west, east = sorted((left, left + area.width * a))
-    south, north = sorted((top, top + area.height * e))
+    west, south, east, north = place.bounds
     layer.ResetReading()
     for number, feature in enumerate(layer):
         if number % 1000 == 0:
@@ -236,33 +227,33 @@ def _burn(
         shape = ogr.Feature(shapes.GetLayerDefn())
         shape.SetGeometry(geometry)
         shapes.CreateFeature(shape)
-    target = _create(path, grid, area)
-    rows = max(1, _STRIP // area.width // TILE) * TILE
+    target = _create(path, place)
+    rows = max(1, _STRIP // place.width // TILE) * TILE
     with _whole(path):
-        for row in range(0, area.height, rows):
+        for row in range(0, place.height, rows):
             progress.check()
-            strip = Area(area.column, area.row + row, area.width, min(rows, area.height - row))
-            target.GetRasterBand(1).WriteArray(burnt(shapes, grid.crop(Window(*strip))), 0, row)
+            strip = place.crop(Window(0, row, place.width, min(rows, place.height - row)))
+            target.GetRasterBand(1).WriteArray(burnt(shapes, strip), 0, row)
             target.FlushCache()
         target = None
 
 
-def _resample(dataset: gdal.Dataset, source: str, grid: Grid, area: Area, path: str, progress: Progress) -> None:
+def _resample(dataset: gdal.Dataset, source: str, place: Grid, path: str, progress: Progress) -> None:
     if not dataset.GetProjection():
         raise LandloomError(tr("The mask {source} has no CRS; assign one to it.").format(source=source))
-    aligned = _aligned(dataset, source, grid, area)
-    target = _create(path, grid, area)
+    aligned = _aligned(dataset, source, place)
+    target = _create(path, place)
 
     def let_go() -> None:
         nonlocal dataset, aligned
         dataset = without_blocks(dataset)
-        aligned = _aligned(dataset, source, grid, area)
+        aligned = _aligned(dataset, source, place)
 
     room = CacheRoom(_CACHE_MB, let_go)
-    for row in range(0, area.height, PIECE):
-        for column in range(0, area.width, PIECE):
+    for row in range(0, place.height, PIECE):
+        for column in range(0, place.width, PIECE):
             progress.check()
-            width, height = min(PIECE, area.width - column), min(PIECE, area.height - row)
+            width, height = min(PIECE, place.width - column), min(PIECE, place.height - row)
             values = read_array(aligned, (column, row, width, height), [1])[0]
             inside = (values != 0) & ~np.isnan(values)
             if inside.any():
@@ -275,9 +266,8 @@ def _resample(dataset: gdal.Dataset, source: str, grid: Grid, area: Area, path: 
         target = None
 
 
-def _aligned(dataset: gdal.Dataset, source: str, grid: Grid, area: Area) -> gdal.Dataset:
+def _aligned(dataset: gdal.Dataset, source: str, place: Grid) -> gdal.Dataset:
     """A raster as a virtual one on the grid of an area: the nearest value, 0 outside."""
-    left, a, _, top, _, e = _transform(grid, area)
     nodata = dataset.GetRasterBand(1).GetNoDataValue()
     with quiet_gdal():
         try:
@@ -285,10 +275,10 @@ def _aligned(dataset: gdal.Dataset, source: str, grid: Grid, area: Area) -> gdal
                 "",
                 dataset,
                 format="VRT",
-                dstSRS=grid.crs_wkt,
-                outputBounds=(left, top + area.height * e, left + area.width * a, top),
-                width=area.width,
-                height=area.height,
+                dstSRS=place.crs_wkt,
+                outputBounds=place.bounds,
+                width=place.width,
+                height=place.height,
                 resampleAlg="near",
                 errorThreshold=0,
                 srcNodata=nodata,
